@@ -1,0 +1,8 @@
+/** Crashes on a fault of ours. Never for input from outside: that gets an error with a code. */
+export function assert(condition: unknown, message = 'assertion failed'): asserts condition {
+  if (!condition) throw new AssertionError(message)
+}
+
+export class AssertionError extends Error {
+  override name = 'AssertionError'
+}

@@ -1,0 +1,60 @@
+import { type Clock, withDeadline } from './clock.ts'
+import { errorText } from './errors.ts'
+import type { Log } from './log.ts'
+
+export interface Part {
+  readonly name: string
+  start?(): Promise<void> | void
+  stop?(): Promise<void> | void
+}
+
+/**
+ * Starts parts in the order given and stops them in reverse, so that what is upstream stops first and the rest
+ * can still take what it hands down. A part that fails to start stops those before it. A part that fails or
+ * exceeds the deadline while stopping is logged and the rest are stopped all the same; what such a part
+ * had not handed on is then as if the process had been killed.
+ */
+export class Lifecycle {
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #running: Part[] = []
+  #stopping: Promise<boolean> | null = null
+
+  constructor(clock: Clock, log: Log) {
+    this.#clock = clock
+    this.#log = log
+  }
+
+  async start(parts: readonly Part[], stopTimeoutMs: number): Promise<void> {
+    for (const part of parts) {
+      try {
+        await part.start?.()
+      } catch (error) {
+        await this.stop(stopTimeoutMs)
+        throw error
+      }
+      this.#running.push(part)
+    }
+  }
+
+  /** Resolves to whether every part stopped cleanly. Calling it again waits for the same stop. */
+  stop(timeoutMs: number): Promise<boolean> {
+    this.#stopping ??= this.#stopAll(this.#clock.monotonicMs() + timeoutMs)
+    return this.#stopping
+  }
+
+  async #stopAll(deadlineMs: number): Promise<boolean> {
+    let clean = true
+    for (const part of this.#running.splice(0).reverse()) {
+      const remainingMs = Math.max(100, deadlineMs - this.#clock.monotonicMs())
+      try {
+        const stopped = Promise.resolve(part.stop?.())
+        await withDeadline(this.#clock, remainingMs, stopped, () => new Error('exceeded the stop deadline'))
+      } catch (error) {
+        clean = false
+        this.#log.error({ part: part.name, reason: errorText(error) }, 'part did not stop cleanly')
+      }
+    }
+    return clean
+  }
+}

@@ -1,0 +1,89 @@
+import { type Logger, pino } from 'pino'
+import { build as prettyStream } from 'pino-pretty'
+import type { Clock } from './clock.ts'
+import { OperationError } from './errors.ts'
+
+export type Log = Logger
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export const logFormats = ['auto', 'pretty', 'json'] as const
+
+export interface LogOptions {
+  readonly level: (typeof logLevels)[number]
+  /** `auto` is pretty on a terminal and JSON otherwise. */
+  readonly format: (typeof logFormats)[number]
+  /** Which process writes, as `ps` shows it: `web 1`. */
+  readonly process: string
+  readonly isTerminal: boolean
+}
+
+/** One event a line on standard output, with a constant message and fields that carry their units. */
+export function createLog({ level, format, process, isTerminal }: LogOptions): Log {
+  const pretty = format === 'pretty' || (format === 'auto' && isTerminal)
+  const settings = {
+    level,
+    base: { process },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  }
+  if (!pretty) return pino(settings, pino.destination({ dest: 1, sync: true }))
+  return pino(
+    settings,
+    prettyStream({
+      sync: true,
+      colorize: isTerminal,
+      ignore: 'process',
+      messageFormat: '{process}: {msg}',
+      translateTime: 'SYS:HH:MM:ss.l',
+      singleLine: true,
+    }),
+  )
+}
+
+const repeatIntervalMs = 10_000
+
+/**
+ * Logs an error that keeps coming back once per interval, with the number of times it was held back.
+ * Say `over()` when the operation works again: the next error is then logged at once, and so is the recovery.
+ */
+export class RepeatedError {
+  readonly #log: Log
+  readonly #clock: Clock
+  readonly #message: string
+  /** Code of the error that is going on; null when the last attempt worked. */
+  #code: string | null = null
+  #loggedMs = 0
+  #suppressed = 0
+
+  constructor(log: Log, clock: Clock, message: string) {
+    this.#log = log
+    this.#clock = clock
+    this.#message = message
+  }
+
+  /** Code of the error that is going on; null when the last attempt worked. */
+  get code(): string | null {
+    return this.#code
+  }
+
+  happened(error: unknown): void {
+    const code = error instanceof OperationError ? error.code : 'fault'
+    const now = this.#clock.monotonicMs()
+    if (code === this.#code && now - this.#loggedMs < repeatIntervalMs) {
+      this.#suppressed++
+      return
+    }
+    const hint = error instanceof OperationError ? error.policy.hint : undefined
+    this.#log.error({ code, hint, suppressed: this.#suppressed, err: error }, this.#message)
+    this.#code = code
+    this.#loggedMs = now
+    this.#suppressed = 0
+  }
+
+  over(): void {
+    if (this.#code === null) return
+    this.#log.info({ code: this.#code, suppressed: this.#suppressed }, `${this.#message}: over`)
+    this.#code = null
+    this.#suppressed = 0
+  }
+}

@@ -1,0 +1,112 @@
+import { assert } from '../lib/assert.ts'
+import { OperationError } from '../lib/errors.ts'
+import { batchBytesMax, batchKeysMax } from './limits.ts'
+import { queueErrors } from './queue.ts'
+
+/** A sum of increments: a number while that is exact, a bigint beyond. */
+export type Sum = number | bigint
+
+/**
+ * A sealed, immutable set of sums from one producer for one shard.
+ * `keys[i]` was incremented by `sums[i]`; a key stands at most once.
+ */
+export interface Batch {
+  readonly producer: string
+  /** 1, 2, 3, … per producer, without gaps. */
+  readonly sequence: number
+  /** When the oldest increment in it was accepted, in milliseconds since the epoch. */
+  readonly oldestMs: number
+  /** How many increments its sums are made of. */
+  readonly increments: number
+  /** How many increments its producer has sealed since it started, this batch included. */
+  readonly sealed: number
+  readonly keys: readonly string[]
+  readonly sums: readonly Sum[]
+}
+
+/** Names one batch; all that the queue needs to know of it. */
+export interface BatchId {
+  readonly producer: string
+  readonly sequence: number
+}
+
+const formatVersion = 1
+const elementPattern = /^([0-9a-f]{8,64}) ([1-9][0-9]{0,15}) (\{.*\})$/s
+const sumPattern = /^-?[0-9]{1,30}$/
+
+/**
+ * The element of the queue's list: `<producer> <sequence> <JSON>`. Producer and sequence stand in plain text, so that
+ * the queue's scripts need not parse JSON. Sums beyond ±(2^53-1) travel as decimal strings.
+ */
+export function encodeBatch(batch: Batch): string {
+  assert(batch.keys.length === batch.sums.length && batch.keys.length > 0)
+  assert(batch.keys.length <= batchKeysMax, `${batch.keys.length} keys in one batch`)
+  const { producer, sequence, oldestMs, increments, sealed, keys } = batch
+  const sums = batch.sums.map(sum => (typeof sum === 'bigint' ? sum.toString() : sum))
+  const body = JSON.stringify({ v: formatVersion, oldestMs, increments, sealed, keys, sums })
+  const element = `${producer} ${sequence} ${body}`
+  assert(element.length < batchBytesMax)
+  return element
+}
+
+/** Throws OperationError `batch_corrupt` on anything that encodeBatch does not write. */
+export function decodeBatch(element: string): Batch {
+  const match = elementPattern.exec(element)
+  if (match === null) throw corrupt('does not start with a producer and a sequence')
+  const [, producer, sequence, json] = match as unknown as [string, string, string, string]
+  let body: Record<string, unknown>
+  try {
+    body = JSON.parse(json)
+  } catch (error) {
+    throw corrupt('is not JSON', error)
+  }
+  if (body.v !== formatVersion) throw corrupt(`is of format ${String(body.v)}, known is ${formatVersion}`)
+  const { oldestMs, increments, sealed, keys, sums } = body
+  if (!isCount(oldestMs) || !isCount(increments) || !isCount(sealed)) throw corrupt('has a bad header')
+  if (!Array.isArray(keys) || !Array.isArray(sums) || keys.length !== sums.length || keys.length === 0)
+    throw corrupt('has no matching keys and sums')
+  if (!keys.every(key => typeof key === 'string' && key !== '')) throw corrupt('has a key that is no text')
+  return {
+    producer,
+    sequence: Number(sequence),
+    oldestMs,
+    increments,
+    sealed,
+    keys,
+    sums: sums.map(decodeSum),
+  }
+}
+
+/** Producer and sequence of an element; null when it does not start with them. */
+export function batchIdOf(element: string): BatchId | null {
+  const [producer, sequence] = element.slice(0, 100).split(' ', 2)
+  if (!producer || !sequence || !/^[1-9][0-9]{0,15}$/.test(sequence)) return null
+  return { producer, sequence: Number(sequence) }
+}
+
+export function addSums(left: Sum, right: Sum): Sum {
+  if (typeof left === 'number' && typeof right === 'number') {
+    const sum = left + right
+    if (Number.isSafeInteger(sum)) return sum
+  }
+  return BigInt(left) + BigInt(right)
+}
+
+function decodeSum(sum: unknown): Sum {
+  if (Number.isSafeInteger(sum)) return sum as number
+  if (typeof sum === 'string' && sumPattern.test(sum)) return BigInt(sum)
+  throw corrupt('has a sum that is no integer')
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+function corrupt(what: string, cause?: unknown): OperationError {
+  return new OperationError(
+    'batch_corrupt',
+    queueErrors.batch_corrupt,
+    `an element of the queue ${what}`,
+    cause,
+  )
+}

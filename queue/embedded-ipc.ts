@@ -1,0 +1,65 @@
+import { type Clock, withDeadline } from '../lib/clock.ts'
+import { type Channel, ChannelClosed } from '../lib/channel.ts'
+import { errorText, OperationError } from '../lib/errors.ts'
+import type { EmbeddedQueue } from './embedded.ts'
+import { type ConsumerQueue, type ProducerQueue, queueErrors, type QueueErrorCode } from './queue.ts'
+
+const methods = [
+  'push',
+  'greet',
+  'bind',
+  'read',
+  'publish',
+  'watermarks',
+  'signsOfLife',
+  'forget',
+  'length',
+] as const satisfies readonly (keyof EmbeddedQueue)[]
+
+/** How long a child waits for the parent, which has nothing else to do. */
+const answerDeadlineMs = 5_000
+
+/** Lets the child at the other end of `channel` use the queue that lives in this process. */
+export function serveEmbeddedQueue(channel: Channel, queue: EmbeddedQueue): void {
+  for (const method of methods) {
+    const call = queue[method].bind(queue) as (...args: unknown[]) => Promise<unknown>
+    channel.handle(`queue.${method}`, (...args: unknown[]) => call(...args))
+  }
+  queue.onPushed(() => channel.emit('queue.pushed'))
+  queue.onApplied(() => channel.emit('queue.applied'))
+}
+
+/** The embedded queue of the parent process, at the other end of `channel`. */
+export function connectEmbeddedQueue(channel: Channel, clock: Clock): ProducerQueue & ConsumerQueue {
+  const call = async <T>(method: (typeof methods)[number], ...args: unknown[]): Promise<T> => {
+    const late = () =>
+      failure('queue_timeout', `the parent process did not answer within ${answerDeadlineMs} ms`)
+    try {
+      return await withDeadline(clock, answerDeadlineMs, channel.request<T>(`queue.${method}`, ...args), late)
+    } catch (error) {
+      if (error instanceof OperationError) throw error
+      if (error instanceof ChannelClosed)
+        throw failure('queue_unreachable', 'the parent process is gone', error)
+      throw failure('queue_refused', errorText(error), error)
+    }
+  }
+  return {
+    durable: false,
+    push: push => call('push', push),
+    greet: producer => call('greet', producer),
+    bind: storeId => call('bind', storeId),
+    read: () => call('read'),
+    publish: publication => call('publish', publication),
+    watermarks: () => call('watermarks'),
+    signsOfLife: producers => call('signsOfLife', producers),
+    forget: silentMs => call('forget', silentMs),
+    length: () => call('length'),
+    onPushed: listener => channel.on('queue.pushed', listener),
+    onApplied: listener => channel.on('queue.applied', listener),
+    close: async () => {},
+  }
+}
+
+function failure(code: QueueErrorCode, message: string, cause?: unknown): OperationError {
+  return new OperationError(code, queueErrors[code], message, cause)
+}

@@ -1,0 +1,121 @@
+import type { Clock } from '../lib/clock.ts'
+import { batchIdOf } from './batch.ts'
+import { readBatchesMax, readBytesMax } from './limits.ts'
+import type { ConsumerQueue, Position, ProducerQueue, Publication, Push } from './queue.ts'
+
+/**
+ * The queue inside the parent process of `piccolo up`: same semantics as the Redis lists, each method one atomic step.
+ * What it holds dies with the parent. Producers keep their batches until the store has them, so the
+ * death of the parent loses nothing as long as its web processes outlive it by the moment they need to hand over.
+ */
+export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
+  readonly durable = false
+  readonly #clock: Clock
+  /** Oldest first. */
+  #elements: string[] = []
+  readonly #pushed = new Map<string, number>()
+  readonly #applied = new Map<string, number>()
+  readonly #aliveMs = new Map<string, number>()
+  #store: string | null = null
+  readonly #pushedListeners: (() => void)[] = []
+  readonly #appliedListeners: (() => void)[] = []
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  async push({ producer, sequence, lowest, element }: Push): Promise<Position> {
+    this.#aliveMs.set(producer, this.#clock.nowMs())
+    let pushed = Math.max(this.#pushed.get(producer) ?? 0, lowest - 1)
+    if (sequence === pushed + 1) {
+      this.#elements.push(element)
+      this.#pushed.set(producer, sequence)
+      pushed = sequence
+      for (const listener of this.#pushedListeners) listener()
+    }
+    return { pushed, applied: this.#applied.get(producer) ?? 0 }
+  }
+
+  async greet(producer: string): Promise<Position> {
+    this.#aliveMs.set(producer, this.#clock.nowMs())
+    return { pushed: this.#pushed.get(producer) ?? 0, applied: this.#applied.get(producer) ?? 0 }
+  }
+
+  async bind(storeId: string): Promise<string> {
+    this.#store ??= storeId
+    return this.#store
+  }
+
+  async read(): Promise<string[]> {
+    let bytes = 0
+    let count = 0
+    while (count < Math.min(readBatchesMax, this.#elements.length)) {
+      bytes += this.#elements[count]!.length
+      if (count > 0 && bytes > readBytesMax) break
+      count++
+    }
+    return this.#elements.slice(0, count)
+  }
+
+  async publish({ watermarks, parked, discarded }: Publication): Promise<void> {
+    for (const [producer, watermark] of watermarks)
+      this.#applied.set(producer, Math.max(watermark, this.#applied.get(producer) ?? 0))
+    for (const { producer } of parked) this.#pushed.set(producer, watermarks.get(producer) ?? 0)
+    const removable = new Set([...parked.map(id => `${id.producer} ${id.sequence}`), ...discarded])
+    let removed = 0
+    while (removed < this.#elements.length && this.#isDone(this.#elements[removed]!, removable)) removed++
+    this.#elements.splice(0, removed)
+    if (this.#elements.length === 0) {
+      for (const [producer, pushed] of this.#pushed)
+        this.#pushed.set(producer, Math.min(pushed, this.#applied.get(producer) ?? 0))
+    }
+    for (const listener of this.#appliedListeners) listener()
+  }
+
+  async watermarks(): Promise<Map<string, number>> {
+    return new Map(this.#applied)
+  }
+
+  async signsOfLife(producers: readonly string[]): Promise<Map<string, string>> {
+    return new Map(producers.map(producer => [producer, String(this.#aliveMs.get(producer) ?? '')]))
+  }
+
+  async forget(silentMs: number): Promise<number> {
+    if (this.#elements.length > 0) return 0
+    const silentBefore = this.#clock.nowMs() - silentMs
+    let forgotten = 0
+    for (const producer of new Set([
+      ...this.#aliveMs.keys(),
+      ...this.#pushed.keys(),
+      ...this.#applied.keys(),
+    ])) {
+      if ((this.#aliveMs.get(producer) ?? 0) >= silentBefore) continue
+      for (const known of [this.#aliveMs, this.#pushed, this.#applied]) known.delete(producer)
+      forgotten++
+    }
+    return forgotten
+  }
+
+  async length(): Promise<number> {
+    return this.#elements.length
+  }
+
+  onPushed(listener: () => void): void {
+    this.#pushedListeners.push(listener)
+  }
+
+  onApplied(listener: () => void): void {
+    this.#appliedListeners.push(listener)
+  }
+
+  async close(): Promise<void> {}
+
+  #isDone(element: string, removable: ReadonlySet<string>): boolean {
+    if (removable.has(element)) return true
+    const id = batchIdOf(element)
+    if (id === null) return false
+    return (
+      id.sequence <= (this.#applied.get(id.producer) ?? 0) || removable.has(`${id.producer} ${id.sequence}`)
+    )
+  }
+}

@@ -1,0 +1,28 @@
+import { assert } from '../lib/assert.ts'
+
+const mebibyte = 1024 * 1024
+
+/** A key in UTF-8. */
+export const keyBytesMax = 512
+/** The largest value of one increment, either sign: every JavaScript number up to it is exact. */
+export const valueMax = Number.MAX_SAFE_INTEGER
+
+/** Keys in one batch: bounds how long encoding one holds up requests, and one transaction the consumer. */
+export const batchKeysMax = 10_000
+/** One key and its sum as JSON: every byte of the key escaped (`\"`), quotes and commas, a 64-bit sum in quotes. */
+export const entryBytesMax = 2 * keyBytesMax + 4 + 24
+/** Producer, sequence, and the batch's own fields. */
+export const batchHeaderBytesMax = 512
+export const batchBytesMax = batchHeaderBytesMax + batchKeysMax * entryBytesMax
+/** Redis refuses a longer string (proto-max-bulk-len). */
+const redisValueBytesMax = 512 * mebibyte
+assert(batchBytesMax < redisValueBytesMax)
+
+/** Sealed and not yet confirmed, per producer: when the window is full, the accumulator keeps merging instead. */
+export const windowBatchesMax = 32
+export const windowBytesMax = 64 * mebibyte
+assert(windowBytesMax > 2 * batchBytesMax)
+
+/** What the consumer reads at a time; at least one batch, whatever its size. */
+export const readBatchesMax = 64
+export const readBytesMax = 32 * mebibyte

@@ -1,0 +1,107 @@
+import type { ErrorPolicy } from '../lib/errors.ts'
+import type { BatchId } from './batch.ts'
+
+/** What the queue knows of one producer. */
+export interface Position {
+  /** Highest sequence in or through the list. */
+  readonly pushed: number
+  /** Watermark, as the consumer last published it. */
+  readonly applied: number
+}
+
+export interface Push extends BatchId {
+  /** The producer's lowest unconfirmed sequence: what is below needs no queue any more. */
+  readonly lowest: number
+  /** The encoded batch. */
+  readonly element: string
+}
+
+/**
+ * The queue as a producer sees it. A call that rejects may have happened, may still happen later, or may never:
+ * the protocol holds in each case, so callers just try again.
+ */
+export interface ProducerQueue {
+  /** Whether what was pushed outlives every process of this service. */
+  readonly durable: boolean
+  /**
+   * Appends the batch if it is the next in order after `max(pushed, lowest - 1)`, and does nothing otherwise.
+   * Either way the answer says where the producer stands, and the producer counts as alive.
+   */
+  push(push: Push): Promise<Position>
+  /** Says that the producer lives, and asks where it stands. */
+  greet(producer: string): Promise<Position>
+  /** A hint that watermarks may have moved. May be late, spurious or missing. */
+  onApplied(listener: () => void): void
+  close(): Promise<void>
+}
+
+/** What a consumer has committed and the queue may act upon; see `publish`. */
+export interface Publication {
+  /** Of every producer in what was read, and of every producer with parked batches. */
+  readonly watermarks: ReadonlyMap<string, number>
+  /** Batches that wait in the store for one before them. */
+  readonly parked: readonly BatchId[]
+  /** Elements that are no batches; the store keeps them, so they may go. */
+  readonly discarded: readonly string[]
+}
+
+/** The queue as the consumer of a shard sees it. Every call may be repeated at any time. */
+export interface ConsumerQueue {
+  /** Binds the shard to this store unless it is bound already. Resolves to the id it is bound to. */
+  bind(storeId: string): Promise<string>
+  /** Up to `readBatchesMax` elements, oldest first, without removing them. */
+  read(): Promise<string[]>
+  /**
+   * In one atomic step: raises `applied` to the watermarks; sets `pushed` of a producer with parked batches back to
+   * its watermark, so that it sends the missing ones again; removes from the head what is applied, parked or
+   * discarded; and, if the list is empty then, sets every `pushed` back to its `applied`.
+   */
+  publish(publication: Publication): Promise<void>
+  /** Every watermark that was ever published for the shard and is not forgotten. */
+  watermarks(): Promise<Map<string, number>>
+  /** When each of these producers last said that it lives, as an opaque text that changes whenever it does. */
+  signsOfLife(producers: readonly string[]): Promise<Map<string, string>>
+  /**
+   * Drops what the queue remembers of producers that have been silent for `silentMs`; does nothing while there is
+   * anything in the list. Safe otherwise: a producer that comes back brings all that is needed in its next push.
+   * Resolves to how many were forgotten.
+   */
+  forget(silentMs: number): Promise<number>
+  /** Number of elements in the list. */
+  length(): Promise<number>
+  /** A hint that the list may have grown. May be late, spurious or missing. */
+  onPushed(listener: () => void): void
+  close(): Promise<void>
+}
+
+/** What can go wrong with a queue, and how to go on; documented in docs/operations.md. */
+export const queueErrors = {
+  queue_unreachable: {
+    retry: 'soon',
+    hint: 'start Redis, or correct --redis; increments wait in memory until then',
+  },
+  queue_timeout: { retry: 'soon', hint: 'Redis answers too slowly; look at its load, its disk and SLOWLOG' },
+  queue_full: {
+    retry: 'later',
+    hint: 'raise maxmemory of Redis, or start the consumer, which empties the queue',
+  },
+  queue_read_only: { retry: 'later', hint: '--redis points to a replica; point it to the primary' },
+  queue_loading: { retry: 'later', hint: 'Redis is loading its data and will answer when that is done' },
+  queue_refused: { retry: 'later', hint: 'Redis answers with an error; its message says why' },
+  queue_credentials: { retry: 'later', hint: 'give the right user and password in --redis' },
+  queue_eviction: {
+    retry: 'never',
+    hint: 'run CONFIG SET maxmemory-policy noeviction, and set it in redis.conf',
+  },
+  queue_too_old: { retry: 'never', hint: 'use Redis 6.0 or later' },
+  queue_foreign: {
+    retry: 'never',
+    hint: 'the queue belongs to another database; correct --redis or --database',
+  },
+  batch_corrupt: {
+    retry: 'never',
+    hint: 'something else writes to the list; see the table rejected_elements',
+  },
+} as const satisfies Record<string, ErrorPolicy>
+
+export type QueueErrorCode = keyof typeof queueErrors

@@ -1,0 +1,134 @@
+/**
+ * The queue's atomic steps, in Lua. Each mirrors a method of ConsumerQueue or ProducerQueue, which say what it promises.
+ * Numbers travel as decimal text: Redis integers above 2^53 are not exact in every client, and Lua prints
+ * large numbers in scientific notation unless told otherwise.
+ *
+ * KEYS are always: batches, pushed, applied, alive, store, wake (a pub/sub channel).
+ */
+const keys = `
+local batches, pushed, applied, alive, store, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local function number_in(hash, field) return tonumber(redis.call('HGET', hash, field) or '0') end
+local function text(number) return string.format('%.0f', number) end
+local function say_alive(producer)
+  local now = redis.call('TIME')
+  redis.call('HSET', alive, producer, now[1] .. '.' .. string.format('%06d', now[2]))
+end
+`
+
+/** A consumer of another database must neither read nor remove: its totals would be split between the two. */
+const guard = `
+local bound = redis.call('GET', store)
+if bound and bound ~= ARGV[1] then return redis.error_reply('FOREIGN ' .. bound) end
+`
+
+/** ARGV: producer, sequence, lowest, element. Answers pushed and applied. */
+export const pushScript = `${keys}
+local producer, sequence, lowest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+say_alive(producer)
+local last = math.max(number_in(pushed, producer), lowest - 1)
+if sequence == last + 1 then
+  redis.call('RPUSH', batches, ARGV[4])
+  redis.call('HSET', pushed, producer, text(sequence))
+  last = sequence
+  redis.call('PUBLISH', wake, 'pushed')
+end
+return { text(last), text(number_in(applied, producer)) }
+`
+
+/** ARGV: producer. Answers pushed and applied. */
+export const greetScript = `${keys}
+say_alive(ARGV[1])
+return { text(number_in(pushed, ARGV[1])), text(number_in(applied, ARGV[1])) }
+`
+
+/** ARGV: store id. Answers the id that the shard is bound to. */
+export const bindScript = `${keys}
+redis.call('SET', store, ARGV[1], 'NX')
+return redis.call('GET', store)
+`
+
+/** ARGV: store id, count, bytes. Answers elements from the head; the first one whatever its size. */
+export const readScript = `${keys}${guard}
+local elements, bytes = {}, 0
+for index = 0, tonumber(ARGV[2]) - 1 do
+  local element = redis.call('LINDEX', batches, index)
+  if not element then break end
+  bytes = bytes + #element
+  if index > 0 and bytes > tonumber(ARGV[3]) then break end
+  elements[index + 1] = element
+end
+return elements
+`
+
+/**
+ * ARGV: store id; then three lists, each preceded by the number of its items: producer and watermark,
+ * producer and sequence of parked batches, discarded elements.
+ *
+ * Removal comes first and reads the watermarks from ARGV and from the hash: where a full Redis refuses to write the hashes
+ * (before Redis 7, which lets a script say that it frees memory), the list still shrinks. What was removed without
+ * being published is sent again, skipped by the store, and published then.
+ */
+export const publishScript = `${keys}${guard}
+local next = 2
+local function items(width)
+  local count, list = tonumber(ARGV[next]), {}
+  for index = 1, count do
+    list[index] = { ARGV[next + 1 + (index - 1) * width], ARGV[next + index * width] }
+  end
+  next = next + 1 + count * width
+  return list
+end
+local watermarks, parked, discarded = items(2), items(2), items(1)
+
+local watermark_of, is_parked, is_discarded = {}, {}, {}
+for _, item in ipairs(watermarks) do
+  watermark_of[item[1]] = math.max(tonumber(item[2]), number_in(applied, item[1]))
+end
+for _, item in ipairs(parked) do is_parked[item[1] .. ' ' .. item[2]] = true end
+for _, item in ipairs(discarded) do is_discarded[item[1]] = true end
+
+local function is_done(element)
+  if is_discarded[element] then return true end
+  local producer, sequence = string.match(string.sub(element, 1, 100), '^(%S+) (%d+) ')
+  if not producer then return false end
+  if is_parked[producer .. ' ' .. sequence] then return true end
+  local watermark = watermark_of[producer] or number_in(applied, producer)
+  return tonumber(sequence) <= watermark
+end
+local head = redis.call('LINDEX', batches, 0)
+while head and is_done(head) do
+  redis.call('LPOP', batches)
+  head = redis.call('LINDEX', batches, 0)
+end
+
+redis.call('SET', store, ARGV[1], 'NX')
+for producer, watermark in pairs(watermark_of) do redis.call('HSET', applied, producer, text(watermark)) end
+for _, item in ipairs(parked) do redis.call('HSET', pushed, item[1], text(watermark_of[item[1]] or 0)) end
+if not head then
+  local all = redis.call('HGETALL', pushed)
+  for index = 1, #all, 2 do
+    local watermark = number_in(applied, all[index])
+    if tonumber(all[index + 1]) > watermark then redis.call('HSET', pushed, all[index], text(watermark)) end
+  end
+end
+redis.call('PUBLISH', wake, 'applied')
+return redis.status_reply('OK')
+`
+
+/** ARGV: silence in seconds. Answers how many producers were forgotten: none while anything is in the list. */
+export const forgetScript = `${keys}
+if redis.call('EXISTS', batches) == 1 then return 0 end
+local silent_before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[1])
+local forgotten = {}
+for _, hash in ipairs({ alive, pushed, applied }) do
+  for _, producer in ipairs(redis.call('HKEYS', hash)) do
+    if number_in(alive, producer) < silent_before then forgotten[producer] = true end
+  end
+end
+local count = 0
+for producer in pairs(forgotten) do
+  for _, hash in ipairs({ alive, pushed, applied }) do redis.call('HDEL', hash, producer) end
+  count = count + 1
+end
+return count
+`

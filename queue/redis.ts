@@ -1,0 +1,280 @@
+import { Redis, type RedisOptions, ReplyError } from 'ioredis'
+import { type Clock, withDeadline } from '../lib/clock.ts'
+import { errorText, OperationError } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import { readBatchesMax, readBytesMax } from './limits.ts'
+import {
+  type ConsumerQueue,
+  type Position,
+  type ProducerQueue,
+  type Publication,
+  type Push,
+  queueErrors,
+  type QueueErrorCode,
+} from './queue.ts'
+import * as scripts from './redis-scripts.ts'
+
+/** How long one call may take; after that its fate is unknown and the caller tries again. */
+const callDeadlineMs = 2_000
+/** A connection that owes an answer and says nothing for so long is cut: a half-open one would stall for minutes. */
+const socketTimeoutMs = 4_000
+const connectTimeoutMs = 2_000
+const reconnectDelayMsMax = 1_000
+const versionMajorMin = 6
+
+export interface RedisQueueOptions {
+  /** `redis://`, `rediss://`, or the path of a unix socket, with or without `unix://`. */
+  readonly url: string
+  readonly shardIndex: number
+  readonly clock: Clock
+  readonly log: Log
+}
+
+type Command = 'push' | 'greet' | 'bind' | 'read' | 'publish' | 'forget'
+
+/** The queue as Redis lists. The names of the keys are a contract with operators: see docs/operations.md. */
+export class RedisQueue implements ProducerQueue, ConsumerQueue {
+  readonly durable = true
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #redis: Redis
+  /** Hears hints on a connection of its own; null until somebody listens. */
+  #subscriber: Redis | null = null
+  readonly #options: RedisOptions & { replyMapping: 'legacy' }
+  readonly #url: string
+  readonly #keys: Record<'batches' | 'pushed' | 'applied' | 'alive' | 'store' | 'wake', string>
+  #storeId = ''
+  /** Checks the server after each connect; null until the connection is usable. */
+  #checked: Promise<void> | null = null
+
+  constructor({ url, shardIndex, clock, log }: RedisQueueOptions) {
+    this.#clock = clock
+    this.#log = log
+    this.#url = url.replace(/^unix:\/\//, '')
+    const key = (name: string) => `piccolo:{${shardIndex}}:${name}`
+    this.#keys = {
+      batches: key('batches'),
+      pushed: key('pushed'),
+      applied: key('applied'),
+      alive: key('alive'),
+      store: key('store'),
+      wake: key('wake'),
+    }
+    this.#options = {
+      protocol: 2,
+      replyMapping: 'legacy',
+      lazyConnect: true,
+      connectTimeout: connectTimeoutMs,
+      socketTimeout: socketTimeoutMs,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      autoResendUnfulfilledCommands: false,
+      connectionName: 'piccolo',
+      retryStrategy: times => Math.min(50 * times, reconnectDelayMsMax),
+      // 1: reconnect, and leave the failed command failed. 2 would send it again behind our back.
+      reconnectOnError: error => (error.message.startsWith('READONLY') ? 1 : false),
+    }
+    this.#redis = this.#connection()
+    this.#redis.on('close', () => {
+      this.#checked = null
+    })
+  }
+
+  /**
+   * Connects and checks that the server can keep what it is given. Throws OperationError; where its policy
+   * says `never`, trying again without an operator is of no use.
+   */
+  async connect(): Promise<void> {
+    await this.#usable()
+  }
+
+  async push({ producer, sequence, lowest, element }: Push): Promise<Position> {
+    return position(await this.#call('push', producer, sequence, lowest, element))
+  }
+
+  async greet(producer: string): Promise<Position> {
+    return position(await this.#call('greet', producer))
+  }
+
+  async bind(storeId: string): Promise<string> {
+    this.#storeId = storeId
+    return String(await this.#call('bind', storeId))
+  }
+
+  async read(): Promise<string[]> {
+    return (await this.#call('read', this.#storeId, readBatchesMax, readBytesMax)) as string[]
+  }
+
+  async publish({ watermarks, parked, discarded }: Publication): Promise<void> {
+    await this.#call(
+      'publish',
+      this.#storeId,
+      watermarks.size,
+      ...[...watermarks].flat(),
+      parked.length,
+      ...parked.flatMap(id => [id.producer, id.sequence]),
+      discarded.length,
+      ...discarded,
+    )
+  }
+
+  async watermarks(): Promise<Map<string, number>> {
+    const applied = await this.#do(redis => redis.hgetall(this.#keys.applied))
+    return new Map(Object.entries(applied).map(([producer, watermark]) => [producer, Number(watermark)]))
+  }
+
+  async signsOfLife(producers: readonly string[]): Promise<Map<string, string>> {
+    if (producers.length === 0) return new Map()
+    const signs = await this.#do(redis => redis.hmget(this.#keys.alive, ...producers))
+    return new Map(producers.map((producer, index) => [producer, signs[index] ?? '']))
+  }
+
+  async forget(silentMs: number): Promise<number> {
+    return Number(await this.#call('forget', Math.ceil(silentMs / 1000)))
+  }
+
+  length(): Promise<number> {
+    return this.#do(redis => redis.llen(this.#keys.batches))
+  }
+
+  onPushed(listener: () => void): void {
+    this.#onWake('pushed', listener)
+  }
+
+  onApplied(listener: () => void): void {
+    this.#onWake('applied', listener)
+  }
+
+  async close(): Promise<void> {
+    this.#redis.disconnect()
+    this.#subscriber?.disconnect()
+  }
+
+  #connection(): Redis {
+    const redis = new Redis(this.#url, this.#options)
+    // Every failing call reports its own error; without a listener a lost connection would end the process.
+    redis.on('error', error => this.#log.debug({ reason: errorText(error) }, 'redis connection failed'))
+    return redis
+  }
+
+  #onWake(event: string, listener: () => void): void {
+    const subscriber = this.#subscriber ?? this.#connection()
+    if (this.#subscriber === null) {
+      this.#subscriber = subscriber
+      // ioredis subscribes again by itself after each reconnect, but only if the first try worked.
+      const subscribe = () => void subscriber.subscribe(this.#keys.wake).catch(() => {})
+      subscriber.on('ready', subscribe)
+      subscriber.connect().catch(() => {})
+    }
+    subscriber.on('message', (_channel, message) => message === event && listener())
+  }
+
+  #call(command: Command, ...args: (string | number)[]): Promise<unknown> {
+    return this.#do(redis => {
+      const run = (redis as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[command]!
+      return run.call(redis, ...Object.values(this.#keys), ...args)
+    })
+  }
+
+  async #do<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
+    await this.#usable()
+    const late = () => failure('queue_timeout', `Redis did not answer within ${callDeadlineMs} ms`)
+    return withDeadline(this.#clock, callDeadlineMs, work(this.#redis), late).catch(error => {
+      throw classify(error)
+    })
+  }
+
+  #usable(): Promise<void> {
+    if (this.#checked === null) {
+      const late = () => failure('queue_unreachable', 'Redis did not accept a connection in time')
+      const checked = withDeadline(this.#clock, callDeadlineMs, this.#connectAndCheck(), late).catch(
+        error => {
+          if (this.#checked === checked) this.#checked = null
+          throw classify(error)
+        },
+      )
+      this.#checked = checked
+    }
+    return this.#checked
+  }
+
+  async #connectAndCheck(): Promise<void> {
+    if (this.#redis.status === 'wait' || this.#redis.status === 'end') await this.#redis.connect()
+    else if (this.#redis.status !== 'ready') await ready(this.#redis)
+    const server = await this.#redis.info('server')
+    const version = /^redis_version:(\d+)\.(\S*)/m.exec(server)
+    const major = Number(version?.[1] ?? 0)
+    if (major < versionMajorMin)
+      throw failure(
+        'queue_too_old',
+        `Redis ${version?.slice(1).join('.') ?? 'of unknown version'} is too old`,
+      )
+    await this.#refuseEviction()
+    this.#defineScripts(major)
+  }
+
+  async #refuseEviction(): Promise<void> {
+    const memory = await this.#redis.info('memory')
+    const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1]
+    if (policy !== undefined && policy !== 'noeviction')
+      throw failure('queue_eviction', `Redis has maxmemory-policy ${policy} and may throw batches away`)
+  }
+
+  /** Redis 7 lets a script say that it needs no memory, so that a full Redis can still be emptied. */
+  #defineScripts(major: number): void {
+    const flagged = (flags: string, lua: string) => (major >= 7 ? `#!lua flags=${flags}\n${lua}` : lua)
+    const commands: Record<Command, string> = {
+      push: scripts.pushScript,
+      greet: flagged('allow-oom', scripts.greetScript),
+      bind: flagged('allow-oom', scripts.bindScript),
+      read: flagged('no-writes', scripts.readScript),
+      publish: flagged('allow-oom', scripts.publishScript),
+      forget: flagged('allow-oom', scripts.forgetScript),
+    }
+    const numberOfKeys = Object.keys(this.#keys).length
+    for (const [name, lua] of Object.entries(commands)) this.#redis.defineCommand(name, { numberOfKeys, lua })
+  }
+}
+
+function ready(redis: Redis): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (error?: Error) => {
+      redis.off('ready', settle)
+      redis.off('close', closed)
+      if (error) reject(error)
+      else resolve()
+    }
+    const closed = () => settle(new Error('the connection was closed'))
+    redis.once('ready', settle)
+    redis.once('close', closed)
+  })
+}
+
+function position(answer: unknown): Position {
+  const [pushed, applied] = (answer as string[]).map(Number)
+  if (!Number.isSafeInteger(pushed) || !Number.isSafeInteger(applied))
+    throw failure('queue_refused', `Redis answered ${JSON.stringify(answer)} where two numbers were due`)
+  return { pushed: pushed!, applied: applied! }
+}
+
+/** First words of Redis' error replies, and the codes that they mean. */
+const replyCodes: readonly (readonly [RegExp, QueueErrorCode])[] = [
+  [/\bOOM\b/, 'queue_full'],
+  [/\bREADONLY\b/, 'queue_read_only'],
+  [/\b(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b/, 'queue_loading'],
+  [/\b(NOAUTH|WRONGPASS|NOPERM)\b/, 'queue_credentials'],
+  [/\bFOREIGN\b/, 'queue_foreign'],
+]
+
+function classify(error: unknown): OperationError {
+  if (error instanceof OperationError) return error
+  const message = errorText(error)
+  const known = replyCodes.find(([pattern]) => pattern.test(message))
+  if (known) return failure(known[1], message, error)
+  if (error instanceof ReplyError) return failure('queue_refused', message, error)
+  return failure('queue_unreachable', message || 'the connection to Redis failed', error)
+}
+
+function failure(code: QueueErrorCode, message: string, cause?: unknown): OperationError {
+  return new OperationError(code, queueErrors[code], message, cause)
+}

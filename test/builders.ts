@@ -1,0 +1,27 @@
+import type { Batch, Sum } from '../queue/batch.ts'
+
+/** A batch for tests; a producer given as a number becomes the id `00000001`. */
+export function batch(given: {
+  producer?: number
+  sequence: number
+  sums?: Record<string, Sum>
+  increments?: number
+  sealed?: number
+  oldestMs?: number
+}): Batch {
+  const sums = given.sums ?? { a: 1 }
+  const increments = given.increments ?? Object.keys(sums).length
+  return {
+    producer: producerId(given.producer ?? 1),
+    sequence: given.sequence,
+    oldestMs: given.oldestMs ?? 1_000,
+    increments,
+    sealed: given.sealed ?? given.sequence * increments,
+    keys: Object.keys(sums),
+    sums: Object.values(sums),
+  }
+}
+
+export function producerId(number: number): string {
+  return String(number).padStart(8, '0')
+}

@@ -1,0 +1,160 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { encodeBatch } from '../queue/batch.ts'
+import type { ConsumerQueue, ProducerQueue, Publication } from '../queue/queue.ts'
+import { batch, producerId } from './builders.ts'
+import { until } from './condition.ts'
+
+export type Queue = ProducerQueue & ConsumerQueue
+
+/** What every queue promises; `open` makes an empty one, `disposer` ends it. */
+export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Promise<void> }>): void {
+  const [p1, p2] = [producerId(1), producerId(2)]
+  let queue: Queue
+  let dispose: () => Promise<void>
+
+  beforeEach(async () => {
+    const opened = await open()
+    queue = opened.queue
+    dispose = opened.dispose
+    await queue.bind('store-a')
+  })
+  afterEach(() => dispose())
+
+  const element = (producer: number, sequence: number) => encodeBatch(batch({ producer, sequence }))
+  const push = (producer: number, sequence: number, lowest = 1) =>
+    queue.push({ producer: producerId(producer), sequence, lowest, element: element(producer, sequence) })
+  const publish = (publication: Partial<Publication>) =>
+    queue.publish({ watermarks: new Map(), parked: [], discarded: [], ...publication })
+
+  test('batches come out in the order in which they went in, and stay until they are published', async () => {
+    await push(1, 1)
+    await push(2, 1)
+    await push(1, 2)
+    const expected = [element(1, 1), element(2, 1), element(1, 2)]
+    expect(await queue.read()).toEqual(expected)
+    expect(await queue.read()).toEqual(expected)
+    expect(await queue.length()).toBe(3)
+  })
+
+  test('a push answers where the producer stands', async () => {
+    expect(await push(1, 1)).toEqual({ pushed: 1, applied: 0 })
+    await publish({ watermarks: new Map([[p1, 1]]) })
+    expect(await push(1, 2)).toEqual({ pushed: 2, applied: 1 })
+    expect(await queue.greet(p1)).toEqual({ pushed: 2, applied: 1 })
+  })
+
+  test('a repeated push appends nothing', async () => {
+    await push(1, 1)
+    expect(await push(1, 1)).toEqual({ pushed: 1, applied: 0 })
+    expect(await queue.length()).toBe(1)
+  })
+
+  test('a push that leaves a gap appends nothing and says where to go on', async () => {
+    await push(1, 1)
+    expect(await push(1, 3)).toEqual({ pushed: 1, applied: 0 })
+    expect(await queue.length()).toBe(1)
+  })
+
+  test('a queue that knows nothing of a producer takes its lowest unconfirmed batch', async () => {
+    expect(await push(1, 7, 7)).toEqual({ pushed: 7, applied: 0 })
+    expect(await push(2, 8, 7)).toEqual({ pushed: 6, applied: 0 })
+    expect(await queue.read()).toEqual([element(1, 7)])
+  })
+
+  test('publishing removes from the head what is at or below its watermark, and no more', async () => {
+    await push(1, 1)
+    await push(1, 2)
+    await push(2, 1)
+    await push(1, 3)
+    await publish({ watermarks: new Map([[p1, 3]]) })
+    expect(await queue.read()).toEqual([element(2, 1), element(1, 3)])
+    await publish({ watermarks: new Map([[p2, 1]]) })
+    expect(await queue.length()).toBe(0)
+  })
+
+  test('a late publication of lower watermarks takes nothing back', async () => {
+    for (const sequence of [1, 2, 3]) await push(1, sequence)
+    await publish({ watermarks: new Map([[p1, 2]]) })
+    await publish({ watermarks: new Map([[p1, 1]]) })
+    expect(await queue.watermarks()).toEqual(new Map([[p1, 2]]))
+    expect(await queue.read()).toEqual([element(1, 3)])
+  })
+
+  test('a parked batch leaves the list and its producer is sent back to its watermark', async () => {
+    await push(1, 5, 5)
+    await push(2, 1)
+    await publish({ watermarks: new Map([[p1, 3]]), parked: [{ producer: p1, sequence: 5 }] })
+    expect(await queue.read()).toEqual([element(2, 1)])
+    expect(await queue.greet(p1)).toEqual({ pushed: 3, applied: 3 })
+    expect(await push(1, 4, 4)).toEqual({ pushed: 4, applied: 3 })
+  })
+
+  test('when the list is empty, producers whose batches vanished are sent back', async () => {
+    await push(1, 1)
+    await push(1, 2)
+    await publish({ watermarks: new Map([[p1, 1]]), discarded: [element(1, 2)] })
+    expect(await queue.length()).toBe(0)
+    expect(await queue.greet(p1)).toEqual({ pushed: 1, applied: 1 })
+  })
+
+  test('while anything is in the list, nobody is sent back', async () => {
+    await push(1, 1)
+    await push(1, 2)
+    await push(2, 1)
+    await publish({ watermarks: new Map([[p1, 1]]), discarded: [element(1, 2)] })
+    expect(await queue.length()).toBe(1)
+    expect(await queue.greet(p1)).toEqual({ pushed: 2, applied: 1 })
+  })
+
+  test('only what is named is discarded', async () => {
+    await push(1, 1)
+    await publish({ discarded: ['garbage', element(1, 2)] })
+    expect(await queue.length()).toBe(1)
+  })
+
+  test('a shard stays bound to its first store', async () => {
+    expect(await queue.bind('store-b')).toBe('store-a')
+    expect(await queue.bind('store-a')).toBe('store-a')
+  })
+
+  test('a sign of life changes with each greeting and each push', async () => {
+    const signs = new Set<string>()
+    const sign = async () => (await queue.signsOfLife([p1])).get(p1)!
+    expect(await sign()).toBe('')
+    await queue.greet(p1)
+    signs.add(await sign())
+    await until('the clock moved', async () => {
+      await push(1, 1)
+      return !signs.has(await sign())
+    })
+    expect(await queue.signsOfLife([p2])).toEqual(new Map([[p2, '']]))
+  })
+
+  test('silent producers are forgotten once the list is empty, and not before', async () => {
+    await push(1, 1)
+    await until('time passed', async () => (await queue.forget(-2_000)) === 0)
+    await publish({ watermarks: new Map([[p1, 1]]) })
+    expect(await queue.forget(60_000)).toBe(0)
+    expect(await queue.forget(-2_000)).toBe(1)
+    expect(await queue.watermarks()).toEqual(new Map())
+    expect(await push(1, 2, 2)).toEqual({ pushed: 2, applied: 0 })
+  })
+
+  test('listeners hear of pushes and publications', async () => {
+    let pushed = 0
+    let applied = 0
+    queue.onPushed(() => pushed++)
+    queue.onApplied(() => applied++)
+    let sequence = 0
+    await until('both were heard', async () => {
+      await push(1, ++sequence, 1)
+      await publish({})
+      return pushed > 0 && applied > 0
+    })
+  })
+
+  test('a read is bounded by count', async () => {
+    for (let sequence = 1; sequence <= 70; sequence++) await push(1, sequence)
+    expect(await queue.read()).toHaveLength(64)
+  })
+}
