@@ -1,0 +1,58 @@
+import { errorText, type ErrorPolicy, OperationError } from '../lib/errors.ts'
+
+/** What can go wrong with a store, and how to go on; documented in docs/operations.md. */
+export const storeErrors = {
+  store_busy: {
+    retry: 'soon',
+    hint: 'another program holds the database locked; close it, or end its transaction',
+  },
+  store_full: { retry: 'later', hint: 'free disk space; nothing is lost, batches wait in the queue' },
+  store_failed: { retry: 'restart', hint: 'the disk failed to read or write; look at the kernel log' },
+  store_corrupt: {
+    retry: 'never',
+    hint: 'restore a backup, or recover it with the .recover command of sqlite3',
+  },
+  store_locked: { retry: 'never', hint: 'only one consumer may have a database; stop the other one' },
+  store_newer: { retry: 'never', hint: 'install the version of Piccolo Daimao that made it, or a later one' },
+  store_unknown: { retry: 'never', hint: 'point --database to a file of its own' },
+  store_unreadable: { retry: 'never', hint: 'check the path in --database, and who may read and write it' },
+  store_on_network: {
+    retry: 'never',
+    hint: 'put the database on a local disk; SQLite corrupts on network file systems',
+  },
+  store_outdated: {
+    retry: 'never',
+    hint: 'put the latest database back; or accept the loss by --accept-older-store',
+  },
+} as const satisfies Record<string, ErrorPolicy>
+
+export type StoreErrorCode = keyof typeof storeErrors
+
+export function storeError(code: StoreErrorCode, message: string, cause?: unknown): OperationError {
+  return new OperationError(code, storeErrors[code], message, cause)
+}
+
+/** First letters of SQLite's result codes, and what they mean to us. */
+const resultCodes: readonly (readonly [string, StoreErrorCode])[] = [
+  ['SQLITE_BUSY', 'store_busy'],
+  ['SQLITE_LOCKED', 'store_busy'],
+  ['SQLITE_FULL', 'store_full'],
+  ['SQLITE_CORRUPT', 'store_corrupt'],
+  ['SQLITE_NOTADB', 'store_corrupt'],
+  ['SQLITE_CANTOPEN', 'store_unreadable'],
+  ['SQLITE_READONLY', 'store_unreadable'],
+  ['SQLITE_PERM', 'store_unreadable'],
+  ['SQLITE_AUTH', 'store_unreadable'],
+  ['SQLITE_IOERR', 'store_failed'],
+  ['SQLITE_NOMEM', 'store_failed'],
+  ['SQLITE_PROTOCOL', 'store_failed'],
+]
+
+/** The OperationError of an exception from SQLite; anything else is a fault of ours and is returned as it is. */
+export function classifyStoreError(error: unknown): unknown {
+  if (error instanceof OperationError) return error
+  const code = (error as { code?: unknown } | null)?.code
+  if (typeof code !== 'string') return error
+  const known = resultCodes.find(([prefix]) => code.startsWith(prefix))
+  return known ? storeError(known[1], `${errorText(error)} (${code})`, error) : error
+}

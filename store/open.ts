@@ -1,0 +1,119 @@
+import { randomUUID } from 'node:crypto'
+import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import type { Clock } from '../lib/clock.ts'
+import type { Log } from '../lib/log.ts'
+import { storeError } from './errors.ts'
+import { refuseNetworkFileSystem } from './file-system.ts'
+import { applicationId, schema, schemaVersion } from './schema.ts'
+import { takeOverSeedTable } from './seed-takeover.ts'
+import { type Database, openForReading, openForWriting, translateErrors, tryLock } from './sqlite.ts'
+import { SqliteStore } from './sqlite-store.ts'
+import type { Store, StoreReader } from './store.ts'
+
+/** A larger database is checked only when its last writer did not close it: the check reads every page. */
+const checkedAlwaysBytesMax = 64 * 1024 * 1024
+
+/**
+ * Opens the store at `path` as its one writer: takes the lock beside it, makes the schema, or takes a database of
+ * the seed project over. Throws OperationError when another consumer has it, or when the database is on a network file
+ * system, of a newer schema, somebody else's, or corrupt; it is then as it was.
+ */
+export function openStore(path: string, clock: Clock, log: Log): Store {
+  refuseNetworkFileSystem(dirname(resolve(path)))
+  const file = canonicalPath(path)
+  const lock = tryLock(`${file}-lock`)
+  if (lock === null) throw storeError('store_locked', `another consumer has ${path}`)
+  try {
+    // Before the first look: opening a database recovers it and takes its log away.
+    const isSuspect = sizeOf(`${file}-wal`) > 0 || sizeOf(file) <= checkedAlwaysBytesMax
+    const database = openForWriting(file, opened => {
+      refuseForeign(opened, path)
+      if (isSuspect) refuseCorrupt(opened, path)
+    })
+    return translateErrors(() => {
+      makeSchema(database, clock, log)
+      return new SqliteStore(database, clock, () => lock.release())
+    })
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+/** Opens the store at `path` to read totals, beside its writer. Throws OperationError. */
+export function openStoreReader(path: string): StoreReader {
+  const database = openForReading(path)
+  return translateErrors(() => {
+    const total = database.prepare('SELECT value FROM numbers WHERE key = ?').safeIntegers()
+    return {
+      total(key) {
+        const row = translateErrors(() => total.get(key)) as { value: bigint } | undefined
+        return row?.value ?? 0n
+      },
+      close: () => database.close(),
+    }
+  })
+}
+
+/** Where two names of one file meet, so that both find the same lock. Makes the folder if need be. */
+function canonicalPath(path: string): string {
+  const folder = dirname(resolve(path))
+  try {
+    mkdirSync(folder, { recursive: true })
+    return existsSync(path) ? realpathSync(path) : join(realpathSync(folder), basename(path))
+  } catch (error) {
+    throw storeError('store_unreadable', `the folder ${folder} cannot be made`, error)
+  }
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0
+}
+
+function refuseForeign(database: Database, path: string): void {
+  const version = database.pragma('user_version', { simple: true }) as number
+  if (database.pragma('application_id', { simple: true }) === applicationId) {
+    if (version > schemaVersion)
+      throw storeError(
+        'store_newer',
+        `${path} has schema version ${version}, this program knows ${schemaVersion}`,
+      )
+    return
+  }
+  const tables = tableNames(database)
+  const others = tables.filter(name => name !== 'numbers')
+  if (others.length > 0)
+    throw storeError(
+      'store_unknown',
+      `${path} is the database of another program: it has a table ${others[0]}`,
+    )
+}
+
+function refuseCorrupt(database: Database, path: string): void {
+  const finding = database.pragma('quick_check(1)', { simple: true })
+  if (finding !== 'ok') throw storeError('store_corrupt', `${path} is corrupt: ${finding}`)
+}
+
+function makeSchema(database: Database, clock: Clock, log: Log): void {
+  if (database.pragma('application_id', { simple: true }) === applicationId) return
+  const make = database.transaction(() => {
+    const seeded = tableNames(database).includes('numbers')
+    if (seeded) database.exec('ALTER TABLE numbers RENAME TO seed_numbers')
+    database.exec(schema)
+    database.prepare('INSERT INTO store VALUES (?, ?)').run(randomUUID(), clock.nowMs())
+    const taken = seeded ? takeOverSeedTable(database, clock) : null
+    database.pragma(`application_id = ${applicationId}`)
+    database.pragma(`user_version = ${schemaVersion}`)
+    return taken
+  })
+  const taken = make.immediate()
+  if (taken) log.info({ ...taken }, 'took over the totals of a seed database')
+}
+
+function tableNames(database: Database): string[] {
+  const rows = database.prepare(
+    `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`,
+  )
+  return rows.pluck().all() as string[]
+}

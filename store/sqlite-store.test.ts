@@ -1,0 +1,249 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { systemClock } from '../lib/clock.ts'
+import { OperationError } from '../lib/errors.ts'
+import type { Batch } from '../queue/batch.ts'
+import { batch, producerId } from '../test/builders.ts'
+import { refuseNetworkFileSystem } from './file-system.ts'
+import { openStore, openStoreReader } from './open.ts'
+import type { Applied, Store } from './store.ts'
+
+const log = pino({ level: 'silent' })
+let folder: string
+let path: string
+const stores: Store[] = []
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'piccolo-store-'))
+  path = join(folder, 'numbers.db')
+})
+afterEach(() => {
+  for (const store of stores.splice(0)) store.close()
+  rmSync(folder, { recursive: true })
+})
+
+function open(): Store {
+  const store = openStore(path, systemClock, log)
+  stores.push(store)
+  return store
+}
+function close(store: Store): void {
+  stores.splice(stores.indexOf(store), 1)
+  store.close()
+}
+function apply(store: Store, batches: Batch[], gone: number[] = []): Applied {
+  return store.apply({ batches, rejected: [], gone: new Set(gone.map(producerId)) })
+}
+function sql(statement: string): string {
+  return execFileSync('sqlite3', [path, statement], { encoding: 'utf8' }).trim()
+}
+function code(work: () => unknown): string {
+  try {
+    work()
+  } catch (error) {
+    if (error instanceof OperationError) return error.code
+    throw error
+  }
+  return 'nothing was thrown'
+}
+
+describe('applying batches', () => {
+  test('sums of one key add up over batches and transactions', () => {
+    const store = open()
+    apply(store, [batch({ sequence: 1, sums: { a: 2, b: -1 } }), batch({ sequence: 2, sums: { a: 3 } })])
+    apply(store, [batch({ sequence: 3, sums: { a: 5, c: 0 } })])
+    expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe('a|10\nb|-1\nc|0')
+  })
+
+  test('a redelivered batch changes no total', () => {
+    const store = open()
+    apply(store, [batch({ sequence: 1, sums: { a: 2 } })])
+    const again = apply(store, [batch({ sequence: 1, sums: { a: 2 } })])
+    expect(sql('SELECT value FROM numbers')).toBe('2')
+    expect(again.watermarks).toEqual(new Map([[producerId(1), 1]]))
+    expect(again.applied).toEqual([])
+  })
+
+  test('a batch ahead of its predecessor waits for it, across a restart', () => {
+    const first = open()
+    const ahead = apply(first, [batch({ sequence: 2, sums: { a: 20 } })])
+    expect(ahead.parked).toEqual([{ producer: producerId(1), sequence: 2 }])
+    expect(ahead.watermarks).toEqual(new Map([[producerId(1), 0]]))
+    close(first)
+    const second = open()
+    const filled = apply(second, [batch({ sequence: 1, sums: { a: 1 } })])
+    expect(filled.watermarks).toEqual(new Map([[producerId(1), 2]]))
+    expect(filled.parked).toEqual([])
+    expect(sql('SELECT value FROM numbers')).toBe('21')
+  })
+
+  test('what a vanished producer cannot bring is given up, and the ledger says how much', () => {
+    const store = open()
+    apply(store, [batch({ sequence: 1, increments: 3, sealed: 3 })])
+    apply(store, [batch({ sequence: 4, increments: 2, sealed: 12, sums: { a: 7 } })])
+    const given = apply(store, [], [1])
+    expect(given.lost).toEqual(new Map([[producerId(1), 7]]))
+    expect(sql('SELECT watermark, sealed, applied, lost FROM producers')).toBe('4|12|5|7')
+    expect(sql('SELECT value FROM numbers')).toBe('8')
+  })
+
+  test('every total is exact to 64 bits', () => {
+    const store = open()
+    const max = Number.MAX_SAFE_INTEGER
+    for (let sequence = 1; sequence <= 5; sequence++) apply(store, [batch({ sequence, sums: { a: max } })])
+    apply(store, [batch({ sequence: 6, sums: { a: 1, b: 2n ** 62n } })])
+    expect(sql('SELECT value FROM numbers ORDER BY key')).toBe(`${5n * BigInt(max) + 1n}\n${2n ** 62n}`)
+    const reader = openStoreReader(path)
+    expect(reader.total('a')).toBe(5n * BigInt(max) + 1n)
+    expect(reader.total('missing')).toBe(0n)
+    reader.close()
+  })
+
+  test('a sum that does not fit its total is set aside and the rest of its batch is applied', () => {
+    const store = open()
+    apply(store, [batch({ sequence: 1, sums: { a: 2n ** 63n - 1n, b: 1 } })])
+    const applied = apply(store, [batch({ sequence: 2, sums: { a: 1, b: 1, c: 2n ** 63n } })])
+    expect(applied.setAsideCount).toBe(2)
+    expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe(`a|${2n ** 63n - 1n}\nb|2`)
+    expect(sql('SELECT key, value FROM set_aside ORDER BY key')).toBe(`a|1\nc|${2n ** 63n}`)
+    expect(sql('SELECT watermark FROM producers')).toBe('2')
+  })
+
+  test('the sum of all that was applied is kept exactly, whatever its size', () => {
+    const store = open()
+    apply(store, [batch({ sequence: 1, sums: { a: 2n ** 62n, b: 2n ** 62n, c: 5, d: -7 } })])
+    expect(sql('SELECT sum FROM producers')).toBe(String(2n ** 63n - 2n))
+  })
+
+  test('every commit is synced to the disk', () => {
+    const store = open()
+    apply(store, [batch({ sequence: 1 })])
+    // The second write would show the weaker default of the build.
+    expect(() => apply(store, [batch({ sequence: 2 })])).not.toThrow()
+  })
+
+  test('an element that is no batch is kept for the operator', () => {
+    const store = open()
+    store.apply({ batches: [], rejected: [{ element: 'garbage', reason: 'no JSON' }], gone: new Set() })
+    expect(sql('SELECT element, reason FROM rejected_elements')).toBe('garbage|no JSON')
+  })
+
+  test('many keys go in with one transaction', () => {
+    const sums = Object.fromEntries(Array.from({ length: 1_234 }, (_, index) => [`key ${index}`, index]))
+    apply(open(), [batch({ sequence: 1, sums })])
+    expect(sql('SELECT count(*), sum(value) FROM numbers')).toBe(`1234|${(1_233 * 1_234) / 2}`)
+  })
+})
+
+describe('opening a store', () => {
+  test('a store keeps its id', () => {
+    const first = open()
+    const { id } = first
+    close(first)
+    expect(open().id).toBe(id)
+  })
+
+  test('the table that people read is as promised', () => {
+    open()
+    expect(sql('.schema numbers').replace(/\s+/g, ' ')).toBe(
+      'CREATE TABLE numbers ( key TEXT PRIMARY KEY, value INTEGER NOT NULL ) STRICT, WITHOUT ROWID;',
+    )
+  })
+
+  test('a second consumer is refused, whatever name it has for the file', () => {
+    open()
+    expect(code(() => openStore(path, systemClock, log))).toBe('store_locked')
+    execFileSync('ln', ['-s', path, join(folder, 'link.db')])
+    expect(code(() => openStore(join(folder, 'link.db'), systemClock, log))).toBe('store_locked')
+  })
+
+  test('a database of the seed project is taken over with its totals', () => {
+    sql(`CREATE TABLE numbers (key TEXT, value INTEGER DEFAULT 0);
+         CREATE UNIQUE INDEX numbers_key ON numbers (key);
+         INSERT INTO numbers VALUES ('a', 5), ('b', -3), ('max', 9223372036854775807), ('none', NULL), ('real', 1.5)`)
+    const store = open()
+    apply(store, [batch({ sequence: 1, sums: { a: 1 } })])
+    expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe(
+      'a|6\nb|-3\nmax|9223372036854775807\nnone|0',
+    )
+    expect(sql('SELECT key, value FROM set_aside')).toBe('real|1.5')
+    expect(sql('SELECT sum FROM adjustments')).toBe(String(2n ** 63n - 1n + 2n))
+  })
+
+  test('a database of a newer version is refused and left as it is', () => {
+    close(open())
+    sql('PRAGMA user_version = 99')
+    const before = readFileSync(path)
+    expect(code(open)).toBe('store_newer')
+    expect(readFileSync(path).equals(before)).toBe(true)
+  })
+
+  test("another program's database is refused and left as it is", () => {
+    sql('CREATE TABLE invoices (id INTEGER)')
+    const before = readFileSync(path)
+    expect(code(open)).toBe('store_unknown')
+    expect(readFileSync(path).equals(before)).toBe(true)
+  })
+
+  test('a file that is no database is refused', () => {
+    writeFileSync(path, 'this is not a database, only a text of some length')
+    expect(code(open)).toBe('store_corrupt')
+  })
+
+  test('a database with a damaged page is refused', () => {
+    const store = open()
+    const sums = Object.fromEntries(Array.from({ length: 2_000 }, (_, index) => [`key ${index}`, 1]))
+    apply(store, [batch({ sequence: 1, sums })])
+    close(store)
+    const bytes = readFileSync(path)
+    bytes.fill(0xff, 4096 * 12, 4096 * 14)
+    writeFileSync(path, bytes)
+    expect(code(open)).toBe('store_corrupt')
+  })
+
+  test('a reader of a database that is not there says so and makes none', () => {
+    expect(code(() => openStoreReader(path))).toBe('store_unreadable')
+    expect(code(() => openStoreReader(path))).toBe('store_unreadable')
+  })
+
+  test('a folder that cannot be made is named', () => {
+    writeFileSync(join(folder, 'file'), '')
+    path = join(folder, 'file', 'numbers.db')
+    expect(code(open)).toBe('store_unreadable')
+  })
+
+  test('a network file system is refused, a local one below it is not', () => {
+    const mountinfo = [
+      '22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw',
+      '40 22 0:42 / /mnt/share\\040one rw shared:5 - nfs4 server:/export rw',
+      '41 40 0:43 / /mnt/share\\040one/local rw - tmpfs tmpfs rw',
+    ].join('\n')
+    expect(code(() => refuseNetworkFileSystem('/mnt/share one/counts', mountinfo))).toBe('store_on_network')
+    expect(() => refuseNetworkFileSystem('/mnt/share one/local', mountinfo)).not.toThrow()
+    expect(() => refuseNetworkFileSystem('/mnt', mountinfo)).not.toThrow()
+    expect(() => refuseNetworkFileSystem('/anywhere', '')).not.toThrow()
+  })
+
+  test('a loss that the operator accepts moves the watermarks, and the next batch says how much it was', () => {
+    const store = open()
+    apply(store, [batch({ sequence: 1, increments: 4, sealed: 4 })])
+    store.acceptLoss(
+      new Map([
+        [producerId(1), 3],
+        [producerId(2), 9],
+      ]),
+    )
+    expect(store.watermarks()).toEqual(
+      new Map([
+        [producerId(1), 3],
+        [producerId(2), 9],
+      ]),
+    )
+    const applied = apply(store, [batch({ sequence: 4, increments: 1, sealed: 20 })])
+    expect(applied.lost).toEqual(new Map([[producerId(1), 15]]))
+  })
+})

@@ -1,0 +1,184 @@
+import { type Batch, type BatchId, decodeBatch, encodeBatch } from '../queue/batch.ts'
+import type { Clock } from '../lib/clock.ts'
+import { type Progress, type Sequenced, sequenceBatches } from './sequencing.ts'
+import { assertDurable, type Database, type Statement, translateErrors } from './sqlite.ts'
+import type { Application, Applied, Store } from './store.ts'
+import { type KeySum, mergeSums, sumOfBatch, TotalOverflow, Totals } from './totals.ts'
+
+interface ProducerRow extends Progress {
+  readonly applied: number
+  readonly lost: number
+  readonly sum: string
+  readonly first_ms: number
+}
+
+/** The store in a SQLite database that has our schema; see `openStore`. */
+export class SqliteStore implements Store {
+  readonly id: string
+  readonly #database: Database
+  readonly #clock: Clock
+  readonly #totals: Totals
+  readonly #onClose: () => void
+  readonly #statements: ReturnType<typeof prepareStatements>
+  #checkedDurable = false
+
+  constructor(database: Database, clock: Clock, onClose: () => void) {
+    this.#database = database
+    this.#clock = clock
+    this.#onClose = onClose
+    this.#totals = new Totals(database)
+    this.#statements = prepareStatements(database)
+    this.id = (database.prepare('SELECT id FROM store').get() as { id: string }).id
+  }
+
+  apply(application: Application): Applied {
+    return translateErrors(() => {
+      const applied = this.#applyOrRollBack(application)
+      if (!this.#checkedDurable) assertDurable(this.#database)
+      this.#checkedDurable = true
+      return applied
+    })
+  }
+
+  watermarks(): Map<string, number> {
+    const rows = translateErrors(() => this.#statements.watermarks.all()) as {
+      producer: string
+      watermark: number
+    }[]
+    return new Map(rows.map(row => [row.producer, row.watermark]))
+  }
+
+  parked(): BatchId[] {
+    return translateErrors(() => this.#statements.parkedIds.all()) as BatchId[]
+  }
+
+  acceptLoss(watermarks: ReadonlyMap<string, number>): void {
+    this.#transaction(() => {
+      for (const [producer, watermark] of watermarks) {
+        const row = this.#producer(producer)
+        if (row.watermark < watermark) this.#writeProducer(producer, { ...row, watermark })
+      }
+    })
+  }
+
+  close(): void {
+    this.#database.close()
+    this.#onClose()
+  }
+
+  #applyOrRollBack(application: Application): Applied {
+    const addAll = (sums: readonly KeySum[]) => {
+      this.#totals.add(sums)
+      return []
+    }
+    try {
+      return this.#transaction(() => this.#write(application, addAll))
+    } catch (error) {
+      if (!(error instanceof TotalOverflow)) throw error
+      return this.#transaction(() => this.#write(application, sums => this.#totals.addCarefully(sums)))
+    }
+  }
+
+  /** IMMEDIATE: the watermarks that are read inside are those that the writes go with. */
+  #transaction<T>(work: () => T): T {
+    return translateErrors(() => this.#database.transaction(work).immediate())
+  }
+
+  /** `add` adds sums to totals and answers those that do not fit. */
+  #write(
+    { batches, rejected, gone }: Application,
+    add: (sums: readonly KeySum[]) => readonly KeySum[],
+  ): Applied {
+    const now = this.#clock.nowMs()
+    const parkedBefore = this.#statements.parkedIds.all() as BatchId[]
+    const producers = new Map(
+      [...batches, ...parkedBefore].map(({ producer }) => [producer, this.#producer(producer)]),
+    )
+    const sequenced = sequenceBatches({
+      batches,
+      progress: producers,
+      parked: parkedBefore,
+      loadParked: id => decodeBatch(this.#element(id)),
+      gone,
+    })
+    for (const { element, reason } of rejected) this.#statements.reject.run(element, reason, now)
+    this.#movePark(sequenced, now)
+    const sums = mergeSums(sequenced.apply)
+    const setAside = add(sums)
+    for (const [key, sum] of setAside) this.#setAside(key, sum, now)
+    const lost = this.#writeProgress(producers, sequenced.apply, now)
+    return {
+      watermarks: sequenced.watermarks,
+      parked: this.#statements.parkedIds.all() as BatchId[],
+      applied: sequenced.apply,
+      rowCount: sums.length - setAside.length,
+      setAsideCount: setAside.length,
+      lost,
+    }
+  }
+
+  #movePark({ park, unpark }: Sequenced, now: number): void {
+    for (const batch of park)
+      this.#statements.park.run(batch.producer, batch.sequence, encodeBatch(batch), now)
+    for (const { producer, sequence } of unpark) this.#statements.unpark.run(producer, sequence)
+  }
+
+  #setAside(key: string, sum: number | bigint, now: number): void {
+    this.#statements.setAside.run(key, String(sum), 'the total would leave 64 bits', now)
+    const adjustment = (-BigInt(sum)).toString()
+    this.#statements.adjust.run(adjustment, `set aside: ${key}`, now)
+  }
+
+  #writeProgress(producers: ReadonlyMap<string, ProducerRow>, applied: readonly Batch[], now: number) {
+    const rows = new Map<string, ProducerRow>()
+    const lost = new Map<string, number>()
+    for (const batch of applied) {
+      const row = rows.get(batch.producer) ?? producers.get(batch.producer)!
+      const missing = Math.max(0, batch.sealed - batch.increments - row.sealed)
+      if (missing > 0) lost.set(batch.producer, (lost.get(batch.producer) ?? 0) + missing)
+      rows.set(batch.producer, {
+        watermark: batch.sequence,
+        sealed: batch.sealed,
+        applied: row.applied + batch.increments,
+        lost: row.lost + missing,
+        sum: (BigInt(row.sum) + sumOfBatch(batch)).toString(),
+        first_ms: row.first_ms || now,
+      })
+    }
+    for (const [producer, row] of rows) this.#writeProducer(producer, row)
+    return lost
+  }
+
+  #writeProducer(producer: string, row: ProducerRow): void {
+    const { watermark, sealed, applied, lost, sum, first_ms } = row
+    const now = this.#clock.nowMs()
+    this.#statements.writeProducer.run(producer, watermark, sealed, applied, lost, sum, first_ms || now, now)
+  }
+
+  #producer(producer: string): ProducerRow {
+    const row = this.#statements.producer.get(producer) as ProducerRow | undefined
+    return row ?? { watermark: 0, sealed: 0, applied: 0, lost: 0, sum: '0', first_ms: 0 }
+  }
+
+  #element({ producer, sequence }: BatchId): string {
+    return (this.#statements.parkedElement.get(producer, sequence) as { element: string }).element
+  }
+}
+
+function prepareStatements(database: Database) {
+  const prepare = (sql: string): Statement => database.prepare(sql)
+  return {
+    producer: prepare(
+      'SELECT watermark, sealed, applied, lost, sum, first_ms FROM producers WHERE producer = ?',
+    ),
+    watermarks: prepare('SELECT producer, watermark FROM producers'),
+    writeProducer: prepare('INSERT OR REPLACE INTO producers VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
+    parkedIds: prepare('SELECT producer, sequence FROM parked'),
+    parkedElement: prepare('SELECT element FROM parked WHERE producer = ? AND sequence = ?'),
+    park: prepare('INSERT INTO parked VALUES (?, ?, ?, ?)'),
+    unpark: prepare('DELETE FROM parked WHERE producer = ? AND sequence = ?'),
+    setAside: prepare('INSERT INTO set_aside (key, value, reason, set_aside_ms) VALUES (?, ?, ?, ?)'),
+    adjust: prepare('INSERT INTO adjustments (sum, reason, adjusted_ms) VALUES (?, ?, ?)'),
+    reject: prepare('INSERT INTO rejected_elements (element, reason, rejected_ms) VALUES (?, ?, ?)'),
+  }
+}

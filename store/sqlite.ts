@@ -1,0 +1,96 @@
+import { mkdirSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import { assert } from '../lib/assert.ts'
+import { classifyStoreError, storeError } from './errors.ts'
+
+export type Database = Sqlite.Database
+export type Statement<Parameters extends unknown[] = unknown[], Row = unknown> = Sqlite.Statement<
+  Parameters,
+  Row
+>
+
+/** How long a statement waits for another program's lock before it fails with `store_busy`. */
+const busyTimeoutMs = 1_000
+const walBytesMax = 64 * 1024 * 1024
+
+/**
+ * Opens the database for its one writer, and makes it and its folder if need be. Every commit is on the disk when it
+ * returns (`synchronous=FULL`). `check` looks at the database before anything in it is changed, and throws to leave it
+ * as it is. Throws OperationError.
+ */
+export function openForWriting(path: string, check: (database: Database) => void): Database {
+  return translateErrors(() => {
+    makeFolder(dirname(path))
+    const database = new Sqlite(path, { timeout: busyTimeoutMs })
+    try {
+      check(database)
+      const mode = database.pragma('journal_mode = WAL', { simple: true })
+      if (mode !== 'wal')
+        throw storeError('store_unreadable', `${path} cannot be put into WAL mode, it is in ${mode} mode`)
+      database.pragma('synchronous = FULL')
+      database.pragma(`journal_size_limit = ${walBytesMax}`)
+      database.pragma('foreign_keys = ON')
+      return database
+    } catch (error) {
+      database.close()
+      throw error
+    }
+  })
+}
+
+/** The build's default is weaker and comes back at the first write in WAL mode unless FULL was set; so look after it. */
+export function assertDurable(database: Database): void {
+  assert(database.pragma('synchronous', { simple: true }) === 2, 'synchronous is not FULL')
+}
+
+/** Opens the database to look at it, beside its writer. Never makes one. Throws OperationError. */
+export function openForReading(path: string): Database {
+  return translateErrors(() => {
+    if (statSync(path, { throwIfNoEntry: false }) === undefined)
+      throw storeError('store_unreadable', `there is no database at ${path}`)
+    return new Sqlite(path, { readonly: true, fileMustExist: true, timeout: busyTimeoutMs })
+  })
+}
+
+/** Held until it is released or the process ends, however that happens. */
+export interface Lock {
+  release(): void
+}
+
+/**
+ * Takes an exclusive lock that the operating system drops with the process: SQLite's own, on a file that
+ * exists for nothing else. Returns null when another process has it.
+ */
+export function tryLock(path: string): Lock | null {
+  return translateErrors(() => {
+    makeFolder(dirname(path))
+    const database = new Sqlite(path, { timeout: 0 })
+    try {
+      database.pragma('locking_mode = EXCLUSIVE')
+      database.exec('BEGIN EXCLUSIVE')
+    } catch (error) {
+      database.close()
+      if ((error as { code?: string }).code?.startsWith('SQLITE_BUSY')) return null
+      throw error
+    }
+    return { release: () => database.close() }
+  })
+}
+
+/** Runs `work` and turns what SQLite throws into OperationErrors. */
+export function translateErrors<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw classifyStoreError(error)
+  }
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true })
+  } catch (error) {
+    throw storeError('store_unreadable', `the folder ${folder} cannot be made`, error)
+  }
+}

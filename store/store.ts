@@ -1,0 +1,58 @@
+import type { Batch, BatchId, Sum } from '../queue/batch.ts'
+
+/** An element of the queue that is no batch. */
+export interface Rejected {
+  readonly element: string
+  readonly reason: string
+}
+
+export interface Application {
+  /** As read from the queue, in order. */
+  readonly batches: readonly Batch[]
+  readonly rejected: readonly Rejected[]
+  /** Producers whose missing batches are given up. */
+  readonly gone: ReadonlySet<string>
+}
+
+export interface Applied {
+  /** Of every producer in the batches, and of every producer with parked batches: committed. */
+  readonly watermarks: ReadonlyMap<string, number>
+  /** All batches that now wait in the store. */
+  readonly parked: readonly BatchId[]
+  /** Batches that were added to the totals by this application. */
+  readonly applied: readonly Batch[]
+  /** Rows of `numbers` that were written. */
+  readonly rowCount: number
+  /** Sums that did not fit into a total. */
+  readonly setAsideCount: number
+  /** Increments that this application declared lost, per producer. */
+  readonly lost: ReadonlyMap<string, number>
+}
+
+/** Where totals live. Every method is one durable transaction. */
+export interface Store {
+  readonly id: string
+  /**
+   * Applies batches in one transaction: totals and watermarks move together or not at all.
+   * A batch at or below its producer's watermark is a redelivery and is skipped; one that is ahead is parked.
+   * On any throw the store is unchanged and the batches are still in the queue.
+   */
+  apply(application: Application): Applied
+  /** Highest committed sequence per producer. */
+  watermarks(): Map<string, number>
+  /** All batches that wait in the store for one before them. */
+  parked(): BatchId[]
+  /**
+   * Moves watermarks up to what the queue remembers as confirmed, which an older copy of the store
+   * has never seen. The batches in between are lost; the next batch of each producer says how many increments they held.
+   */
+  acceptLoss(watermarks: ReadonlyMap<string, number>): void
+  close(): void
+}
+
+/** Reads totals beside the writer. */
+export interface StoreReader {
+  /** Zero for a key that was never counted. */
+  total(key: string): Sum
+  close(): void
+}
