@@ -27,7 +27,7 @@ export class ChannelClosed extends Error {
 export class Channel {
   readonly #port: Port
   readonly #handlers = new Map<string, Handler>()
-  readonly #listeners = new Map<string, Handler[]>()
+  readonly #listeners = new Map<string, Set<Handler>>()
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
   readonly #closeListeners: (() => void)[] = []
   #lastId = 0
@@ -53,9 +53,11 @@ export class Channel {
     this.#handlers.set(method, handler)
   }
 
-  on(event: string, listener: Handler): void {
-    const listeners = this.#listeners.get(event) ?? []
-    this.#listeners.set(event, [...listeners, listener])
+  /** Answers how to stop listening. */
+  on(event: string, listener: Handler): () => void {
+    const listeners = this.#listeners.get(event) ?? new Set()
+    this.#listeners.set(event, listeners.add(listener))
+    return () => listeners.delete(listener)
   }
 
   request<T>(method: string, ...args: unknown[]): Promise<T> {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { assert } from '../lib/assert.ts'
 import { OperationError } from '../lib/errors.ts'
 import { batchBytesMax, batchKeysMax } from './limits.ts'
@@ -28,6 +29,11 @@ export interface Batch {
 export interface BatchId {
   readonly producer: string
   readonly sequence: number
+}
+
+/** A fresh id for a producer: never used before, by anybody. */
+export function newProducerId(): string {
+  return randomBytes(10).toString('hex')
 }
 
 const formatVersion = 1

@@ -25,8 +25,8 @@ export function serveEmbeddedQueue(channel: Channel, queue: EmbeddedQueue): void
     const call = queue[method].bind(queue) as (...args: unknown[]) => Promise<unknown>
     channel.handle(`queue.${method}`, (...args: unknown[]) => call(...args))
   }
-  queue.onPushed(() => channel.emit('queue.pushed'))
-  queue.onApplied(() => channel.emit('queue.applied'))
+  channel.onClose(queue.onPushed(() => channel.emit('queue.pushed')))
+  channel.onClose(queue.onApplied(() => channel.emit('queue.applied')))
 }
 
 /** The embedded queue of the parent process, at the other end of `channel`. */
@@ -38,8 +38,7 @@ export function connectEmbeddedQueue(channel: Channel, clock: Clock): ProducerQu
       return await withDeadline(clock, answerDeadlineMs, channel.request<T>(`queue.${method}`, ...args), late)
     } catch (error) {
       if (error instanceof OperationError) throw error
-      if (error instanceof ChannelClosed)
-        throw failure('queue_unreachable', 'the parent process is gone', error)
+      if (error instanceof ChannelClosed) throw failure('queue_gone', 'the parent process is gone', error)
       throw failure('queue_refused', errorText(error), error)
     }
   }

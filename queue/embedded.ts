@@ -17,8 +17,8 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
   readonly #applied = new Map<string, number>()
   readonly #aliveMs = new Map<string, number>()
   #store: string | null = null
-  readonly #pushedListeners: (() => void)[] = []
-  readonly #appliedListeners: (() => void)[] = []
+  readonly #pushedListeners = new Set<() => void>()
+  readonly #appliedListeners = new Set<() => void>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -100,12 +100,14 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     return this.#elements.length
   }
 
-  onPushed(listener: () => void): void {
-    this.#pushedListeners.push(listener)
+  onPushed(listener: () => void): () => void {
+    this.#pushedListeners.add(listener)
+    return () => this.#pushedListeners.delete(listener)
   }
 
-  onApplied(listener: () => void): void {
-    this.#appliedListeners.push(listener)
+  onApplied(listener: () => void): () => void {
+    this.#appliedListeners.add(listener)
+    return () => this.#appliedListeners.delete(listener)
   }
 
   async close(): Promise<void> {}

@@ -30,8 +30,8 @@ export interface ProducerQueue {
   push(push: Push): Promise<Position>
   /** Says that the producer lives, and asks where it stands. */
   greet(producer: string): Promise<Position>
-  /** A hint that watermarks may have moved. May be late, spurious or missing. */
-  onApplied(listener: () => void): void
+  /** A hint that watermarks may have moved. May be late, spurious or missing. Answers how to stop listening. */
+  onApplied(listener: () => void): () => void
   close(): Promise<void>
 }
 
@@ -69,8 +69,8 @@ export interface ConsumerQueue {
   forget(silentMs: number): Promise<number>
   /** Number of elements in the list. */
   length(): Promise<number>
-  /** A hint that the list may have grown. May be late, spurious or missing. */
-  onPushed(listener: () => void): void
+  /** A hint that the list may have grown. May be late, spurious or missing. Answers how to stop listening. */
+  onPushed(listener: () => void): () => void
   close(): Promise<void>
 }
 
@@ -97,6 +97,10 @@ export const queueErrors = {
   queue_foreign: {
     retry: 'never',
     hint: 'the queue belongs to another database; correct --redis or --database',
+  },
+  queue_gone: {
+    retry: 'never',
+    hint: 'the process that held the embedded queue ended; start piccolo up again',
   },
   batch_corrupt: {
     retry: 'never',

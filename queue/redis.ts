@@ -137,12 +137,12 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     return this.#do(redis => redis.llen(this.#keys.batches))
   }
 
-  onPushed(listener: () => void): void {
-    this.#onWake('pushed', listener)
+  onPushed(listener: () => void): () => void {
+    return this.#onWake('pushed', listener)
   }
 
-  onApplied(listener: () => void): void {
-    this.#onWake('applied', listener)
+  onApplied(listener: () => void): () => void {
+    return this.#onWake('applied', listener)
   }
 
   async close(): Promise<void> {
@@ -157,7 +157,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     return redis
   }
 
-  #onWake(event: string, listener: () => void): void {
+  #onWake(event: string, listener: () => void): () => void {
     const subscriber = this.#subscriber ?? this.#connection()
     if (this.#subscriber === null) {
       this.#subscriber = subscriber
@@ -166,7 +166,11 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
       subscriber.on('ready', subscribe)
       subscriber.connect().catch(() => {})
     }
-    subscriber.on('message', (_channel, message) => message === event && listener())
+    const hear = (_channel: string, message: string) => {
+      if (message === event) listener()
+    }
+    subscriber.on('message', hear)
+    return () => subscriber.off('message', hear)
   }
 
   #call(command: Command, ...args: (string | number)[]): Promise<unknown> {

@@ -1,0 +1,84 @@
+import type { Clock } from '../../lib/clock.ts'
+import { OperationError } from '../../lib/errors.ts'
+import type { RepeatedError } from '../../lib/log.ts'
+import { windowBatchesMax } from '../../queue/limits.ts'
+import type { ProducerQueue } from '../../queue/queue.ts'
+import type { Producer } from './producer.ts'
+
+/** A producer says at least so often that it lives. */
+const greetIntervalMs = 1_000
+/** Pushes in one delivery: bounds what a queue that keeps sending its producer back can make of it. */
+const pushCountMax = 2 * windowBatchesMax
+
+/**
+ * Carries the batches of one producer to the queue and brings back what is confirmed. At most one call is under way;
+ * one that failed is just made again at the next occasion, as the protocol allows for a call that happened all the same.
+ */
+export class Courier {
+  readonly producer: Producer
+  readonly #queue: ProducerQueue
+  readonly #clock: Clock
+  readonly #error: RepeatedError
+  #heardMs = Number.NEGATIVE_INFINITY
+  #isHopeless = false
+  #pauseUntilMs = Number.NEGATIVE_INFINITY
+  /** The delivery under way; null when there is none. */
+  #delivery: Promise<boolean> | null = null
+
+  constructor(producer: Producer, queue: ProducerQueue, clock: Clock, error: RepeatedError) {
+    this.producer = producer
+    this.#queue = queue
+    this.#clock = clock
+    this.#error = error
+  }
+
+  /** The last call failed. */
+  get isFailing(): boolean {
+    return this.#error.code !== null
+  }
+
+  /** The last call failed in a way that no waiting mends. */
+  get isHopeless(): boolean {
+    return this.#isHopeless
+  }
+
+  /** Pushes what there is to push, and asks for the watermark if anything is unconfirmed. Resolves to false after an error. */
+  deliver(): Promise<boolean> {
+    this.#delivery ??= this.#deliver().finally(() => {
+      this.#delivery = null
+    })
+    return this.#delivery
+  }
+
+  async #deliver(): Promise<boolean> {
+    if (this.#clock.monotonicMs() < this.#pauseUntilMs) return false
+    try {
+      let pushCount = 0
+      for (; pushCount < pushCountMax; pushCount++) {
+        const push = this.producer.nextPush(this.#clock.monotonicMs())
+        if (push === null) break
+        this.producer.pushed(await this.#queue.push(push), this.#clock.monotonicMs())
+      }
+      if (pushCount === 0 && this.#isGreetingDue()) {
+        this.producer.confirmed(await this.#queue.greet(this.producer.id), this.#clock.monotonicMs())
+      }
+      this.#heardMs = this.#clock.monotonicMs()
+      this.#isHopeless = false
+      this.#error.over()
+      return true
+    } catch (error) {
+      if (!(error instanceof OperationError)) throw error
+      this.#error.happened(error)
+      this.#isHopeless = error.policy.retry === 'never'
+      const pauseMs = error.policy.retry === 'soon' ? 0 : 1_000
+      this.#pauseUntilMs = this.#clock.monotonicMs() + pauseMs
+      return false
+    }
+  }
+
+  #isGreetingDue(): boolean {
+    return (
+      this.producer.unconfirmed.length > 0 || this.#clock.monotonicMs() - this.#heardMs >= greetIntervalMs
+    )
+  }
+}

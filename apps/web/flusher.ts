@@ -1,0 +1,196 @@
+import type { Clock, Timer } from '../../lib/clock.ts'
+import { type Batch, type BatchId, encodeBatch, type Sum } from '../../queue/batch.ts'
+import { batchKeysMax } from '../../queue/limits.ts'
+import type { ProducerQueue } from '../../queue/queue.ts'
+import { Accumulator } from './accumulator.ts'
+import type { Courier } from './courier.ts'
+import type { Increment } from './increment.ts'
+
+/** How often a stopping process tries to hand on what it holds. */
+const drainIntervalMs = 10
+
+export interface FlusherOptions {
+  readonly courier: Courier
+  readonly queue: ProducerQueue
+  readonly clock: Clock
+  readonly flushIntervalMs: number
+  /** Distinct keys that may wait here, not yet cut into batches. */
+  readonly keysMax: number
+}
+
+/** An accumulator that takes no more, being cut into batches. */
+interface Sealing {
+  readonly oldest: { readonly wallMs: number; readonly monotonicMs: number }
+  readonly entries: ReturnType<Accumulator['entries']>
+  remainingKeyCount: number
+}
+
+/**
+ * Takes increments, and on a timer seals what has come together into batches for the courier to carry. While the queue
+ * is away, or the window of unconfirmed batches is full, increments keep merging in the accumulator: memory is
+ * bounded by `keysMax` distinct keys, and only a key beyond that is refused.
+ */
+export class Flusher {
+  readonly #options: FlusherOptions
+  #accumulator: Accumulator
+  /** Swapped out and not yet cut into batches altogether; null most of the time. */
+  #sealing: Sealing | null = null
+  /** Increments sealed since the start: the producer's side of the ledger. */
+  #incrementsSealed = 0
+  #incrementsAccepted = 0
+  #running: Promise<void> | null = null
+  #stopRequested = false
+  /** Ends the current pause between two flushes; null while flushing. */
+  #endPause: (() => void) | null = null
+
+  constructor(options: FlusherOptions) {
+    this.#options = options
+    this.#accumulator = this.#newAccumulator(0)
+    options.queue.onApplied(() => {
+      if (options.courier.producer.unconfirmed.length > 0) void options.courier.deliver()
+    })
+  }
+
+  get incrementsAccepted(): number {
+    return this.#incrementsAccepted
+  }
+
+  /** Distinct keys that wait to be cut into batches. */
+  get keyCount(): number {
+    return this.#accumulator.keyCount + (this.#sealing?.remainingKeyCount ?? 0)
+  }
+
+  /** Age of the oldest increment that is not confirmed; zero when everything accepted is in the store. */
+  oldestAgeMs(): number {
+    const oldestMs = Math.min(
+      this.#options.courier.producer.unconfirmed[0]?.oldestMs ?? Number.POSITIVE_INFINITY,
+      this.#sealing?.oldest.monotonicMs ?? Number.POSITIVE_INFINITY,
+      this.#accumulator.oldest?.monotonicMs ?? Number.POSITIVE_INFINITY,
+    )
+    return Math.max(
+      0,
+      this.#options.clock.monotonicMs() - Math.min(oldestMs, this.#options.clock.monotonicMs()),
+    )
+  }
+
+  /** False when there is no room for a new key: nothing was counted then. */
+  tryAdd(key: string, value: number): boolean {
+    if (this.keyCount >= this.#options.keysMax && !this.#accumulator.has(key)) return false
+    this.#accumulator.add(key, value)
+    this.#incrementsAccepted++
+    return true
+  }
+
+  /** All or nothing: false when there is no room for every new key. */
+  tryAddAll(increments: readonly Increment[]): boolean {
+    const room = this.#options.keysMax - this.keyCount
+    if (increments.length > room) {
+      const newKeys = new Set<string>()
+      for (const { key } of increments) if (!this.#accumulator.has(key)) newKeys.add(key)
+      if (newKeys.size > room) return false
+    }
+    for (const { key, value } of increments) this.#accumulator.add(key, value)
+    this.#incrementsAccepted += increments.length
+    return true
+  }
+
+  start(): void {
+    this.#running ??= this.#run()
+  }
+
+  /**
+   * Seals everything and resolves to true once the queue has it, or the store, where the queue would not outlive this
+   * service. Resolves to false when that has not come about in `timeoutMs`; what is left is the producer's `unconfirmed`.
+   */
+  async drain(timeoutMs: number): Promise<boolean> {
+    const { courier, queue, clock } = this.#options
+    const { producer } = courier
+    const deadlineMs = clock.monotonicMs() + timeoutMs
+    this.#stopRequested = true
+    this.#endPause?.()
+    await this.#running
+    this.#sealEverything()
+    for (;;) {
+      await courier.deliver()
+      const isSafe = queue.durable ? producer.isAllPushed : producer.unconfirmed.length === 0
+      if (isSafe) return true
+      if (courier.isHopeless || clock.monotonicMs() >= deadlineMs) return false
+      await new Promise<void>(resolve => clock.after(drainIntervalMs, resolve))
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { clock, flushIntervalMs } = this.#options
+    while (!this.#stopRequested) {
+      const startedMs = clock.monotonicMs()
+      await this.#flush()
+      await this.#pause(flushIntervalMs - (clock.monotonicMs() - startedMs))
+    }
+  }
+
+  /** One batch at a time, so that requests are served between the encoding of two. */
+  async #flush(): Promise<void> {
+    const { courier } = this.#options
+    if (courier.isFailing && !(await courier.deliver())) return
+    this.#swap()
+    do {
+      if (courier.producer.hasRoom) this.#sealOne()
+      if (!(await courier.deliver())) return
+    } while (this.#sealing !== null && courier.producer.hasRoom)
+  }
+
+  #swap(): void {
+    const { keyCount, oldest } = this.#accumulator
+    if (oldest === null || this.#sealing !== null || !this.#options.courier.producer.hasRoom) return
+    this.#sealing = { oldest, entries: this.#accumulator.entries(), remainingKeyCount: keyCount }
+    this.#accumulator = this.#newAccumulator(keyCount)
+  }
+
+  #sealOne(): void {
+    if (this.#sealing === null) return
+    const { entries, oldest } = this.#sealing
+    const keyCount = Math.min(batchKeysMax, this.#sealing.remainingKeyCount)
+    const keys: string[] = []
+    const sums: Sum[] = []
+    let increments = 0
+    for (let index = 0; index < keyCount; index++) {
+      const { key, sum, count } = entries.next().value!
+      keys.push(key)
+      sums.push(sum)
+      increments += count
+    }
+    this.#incrementsSealed += increments
+    const content = { oldestMs: oldest.wallMs, increments, sealed: this.#incrementsSealed, keys, sums }
+    const encode = (id: BatchId) => encodeBatch({ ...id, ...content } satisfies Batch)
+    this.#options.courier.producer.seal(encode, oldest.monotonicMs)
+    this.#sealing.remainingKeyCount -= keyCount
+    if (this.#sealing.remainingKeyCount === 0) this.#sealing = null
+  }
+
+  /** Regardless of the window: the process ends, and what is not sealed is lost. */
+  #sealEverything(): void {
+    while (this.#sealing !== null) this.#sealOne()
+    const { keyCount, oldest } = this.#accumulator
+    if (oldest === null) return
+    this.#sealing = { oldest, entries: this.#accumulator.entries(), remainingKeyCount: keyCount }
+    this.#accumulator = this.#newAccumulator(0)
+    this.#sealEverything()
+  }
+
+  #newAccumulator(slotCount: number): Accumulator {
+    const { clock } = this.#options
+    return new Accumulator(() => ({ wallMs: clock.nowMs(), monotonicMs: clock.monotonicMs() }), slotCount)
+  }
+
+  async #pause(delayMs: number): Promise<void> {
+    if (this.#stopRequested) return
+    await new Promise<void>(resolve => {
+      const timer: Timer = this.#options.clock.after(Math.max(0, delayMs), resolve)
+      this.#endPause = () => {
+        timer.cancel()
+        resolve()
+      }
+    })
+    this.#endPause = null
+  }
+}

@@ -1,0 +1,155 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { readForm } from './form.ts'
+
+const read = (body: string, query = '') => readForm(Buffer.from(body, 'latin1'), query)
+
+describe('keys', () => {
+  test.each([
+    ['key=foo&value=5', 'foo'],
+    ['value=5&key=foo', 'foo'],
+    ['key=a+b&value=5', 'a b'],
+    ['key=a%20b&value=5', 'a b'],
+    ['key=a%2Bb&value=5', 'a+b'],
+    ['key=%C3%A9&value=5', 'é'],
+    ['key=%c3%a9&value=5', 'é'],
+    ['key=\xc3\xa9&value=5', 'é'],
+    ['key=%F0%9F%98%80&value=5', '😀'],
+    ['key=a=b&value=5', 'a=b'],
+    ['key=a%26b&value=5', 'a&b'],
+    ['key=100%&value=5', '100%'],
+    ['key=%zz%4&value=5', '%zz%4'],
+    ['key=%EF%BB%BFfoo&value=5', '\uFEFFfoo'],
+    ['key=__proto__&value=5', '__proto__'],
+    ['%6Bey=foo&v%61lue=5', 'foo'],
+    ['other=1&key=foo&value=5&more', 'foo'],
+    ['&&key=foo&&value=5&', 'foo'],
+    [`key=${'x'.repeat(512)}&value=5`, 'x'.repeat(512)],
+    [`key=${'%C3%A9'.repeat(256)}&value=5`, 'é'.repeat(256)],
+  ])('%s', (body, key) => {
+    expect(read(body)).toEqual({ key, value: 5 })
+  })
+
+  test.each([
+    ['', 'key_missing'],
+    ['value=5', 'key_missing'],
+    ['key=&value=5', 'key_missing'],
+    ['key&value=5', 'key_missing'],
+    ['Key=foo&value=5', 'key_missing'],
+    ['key=%FF&value=5', 'key_not_utf8'],
+    ['key=\xff&value=5', 'key_not_utf8'],
+    ['key=%C3&value=5', 'key_not_utf8'],
+    ['key=%ED%A0%80&value=5', 'key_not_utf8'],
+    ['key=%C0%AF&value=5', 'key_not_utf8'],
+    ['key=%00&value=5', 'key_control_character'],
+    ['key=a%0Ab&value=5', 'key_control_character'],
+    ['key=a\tb&value=5', 'key_control_character'],
+    ['key=a%7F&value=5', 'key_control_character'],
+    [`key=${'x'.repeat(513)}&value=5`, 'key_too_long'],
+    [`key=${'%C3%A9'.repeat(257)}&value=5`, 'key_too_long'],
+    ['key=foo&key=foo&value=5', 'field_repeated'],
+    ['key=foo&value=5&value=5', 'field_repeated'],
+    ['key=&key=foo&value=5', 'field_repeated'],
+  ])('%s is refused as %s', (body, code) => {
+    expect(read(body)).toBe(code)
+  })
+})
+
+describe('values', () => {
+  test.each([
+    ['0', 0],
+    ['-0', -0],
+    ['+7', 7],
+    ['%2B7', 7],
+    ['%37', 7],
+    ['-7', -7],
+    ['%2D7', -7],
+    ['007', 7],
+    ['-00000000000000000000000000000000000007', -7],
+    ['9007199254740991', 9007199254740991],
+    ['-9007199254740991', -9007199254740991],
+    ['0009007199254740991', 9007199254740991],
+    ['1000000000000000', 1000000000000000],
+    ['5\n', 5],
+    ['5\r\n', 5],
+  ])('%j is read', (text, value) => {
+    expect(read(`key=foo&value=${text}`)).toEqual({ key: 'foo', value })
+  })
+
+  test.each([
+    ['', 'value_missing'],
+    ['-', 'value_not_integer'],
+    ['+', 'value_not_integer'],
+    ['%2B', 'value_not_integer'],
+    ['--5', 'value_not_integer'],
+    ['+%2B5', 'value_not_integer'],
+    ['5+', 'value_not_integer'],
+    ['5%20', 'value_not_integer'],
+    ['5\n\n', 'value_not_integer'],
+    ['5\r', 'value_not_integer'],
+    ['1.0', 'value_not_integer'],
+    ['1e3', 'value_not_integer'],
+    ['0x10', 'value_not_integer'],
+    ['１', 'value_not_integer'],
+    ['five', 'value_not_integer'],
+    ['99999999999999999999x', 'value_not_integer'],
+    ['9007199254740992', 'value_out_of_range'],
+    ['-9007199254740992', 'value_out_of_range'],
+    ['9999999999999999', 'value_out_of_range'],
+    ['10000000000000000', 'value_out_of_range'],
+    ['99999999999999999999999999', 'value_out_of_range'],
+  ])('%j is refused as %s', (text, code) => {
+    expect(readForm(Buffer.from(`key=foo&value=${text}`), '')).toBe(code)
+  })
+
+  test('a missing value is told apart from a missing key', () => {
+    expect(read('key=foo')).toBe('value_missing')
+    expect(read('key=foo&value')).toBe('value_missing')
+  })
+
+  test('every integer in range is read as itself, and no other text is', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: -(2n ** 55n), max: 2n ** 55n }), integer => {
+        const fits = integer >= -(2n ** 53n - 1n) && integer <= 2n ** 53n - 1n
+        const expected = fits ? { key: 'k', value: Number(integer) } : 'value_out_of_range'
+        expect(read(`key=k&value=${integer}`)).toEqual(expected)
+      }),
+    )
+  })
+})
+
+describe('the query string', () => {
+  test('can hold both fields, or one of them', () => {
+    expect(read('', 'key=foo&value=5')).toEqual({ key: 'foo', value: 5 })
+    expect(read('value=5', 'key=foo')).toEqual({ key: 'foo', value: 5 })
+    expect(read('key=a%20b&value=5', 'ack=memory')).toEqual({ key: 'a b', value: 5 })
+  })
+
+  test('does not override the body', () => {
+    expect(read('key=foo&value=5', 'key=bar')).toBe('field_repeated')
+  })
+})
+
+test('whatever URLSearchParams writes is read back', () => {
+  const anyKey = fc.string({ unit: 'binary', minLength: 1, maxLength: 100 })
+  fc.assert(
+    fc.property(anyKey, fc.maxSafeInteger(), (key, value) => {
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+      fc.pre(!/[\u0000-\u001f\u007f]/.test(key) && Buffer.byteLength(key) <= 512)
+      expect(read(new URLSearchParams({ key, value: String(value) }).toString())).toEqual({ key, value })
+    }),
+  )
+})
+
+test('no bytes whatever make it throw, and what it accepts is a key and an integer', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 60 }), fc.boolean(), (bytes, isForm) => {
+      const body = isForm ? Buffer.concat([Buffer.from('value=1&key='), bytes]) : Buffer.from(bytes)
+      const result = readForm(body, '')
+      if (typeof result === 'string') return
+      expect(result.key.isWellFormed() && result.key.length > 0).toBe(true)
+      expect(Number.isSafeInteger(result.value)).toBe(true)
+    }),
+    { numRuns: 2_000 },
+  )
+})

@@ -1,0 +1,127 @@
+import { type Increment, readKey, readValue } from './increment.ts'
+import type { ProblemCode } from './problems.ts'
+
+const ampersand = 0x26
+const equals = 0x3d
+const plus = 0x2b
+const percent = 0x25
+const lineFeed = 0x0a
+const carriageReturn = 0x0d
+
+const keyName = Buffer.from('key')
+const valueName = Buffer.from('value')
+
+/** Where in the bytes a field's value stands; `end` is -1 while the field was not seen. */
+interface Span {
+  start: number
+  end: number
+}
+
+/**
+ * Reads `key=foo&value=5`: application/x-www-form-urlencoded as the WHATWG URL standard parses it (`+` is a space, `%XX` a byte,
+ * a `%` that no two hexadecimal digits follow is itself), but strict where that standard guesses:
+ * invalid UTF-8 and repeated fields are refused. Other fields are ignored. Three things are as the seed took them: one line
+ * break at the very end of the body, a `+` before the value, and fields in the query string.
+ */
+export function readForm(body: Buffer, query: string): Increment | ProblemCode {
+  const bytes = query === '' ? body : joinFields(Buffer.from(query, 'utf8'), body)
+  const key: Span = { start: 0, end: -1 }
+  const value: Span = { start: 0, end: -1 }
+  const length = withoutLineBreak(bytes)
+  let isEncoded = false
+  for (let start = 0; start < length; ) {
+    let nameEnd = -1
+    let end = start
+    for (; end < length; end++) {
+      const byte = bytes[end]
+      if (byte === ampersand) break
+      if (byte === equals && nameEnd === -1) nameEnd = end
+      else if (byte === percent || byte === plus) isEncoded = true
+    }
+    if (nameEnd === -1) nameEnd = end
+    const span = fieldNamed(bytes, start, nameEnd, key, value)
+    if (span !== null) {
+      if (span.end !== -1) return 'field_repeated'
+      span.start = Math.min(nameEnd + 1, end)
+      span.end = end
+    }
+    start = end + 1
+  }
+  return isEncoded ? readEncoded(bytes, key, value) : readPlain(bytes, key, value)
+}
+
+function readPlain(bytes: Buffer, key: Span, value: Span): Increment | ProblemCode {
+  if (key.end === -1) return 'key_missing'
+  if (value.end === -1) return 'value_missing'
+  const checked = readKey(bytes, key.start, key.end)
+  if (typeof checked === 'string') return checked
+  const number = readValue(bytes, value.start, value.end)
+  return typeof number === 'string' ? number : { key: checked.key, value: number }
+}
+
+function readEncoded(bytes: Buffer, key: Span, value: Span): Increment | ProblemCode {
+  if (key.end === -1) return 'key_missing'
+  if (value.end === -1) return 'value_missing'
+  const keyBytes = decode(bytes, key.start, key.end)
+  // Decoded, `value=+5` would be a space and a five; nobody means that.
+  const signEnd = bytes[value.start] === plus && value.start < value.end ? value.start + 1 : value.start
+  const valueBytes = Buffer.concat([bytes.subarray(value.start, signEnd), decode(bytes, signEnd, value.end)])
+  return readPlain(
+    Buffer.concat([keyBytes, valueBytes]),
+    { start: 0, end: keyBytes.length },
+    { start: keyBytes.length, end: keyBytes.length + valueBytes.length },
+  )
+}
+
+function fieldNamed(bytes: Buffer, start: number, end: number, key: Span, value: Span): Span | null {
+  if (isName(bytes, start, end, keyName)) return key
+  if (isName(bytes, start, end, valueName)) return value
+  if (!bytes.subarray(start, end).includes(percent)) return null
+  const decoded = decode(bytes, start, end)
+  if (decoded.equals(keyName)) return key
+  return decoded.equals(valueName) ? value : null
+}
+
+function isName(bytes: Buffer, start: number, end: number, name: Buffer): boolean {
+  if (end - start !== name.length) return false
+  for (let index = 0; index < name.length; index++) if (bytes[start + index] !== name[index]) return false
+  return true
+}
+
+/** Never longer than what it decodes. */
+function decode(bytes: Buffer, start: number, end: number): Buffer {
+  const decoded = Buffer.allocUnsafe(end - start)
+  let length = 0
+  for (let index = start; index < end; index++) {
+    let byte = bytes[index]!
+    if (byte === plus) byte = 0x20
+    else if (byte === percent && index + 2 < end) {
+      const high = hexadecimal(bytes[index + 1]!)
+      const low = hexadecimal(bytes[index + 2]!)
+      if (high !== -1 && low !== -1) {
+        byte = high * 16 + low
+        index += 2
+      }
+    }
+    decoded[length++] = byte
+  }
+  return decoded.subarray(0, length)
+}
+
+function hexadecimal(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
+  const letter = byte | 0x20
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1
+}
+
+function joinFields(query: Buffer, body: Buffer): Buffer {
+  return Buffer.concat([query, Buffer.from('&'), body])
+}
+
+/** Files that an editor wrote end in a line break, and `vegeta -body` and `curl --data-binary` send it along. */
+function withoutLineBreak(bytes: Buffer): number {
+  let length = bytes.length
+  if (length > 0 && bytes[length - 1] === lineFeed) length--
+  if (length > 0 && length < bytes.length && bytes[length - 1] === carriageReturn) length--
+  return length
+}

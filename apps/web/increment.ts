@@ -1,0 +1,48 @@
+import { isUtf8 } from 'node:buffer'
+import { keyBytesMax, valueMax } from '../../queue/limits.ts'
+import type { ProblemCode } from './problems.ts'
+
+/** One key and one integer that a client sent. */
+export interface Increment {
+  readonly key: string
+  /** From -(2^53-1) to 2^53-1. */
+  readonly value: number
+}
+
+/** Decimal digits that always fit: 2^53-1 has 16. */
+const exactDigits = 15
+
+/** Checks the key in `bytes` from `start` to `end`, already percent-decoded. */
+export function readKey(bytes: Buffer, start: number, end: number): { key: string } | ProblemCode {
+  if (start === end) return 'key_missing'
+  if (end - start > keyBytesMax) return 'key_too_long'
+  let isAscii = true
+  for (let index = start; index < end; index++) {
+    const byte = bytes[index]!
+    if (byte < 0x20 || byte === 0x7f) return 'key_control_character'
+    if (byte > 0x7f) isAscii = false
+  }
+  if (isAscii) return { key: bytes.toString('latin1', start, end) }
+  return isUtf8(bytes.subarray(start, end)) ? { key: bytes.toString('utf8', start, end) } : 'key_not_utf8'
+}
+
+/** Reads digits with an optional sign; leading zeros do not count. */
+export function readValue(bytes: Uint8Array, start: number, end: number): number | ProblemCode {
+  if (start === end) return 'value_missing'
+  const sign = bytes[start] === 0x2d ? -1 : 1
+  let index = bytes[start] === 0x2d || bytes[start] === 0x2b ? start + 1 : start
+  if (index === end) return 'value_not_integer'
+  while (index < end - 1 && bytes[index] === 0x30) index++
+  const digitCount = end - index
+  let value = 0
+  let last = 0
+  for (let position = 0; position < digitCount; position++) {
+    const digit = bytes[index + position]! - 0x30
+    if (digit < 0 || digit > 9) return 'value_not_integer'
+    if (position < exactDigits) value = value * 10 + digit
+    else last = digit
+  }
+  if (digitCount <= exactDigits) return sign * value
+  if (digitCount > exactDigits + 1 || value > Math.floor((valueMax - last) / 10)) return 'value_out_of_range'
+  return sign * (value * 10 + last)
+}

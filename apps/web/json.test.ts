@@ -1,0 +1,163 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { type IncrementsRead, readJson, readNdjson } from './json.ts'
+
+const json = (text: string) => readJson(Buffer.from(text))
+const ndjson = (text: string) => readNdjson(Buffer.from(text))
+const code = (read: IncrementsRead) => ('code' in read ? read.code : 'accepted')
+const foo = { key: 'foo', value: 5 }
+
+describe('one object', () => {
+  test.each([
+    ['{"key":"foo","value":5}', foo],
+    [' { "value" : 5 , "key" : "foo" } \r\n', foo],
+    ['{"key":"foo","value":5,"other":{"a":[1,-2.5e+3,null,true,false,"\\u00e9"]},"more":[]}', foo],
+    ['{"k\\u0065y":"foo","value":5}', foo],
+    ['{"key":"a\\"b\\\\c\\/d","value":0}', { key: 'a"b\\c/d', value: 0 }],
+    ['{"key":"é\\u00e9\\ud83d\\ude00","value":-1}', { key: 'éé😀', value: -1 }],
+    ['{"key":"__proto__","value":-9007199254740991}', { key: '__proto__', value: -9007199254740991 }],
+  ])('%s is read', (text, increment) => {
+    expect(json(text)).toEqual({ increments: [increment] })
+  })
+
+  test.each([
+    ['', 'json_malformed'],
+    ['null', 'increment_not_object'],
+    ['5', 'increment_not_object'],
+    ['"key"', 'increment_not_object'],
+    ['{}', 'key_missing'],
+    ['{"value":5}', 'key_missing'],
+    ['{"key":"","value":5}', 'key_missing'],
+    ['{"key":"foo"}', 'value_missing'],
+    ['{"key":5,"value":5}', 'key_not_text'],
+    ['{"key":null,"value":5}', 'key_not_text'],
+    ['{"key":"\\ud800","value":5}', 'key_not_utf8'],
+    ['{"key":"a\\nb","value":5}', 'key_control_character'],
+    ['{"key":"a\\u0000","value":5}', 'key_control_character'],
+    [`{"key":"${'é'.repeat(257)}","value":5}`, 'key_too_long'],
+    ['{"key":"foo","value":"5"}', 'value_not_integer'],
+    ['{"key":"foo","value":null}', 'value_not_integer'],
+    ['{"key":"foo","value":5.0}', 'value_not_integer'],
+    ['{"key":"foo","value":5e0}', 'value_not_integer'],
+    ['{"key":"foo","value":9007199254740991.4}', 'value_not_integer'],
+    ['{"key":"foo","value":1e-400}', 'value_not_integer'],
+    ['{"key":"foo","value":9007199254740992}', 'value_out_of_range'],
+    ['{"key":"foo","value":1,"value":1}', 'field_repeated'],
+    ['{"key":"foo","k\\u0065y":"foo","value":1}', 'field_repeated'],
+    ['{"key":"foo","value":05}', 'json_malformed'],
+    ['{"key":"foo","value":+5}', 'json_malformed'],
+    ['{"key":"foo","value":-}', 'json_malformed'],
+    ['{"key":"foo","value":5.}', 'json_malformed'],
+    ['{"key":"foo","value":5,}', 'json_malformed'],
+    ['{"key":"foo" "value":5}', 'json_malformed'],
+    ['{"key":"foo","value":5} x', 'json_malformed'],
+    ['{"key":"foo","value":5', 'json_malformed'],
+    ['{"key":"fo\no","value":5}', 'json_malformed'],
+    ['{"key":"\\x","value":5}', 'json_malformed'],
+    ["{'key':'foo','value':5}", 'json_malformed'],
+    ['{"key":"foo","value":NaN}', 'json_malformed'],
+    ['\uFEFF{"key":"foo","value":5}', 'json_malformed'],
+    [`{"a":${'['.repeat(100_000)}`, 'json_malformed'],
+    [`{"a":${'['.repeat(65)}${']'.repeat(65)},"key":"foo","value":5}`, 'json_malformed'],
+  ])('%s is refused as %s', (text, expected) => {
+    expect(code(json(text))).toBe(expected)
+  })
+
+  test('bytes that are no UTF-8 are refused, escapes beside them or not', () => {
+    for (const key of ['\xff', '\\u0041\xff', '\xc3', 'a\xed\xa0\x80'])
+      expect(code(readJson(Buffer.from(`{"key":"${key}","value":1}`, 'latin1')))).toBe('key_not_utf8')
+  })
+})
+
+describe('an array', () => {
+  test('is read whole', () => {
+    expect(json('[{"key":"foo","value":5} , {"key":"bar","value":-1}]')).toEqual({
+      increments: [foo, { key: 'bar', value: -1 }],
+    })
+    expect(json(' [ ] ')).toEqual({ increments: [] })
+  })
+
+  test('is refused with the index of each unfit increment', () => {
+    const read = json('[{"key":"foo","value":5},{"key":"","value":5},7,{"key":"a","value":1.5}]')
+    expect(read).toEqual({
+      code: 'increments_refused',
+      errors: [
+        { at: { index: 1 }, code: 'key_missing' },
+        { at: { index: 2 }, code: 'increment_not_object' },
+        { at: { index: 3 }, code: 'value_not_integer' },
+      ],
+    })
+  })
+
+  test.each([
+    ['[{"key":"foo","value":5}', 1],
+    ['[{"key":"foo","value":5},]', 1],
+    ['[{"key":"foo","value":5} {"key":"foo","value":5}]', 1],
+    ['[{"key":"foo","value":5}] x', 1],
+    ['[,]', 0],
+    ['[', 0],
+  ])('%s is malformed, and says from which index on', (text, index) => {
+    expect(json(text)).toEqual({
+      code: 'json_malformed',
+      errors: [{ at: { index }, code: 'json_malformed' }],
+    })
+  })
+})
+
+describe('NDJSON', () => {
+  test('is read line by line, empty lines and a missing last line break do not matter', () => {
+    expect(ndjson('{"key":"foo","value":5}\r\n\n  \n{"key":"bar","value":1}')).toEqual({
+      increments: [foo, { key: 'bar', value: 1 }],
+    })
+    expect(ndjson('')).toEqual({ increments: [] })
+  })
+
+  test('is refused with the number of each unfit line, malformed ones among them', () => {
+    expect(ndjson('{"key":"foo","value":5}\n{"key":\n\n{"value":1}\n{"key":"a","value":1} x\n[]\n')).toEqual({
+      code: 'increments_refused',
+      errors: [
+        { at: { line: 2 }, code: 'json_malformed' },
+        { at: { line: 4 }, code: 'key_missing' },
+        { at: { line: 5 }, code: 'json_malformed' },
+        { at: { line: 6 }, code: 'increment_not_object' },
+      ],
+    })
+  })
+})
+
+const anyKey = fc
+  .string({ unit: 'binary', minLength: 1, maxLength: 100 })
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  .filter(key => !/[\u0000-\u001f\u007f]/.test(key) && Buffer.byteLength(key) <= 512)
+const anyIncrement = fc.record({ key: anyKey, value: fc.maxSafeInteger() })
+
+test('whatever JSON.stringify writes is read back', () => {
+  fc.assert(
+    fc.property(fc.array(anyIncrement), increments => {
+      expect(json(JSON.stringify(increments))).toEqual({ increments })
+      expect(json(JSON.stringify(increments, null, 2))).toEqual({ increments })
+      expect(ndjson(increments.map(each => JSON.stringify(each)).join('\n'))).toEqual({ increments })
+    }),
+  )
+})
+
+test('what is accepted is what JSON.parse would have accepted', () => {
+  const valid = JSON.stringify([
+    { key: 'a\n"é', value: -12 },
+    { other: [1.5, { x: null }], key: 'b', value: 0 },
+  ])
+  const mutation = fc.record({
+    at: fc.nat(valid.length),
+    remove: fc.nat(3),
+    insert: fc.string({ maxLength: 2 }),
+  })
+  fc.assert(
+    fc.property(mutation, ({ at, remove, insert }) => {
+      const text = valid.slice(0, at) + insert + valid.slice(at + remove)
+      const read = json(text)
+      if ('increments' in read) expect(() => JSON.parse(text)).not.toThrow()
+      else if (read.code === 'json_malformed') expect(() => JSON.parse(text)).toThrow()
+    }),
+    { numRuns: 5_000 },
+  )
+})

@@ -1,0 +1,115 @@
+import { exitCodes, type ExitCode, OperationError, UsageError } from '../../lib/errors.ts'
+import { RepeatedError } from '../../lib/log.ts'
+import type { OptionValues } from '../../lib/options.ts'
+import { whyNotListening } from '../../lib/port.ts'
+import { runService, type ServiceContext } from '../../lib/service.ts'
+import { newProducerId } from '../../queue/batch.ts'
+import { connectEmbeddedQueue } from '../../queue/embedded-ipc.ts'
+import type { ProducerQueue } from '../../queue/queue.ts'
+import { RedisQueue } from '../../queue/redis.ts'
+import { Courier } from './courier.ts'
+import { Flusher } from './flusher.ts'
+import { HandoverTaker, leaveHandover } from './handover.ts'
+import { Ingest } from './ingest.ts'
+import type { webOptions } from './options.ts'
+import { Producer } from './producer.ts'
+import { webReadiness } from './readiness.ts'
+import { Server } from './server.ts'
+
+/** The web process: takes increments, and hands their sums to the queue. Resolves to the exit code. */
+export function runWeb(options: OptionValues<typeof webOptions>, process: string): Promise<ExitCode> {
+  const { logLevel, logFormat, stopTimeoutMs } = options
+  const parts = (context: ServiceContext) => makeParts(options, context)
+  return runService({ process, logLevel, logFormat, stopTimeoutMs, parts }, globalThis.process)
+}
+
+function makeParts(options: OptionValues<typeof webOptions>, context: ServiceContext) {
+  const { clock, log, metrics } = context
+  const queue = makeQueue(options, context)
+  const queueError = new RepeatedError(log, clock, 'batches cannot be pushed')
+  const courier = new Courier(new Producer(newProducerId()), queue, clock, queueError)
+  const { flushIntervalMs, keysMax } = options
+  const flusher = new Flusher({ courier, queue, clock, flushIntervalMs, keysMax })
+  const taker = new HandoverTaker({ database: options.database, queue, clock, log })
+  const ingest = new Ingest(flusher, log, metrics)
+  let isStopping = false
+  const readiness = () =>
+    webReadiness({ isStopping, oldestAgeMs: flusher.oldestAgeMs(), queueError: queueError.code, ...options })
+  const status = { readiness, metricsText: context.metricsText }
+  const server = new Server({ ingest, status, clock, bodyBytesMax: options.bodyBytesMax })
+
+  metrics.counterOf(
+    'piccolo_increments_accepted_total',
+    'Increments counted',
+    () => flusher.incrementsAccepted,
+  )
+  metrics.gaugeOf('piccolo_keys_waiting', 'Distinct keys not yet in a batch', () => flusher.keyCount)
+  metrics.gaugeOf(
+    'piccolo_batches_unconfirmed',
+    'Batches sealed and not yet in the store',
+    () => courier.producer.unconfirmed.length,
+  )
+  metrics.gaugeOf(
+    'piccolo_oldest_unconfirmed_seconds',
+    'Age of the oldest increment that is not in the store',
+    () => flusher.oldestAgeMs() / 1000,
+  )
+  metrics.gaugeOf('piccolo_connections', 'Open HTTP connections', () => server.connectionCount)
+
+  return [
+    {
+      name: 'queue',
+      start: () => firstContact(queue, queueError),
+      stop: () => queue.close(),
+    },
+    { name: 'handovers', start: () => taker.start(), stop: () => taker.stop() },
+    {
+      name: 'flusher',
+      start: () => flusher.start(),
+      stop: async () => {
+        // The last moments are for writing down what could not be handed on.
+        if (!(await flusher.drain(options.stopTimeoutMs * 0.6)))
+          leaveHandover(options.database, courier.producer, log)
+      },
+    },
+    {
+      name: 'server',
+      start: async () => {
+        if (!(await server.listen(options.host, options.port)))
+          throw await listenFailure(options.host, options.port)
+      },
+      stop: () => {
+        isStopping = true
+        return server.drain(options.stopTimeoutMs * 0.2)
+      },
+    },
+  ]
+}
+
+function makeQueue(
+  { redis }: OptionValues<typeof webOptions>,
+  { parent, clock, log }: ServiceContext,
+): ProducerQueue {
+  if (redis !== null) return new RedisQueue({ url: redis, shardIndex: 0, clock, log })
+  if (parent !== null) return connectEmbeddedQueue(parent, clock)
+  throw new UsageError('piccolo web needs --redis; without Redis, piccolo up runs everything on this machine')
+}
+
+/**
+ * A queue that cannot be right stops the start. One that is away does not: increments are taken and wait in
+ * memory, as they would if it had gone away a moment later.
+ */
+async function firstContact(queue: ProducerQueue, queueError: RepeatedError): Promise<void> {
+  if (!(queue instanceof RedisQueue)) return
+  try {
+    await queue.connect()
+  } catch (error) {
+    if (!(error instanceof OperationError) || error.policy.retry === 'never') throw error
+    queueError.happened(error)
+  }
+}
+
+async function listenFailure(host: string, port: number): Promise<UsageError> {
+  const reason = (await whyNotListening(host, port)) ?? 'the operating system refused it'
+  return new UsageError(`cannot listen on ${host} port ${port}: ${reason}`, exitCodes.badConfiguration)
+}

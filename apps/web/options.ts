@@ -1,0 +1,38 @@
+import { integerOption } from '../../lib/options.ts'
+import { serviceOptions } from '../../lib/service-options.ts'
+import { queueOptions } from '../../queue/options.ts'
+import { storeOptions } from '../../store/options.ts'
+
+export const webOptions = {
+  ...queueOptions,
+  ...storeOptions,
+  port: integerOption({
+    min: 1,
+    max: 65_535,
+    fallback: 3333,
+    placeholder: 'PORT',
+    help: 'where web processes take increments; several share it',
+  }),
+  flushIntervalMs: integerOption({
+    min: 10,
+    max: 60_000,
+    fallback: 100,
+    placeholder: 'MS',
+    help: 'how often a web process hands its sums to the queue',
+  }),
+  keysMax: integerOption({
+    min: 1_000,
+    max: 8_000_000,
+    fallback: 1_000_000,
+    placeholder: 'COUNT',
+    help: 'distinct keys that may wait in a web process; a new one beyond is refused with 503',
+  }),
+  bodyBytesMax: integerOption({
+    min: 1_024,
+    max: 67_108_864,
+    fallback: 1_048_576,
+    placeholder: 'BYTES',
+    help: 'largest body of a request',
+  }),
+  ...serviceOptions,
+}

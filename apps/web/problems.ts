@@ -1,0 +1,102 @@
+/**
+ * Every answer that refuses a request: a status, a stable code, and how to mend it. Documented in docs/http-api.md.
+ * Errors travel as RFC 9457 problem details.
+ */
+export const problems = {
+  key_missing: { status: 400, detail: 'Send a non-empty key: key=foo&value=5.' },
+  key_too_long: { status: 400, detail: 'A key is at most 512 bytes of UTF-8.' },
+  key_not_utf8: { status: 400, detail: 'A key is valid UTF-8; percent-encode its UTF-8 bytes in a form.' },
+  key_control_character: {
+    status: 400,
+    detail: 'A key has no control characters (U+0000 to U+001F, U+007F).',
+  },
+  key_not_text: { status: 400, detail: 'A key is a JSON string.' },
+  value_missing: { status: 400, detail: 'Send a value: key=foo&value=5.' },
+  value_not_integer: {
+    status: 400,
+    detail:
+      'A value is a base-10 integer with an optional sign; in JSON a number without fraction and exponent.',
+  },
+  value_out_of_range: {
+    status: 400,
+    detail: 'A value is from -9007199254740991 to 9007199254740991; send several increments for more.',
+  },
+  field_repeated: { status: 400, detail: 'Send key and value once each; for several increments send JSON.' },
+  increment_not_object: { status: 400, detail: 'An increment is a JSON object: {"key":"foo","value":5}.' },
+  json_malformed: {
+    status: 400,
+    detail: 'Send {"key":"foo","value":5}, an array of such, or one a line as NDJSON.',
+  },
+  increments_refused: {
+    status: 400,
+    detail: 'Nothing was counted; mend what is listed in errors and send it again.',
+  },
+  ack_unknown: { status: 400, detail: 'ack is memory; queued and committed come with a later version.' },
+  idempotency_unavailable: {
+    status: 400,
+    detail: 'This version does not know Idempotency-Key; leave the header out if a retry may count twice.',
+  },
+  framing_ambiguous: {
+    status: 400,
+    detail: 'Send one Content-Length, or Transfer-Encoding: chunked, and not both.',
+  },
+  not_found: { status: 404, detail: 'POST to /increment; GET / tells what there is.' },
+  method_not_allowed: { status: 405, detail: 'The Allow header names the methods of this path.' },
+  length_required: { status: 411, detail: 'Send a Content-Length, or Transfer-Encoding: chunked.' },
+  body_too_large: { status: 413, detail: 'Send the increments in several smaller requests.' },
+  content_type_unknown: {
+    status: 415,
+    detail:
+      'Send application/x-www-form-urlencoded, application/json, application/x-ndjson or application/jsonl, in UTF-8.',
+  },
+  memory_full: {
+    status: 503,
+    detail: 'Too many distinct keys wait for the queue; nothing was counted, try again later.',
+  },
+  stopping: { status: 503, detail: 'This process is stopping; nothing was counted, try again.' },
+  fault: { status: 500, detail: 'A fault of ours; nothing was counted. It is in the log.' },
+} as const satisfies Record<string, { status: number; detail: string }>
+
+export type ProblemCode = keyof typeof problems
+export type Problem = (typeof problems)[ProblemCode]
+
+const titles: Record<Problem['status'], string> = {
+  400: 'Bad Request',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  411: 'Length Required',
+  413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+}
+
+/** What is wrong with one of several increments. */
+export interface IncrementProblem {
+  /** Which one: from 0 in a JSON array, from 1 for the line in NDJSON. */
+  readonly at: { readonly index: number } | { readonly line: number }
+  readonly code: ProblemCode
+}
+
+export function statusLine(code: ProblemCode): string {
+  const { status } = problems[code]
+  return `${status} ${titles[status]}`
+}
+
+/** Only the first 100 errors are listed. */
+export const errorsListedMax = 100
+
+export function problemBody(code: ProblemCode, errors: readonly IncrementProblem[] = []): string {
+  const { status, detail } = problems[code]
+  const listed = errors.slice(0, errorsListedMax)
+  return JSON.stringify({
+    type: 'about:blank',
+    title: titles[status],
+    status,
+    code,
+    detail,
+    ...(listed.length > 0 && {
+      errors: listed.map(error => ({ ...error.at, code: error.code, detail: problems[error.code].detail })),
+    }),
+  })
+}

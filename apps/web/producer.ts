@@ -1,0 +1,110 @@
+import { assert } from '../../lib/assert.ts'
+import { type BatchId, batchIdOf } from '../../queue/batch.ts'
+import { windowBatchesMax, windowBytesMax } from '../../queue/limits.ts'
+import type { Position, Push } from '../../queue/queue.ts'
+
+/** A batch that is unconfirmed for so long is pushed again: that finds a queue that forgot it. */
+const resendAfterMs = 1_000
+
+/** A sealed batch as its producer keeps it. The bytes never change. */
+export interface Sealed extends BatchId {
+  readonly element: string
+  /** When its oldest increment was accepted, by the monotonic clock. */
+  readonly oldestMs: number
+}
+
+/**
+ * What one producer has to send, and what it may forget. A batch is kept until the store's watermark covers it:
+ *
+ *     sealed ──▶ pushed ──▶ confirmed, forgotten
+ *       ▲           │
+ *       └───────────┘  the queue says it lacks it, or nothing was heard for a while
+ *
+ * No clock, no I/O: whoever drives it says what time it is and what the queue answered.
+ */
+export class Producer {
+  readonly id: string
+  /** Sealed and not yet confirmed, oldest first, without gaps. Empty when all that was sealed is in the store. */
+  readonly #unconfirmed: Sealed[] = []
+  #unconfirmedBytes = 0
+  #sequenceSealed: number
+  /** The next to be pushed for the first time, or again after the queue lost it. */
+  #sequenceNext: number
+  /** When something was last pushed or confirmed, by the monotonic clock. */
+  #progressMs = 0
+
+  constructor(id: string) {
+    this.id = id
+    this.#sequenceSealed = 0
+    this.#sequenceNext = 1
+  }
+
+  /** A producer of an earlier run, from the elements that it handed over: sealed, in order, without gaps. */
+  static resumed(elements: readonly string[], nowMs: number): Producer {
+    const ids = elements.map(element => batchIdOf(element))
+    const first = ids[0]
+    assert(first, 'a hand-over without a batch')
+    const producer = new Producer(first.producer)
+    producer.#sequenceSealed = first.sequence - 1
+    producer.#sequenceNext = first.sequence
+    for (const element of elements) producer.seal(() => element, nowMs)
+    return producer
+  }
+
+  get hasRoom(): boolean {
+    return this.#unconfirmed.length < windowBatchesMax && this.#unconfirmedBytes < windowBytesMax
+  }
+
+  get unconfirmed(): readonly Sealed[] {
+    return this.#unconfirmed
+  }
+
+  get unconfirmedBytes(): number {
+    return this.#unconfirmedBytes
+  }
+
+  /** The queue has, or had, all that was sealed. */
+  get isAllPushed(): boolean {
+    return this.#sequenceNext > this.#sequenceSealed
+  }
+
+  /** Seals the element that `encode` makes for the next sequence. */
+  seal(encode: (id: BatchId) => string, oldestMs: number): void {
+    const id = { producer: this.id, sequence: this.#sequenceSealed + 1 }
+    const element = encode(id)
+    const written = batchIdOf(element)
+    assert(
+      written?.producer === id.producer && written.sequence === id.sequence,
+      'a batch under a wrong name',
+    )
+    this.#sequenceSealed = id.sequence
+    this.#unconfirmed.push({ ...id, element, oldestMs })
+    this.#unconfirmedBytes += element.length
+  }
+
+  /** What to push now; null when there is nothing. */
+  nextPush(nowMs: number): Push | null {
+    const first = this.#unconfirmed[0]
+    if (first === undefined) return null
+    const index = Math.max(0, this.#sequenceNext - first.sequence)
+    const isStale = nowMs - this.#progressMs >= resendAfterMs
+    const batch = this.#unconfirmed[index] ?? (isStale ? first : undefined)
+    if (batch === undefined) return null
+    return { producer: this.id, sequence: batch.sequence, lowest: first.sequence, element: batch.element }
+  }
+
+  /** To be called with the queue's answer to a push. */
+  pushed(position: Position, nowMs: number): void {
+    this.#progressMs = nowMs
+    this.#sequenceNext = position.pushed + 1
+    this.confirmed(position, nowMs)
+  }
+
+  /** To be called with whatever the queue says of the watermark. */
+  confirmed({ applied }: Pick<Position, 'applied'>, nowMs: number): void {
+    while (this.#unconfirmed.length > 0 && this.#unconfirmed[0]!.sequence <= applied) {
+      this.#unconfirmedBytes -= this.#unconfirmed.shift()!.element.length
+      this.#progressMs = nowMs
+    }
+  }
+}

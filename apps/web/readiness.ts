@@ -1,0 +1,27 @@
+import type { Readiness } from '../../lib/status-server.ts'
+
+export interface ReadinessInput {
+  readonly isStopping: boolean
+  /** Of the oldest increment that is not in the store. */
+  readonly oldestAgeMs: number
+  readonly stalenessMaxMs: number
+  /** Code of the error that keeps batches from the queue; null while there is none. */
+  readonly queueError: string | null
+}
+
+/** Whether a web process can keep its promises now, and if not, why. */
+export function webReadiness({
+  isStopping,
+  oldestAgeMs,
+  stalenessMaxMs,
+  queueError,
+}: ReadinessInput): Readiness {
+  const reasons: string[] = []
+  if (isStopping) reasons.push('the process is stopping')
+  if (queueError !== null) reasons.push(`batches cannot be pushed: ${queueError}`)
+  if (oldestAgeMs > stalenessMaxMs)
+    reasons.push(
+      `the oldest increment that is not in the store is ${Math.round(oldestAgeMs)} ms old, promised are ${stalenessMaxMs} ms`,
+    )
+  return { reasons }
+}

@@ -1,0 +1,15 @@
+/** What `GET /` answers. */
+export const usage = `Piccolo Daimao counts.
+
+  POST /increment   key=foo&value=5                 application/x-www-form-urlencoded
+                    {"key":"foo","value":5}         application/json, or an array of such objects
+                    one such object a line          application/x-ndjson
+  GET  /healthz     this process is alive
+  GET  /readyz      it can keep its promises now
+  GET  /metrics     in the format of Prometheus
+
+  A key is 1 to 512 bytes of UTF-8 without control characters, a value an integer from -(2^53-1) to 2^53-1.
+  A request is counted whole or, with a 4xx or 5xx status, not at all.
+
+  curl -d 'key=foo&value=5' localhost:3333/increment
+`

@@ -1,0 +1,48 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { Channel } from '../lib/channel.ts'
+import { type Clock, sleep } from '../lib/clock.ts'
+import { processNameVariable } from './process-name.ts'
+
+export interface ChildExit {
+  /** Null when a signal ended it. */
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+/** One child process of `piccolo up`, from its start to its end. */
+export class Child {
+  readonly channel: Channel
+  readonly startedMs: number
+  /** Resolves when the child takes up its work; never if it ends before. */
+  readonly started: Promise<void>
+  readonly ended: Promise<ChildExit>
+  readonly #process: ChildProcess
+  readonly #clock: Clock
+
+  constructor(program: string, command: string, name: string, environment: NodeJS.ProcessEnv, clock: Clock) {
+    this.#clock = clock
+    this.startedMs = clock.monotonicMs()
+    this.#process = fork(program, [command], {
+      env: { ...environment, [processNameVariable]: name },
+      serialization: 'advanced',
+    })
+    this.channel = new Channel(this.#process)
+    this.started = new Promise(resolve => this.channel.on('started', resolve))
+    this.ended = new Promise(resolve => {
+      this.#process.once('exit', (code, signal) => resolve({ code, signal }))
+      this.#process.once('error', () => resolve({ code: null, signal: null }))
+    })
+  }
+
+  get pid(): number | undefined {
+    return this.#process.pid
+  }
+
+  /** Asks it to stop, and kills it if it has not by the deadline. */
+  async stop(timeoutMs: number): Promise<ChildExit> {
+    this.channel.emit('stop')
+    const late = sleep(this.#clock, timeoutMs).then(() => 'late' as const)
+    if ((await Promise.race([this.ended, late])) === 'late') this.#process.kill('SIGKILL')
+    return this.ended
+  }
+}

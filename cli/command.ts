@@ -1,0 +1,26 @@
+import type { ExitCode } from '../lib/errors.ts'
+import type { OptionTable, ParsedOptions } from '../lib/options.ts'
+
+/** What a command may touch of the process that it runs in. */
+export interface CommandContext {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** Writes a line for the caller. */
+  print(line: string): void
+  readonly isTerminal: boolean
+}
+
+export interface Command<Table extends OptionTable = OptionTable> {
+  readonly name: string
+  /** What follows the name: `KEY`. Empty when the command takes options only. */
+  readonly parameters: readonly string[]
+  readonly summary: string
+  /** More about it, for its own help. */
+  readonly about?: string
+  readonly options: Table
+  run(parsed: ParsedOptions<Table>, context: CommandContext): Promise<ExitCode>
+}
+
+/** Keeps the types of a command's options inside it, so that all commands can stand in one list. */
+export function command<Table extends OptionTable>(definition: Command<Table>): Command {
+  return definition as unknown as Command
+}

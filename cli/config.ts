@@ -1,0 +1,44 @@
+import { exitCodes, UsageError } from '../lib/errors.ts'
+import { flagName, type OptionTable, type ParsedOptions, unknownVariables } from '../lib/options.ts'
+import { redisUrlToShow } from '../queue/options.ts'
+import { command } from './command.ts'
+import { processNameVariable } from './process-name.ts'
+import { upOptions } from './up-options.ts'
+
+/** Variables of the launcher and the Vagrantfile. */
+const otherVariables = [processNameVariable, 'PICCOLO_NODE', 'PICCOLO_VAGRANT_BOX', 'PICCOLO_VAGRANT_ARCH']
+
+export const configCommand = command({
+  name: 'config',
+  parameters: ['show|check'],
+  summary: 'show the options in force and where each comes from, or check them',
+  about: 'check exits with 78 if an option or a PICCOLO_ variable is wrong or unknown.',
+  options: upOptions,
+  async run(parsed, { environment, print }) {
+    const [action] = parsed.positionals
+    if (action !== 'show' && action !== 'check')
+      throw new UsageError('piccolo config needs an action: piccolo config show, or piccolo config check')
+    const unknown = unknownVariables(upOptions, environment, otherVariables)
+    if (action === 'show') for (const line of describe(upOptions, parsed)) print(line)
+    if (unknown.length > 0)
+      throw new UsageError(`unknown variable ${unknown.join(', ')}`, exitCodes.badConfiguration)
+    if (action === 'check') print('The configuration is valid.')
+    return exitCodes.done
+  },
+})
+
+function describe<Table extends OptionTable>(
+  table: Table,
+  { values, sources }: ParsedOptions<Table>,
+): string[] {
+  const rows = Object.keys(table).map(name => {
+    const value = values[name]
+    const shown =
+      name === 'redis' && typeof value === 'string' ? redisUrlToShow(value) : String(value ?? 'none')
+    return [flagName(name), shown, sources[name]!] as const
+  })
+  const widths = [0, 1].map(column => Math.max(...rows.map(row => row[column]!.length)))
+  return rows.map(
+    ([flag, value, source]) => `${flag.padEnd(widths[0]!)}  ${value.padEnd(widths[1]!)}  ${source}`,
+  )
+}

@@ -1,0 +1,13 @@
+import { runConsumer } from '../consumer/main.ts'
+import { consumerOptions } from '../consumer/options.ts'
+import { command } from './command.ts'
+import { processName } from './process-name.ts'
+
+export const consumerCommand = command({
+  name: 'consumer',
+  parameters: [],
+  summary: 'the consumer: writes totals into the database (needs --redis)',
+  about: 'One consumer a database; a second one is refused.',
+  options: consumerOptions,
+  run: ({ values }, { environment }) => runConsumer(values, processName(environment) ?? 'consumer'),
+})

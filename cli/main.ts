@@ -1,0 +1,81 @@
+import { errorText, exitCodes, type ExitCode, OperationError, UsageError } from '../lib/errors.ts'
+import { optionsHelp, parseOptions } from '../lib/options.ts'
+import type { Command } from './command.ts'
+import { commands } from './commands.ts'
+import { version } from './version.ts'
+
+process.exit(await main(process.argv.slice(2)))
+
+async function main([name, ...args]: readonly string[]): Promise<ExitCode> {
+  try {
+    if (name === '--version') return say(version)
+    if (name === undefined || name === 'help' || name === '--help')
+      return say(args[0] === undefined ? overview() : help(find(args[0])))
+    const command = find(name)
+    if (args.includes('--help')) return say(help(command))
+    return await run(command, args)
+  } catch (error) {
+    return explain(name, error)
+  }
+}
+
+async function run(command: Command, args: readonly string[]): Promise<ExitCode> {
+  const parsed = parseOptions(command.options, args, process.env)
+  const surplus = parsed.positionals[command.parameters.length]
+  if (surplus !== undefined)
+    throw new UsageError(`piccolo ${command.name} does not take ${JSON.stringify(surplus)}`)
+  const print = (line: string) => console.log(line)
+  return command.run(parsed, { environment: process.env, print, isTerminal: process.stdout.isTTY === true })
+}
+
+function find(name: string): Command {
+  const command = commands.find(each => each.name === name)
+  if (command === undefined) throw new UsageError(`there is no command ${name}; piccolo --help lists them`)
+  return command
+}
+
+function say(text: string): ExitCode {
+  console.log(text)
+  return exitCodes.done
+}
+
+/** A mistake of the caller, or a refusal, gets one line; a fault of ours gets its stack. */
+function explain(name: string | undefined, error: unknown): ExitCode {
+  const program = name === undefined || name.startsWith('-') ? 'piccolo' : `piccolo ${name}`
+  if (error instanceof UsageError) {
+    console.error(`${program}: ${error.message}`)
+    return error.exitCode
+  }
+  if (error instanceof OperationError) {
+    console.error(`${program}: ${error.message} [${error.code}]: ${error.policy.hint}`)
+    return error.policy.retry === 'never' ? exitCodes.badConfiguration : exitCodes.unavailable
+  }
+  console.error(error instanceof Error ? error.stack : errorText(error))
+  return exitCodes.fault
+}
+
+function overview(): string {
+  const width = Math.max(...commands.map(command => signature(command).length))
+  const lines = commands.map(command => `  ${signature(command).padEnd(width)}  ${command.summary}`)
+  return `Piccolo Daimao ${version} counts.
+
+Usage: piccolo COMMAND [--option VALUE ...]
+
+${lines.join('\n')}
+
+piccolo COMMAND --help tells the options. Each has an environment twin: --flush-interval-ms is
+PICCOLO_FLUSH_INTERVAL_MS. Flags beat the environment, which beats defaults.`
+}
+
+function help(command: Command): string {
+  const about = command.about === undefined ? '' : `\n${command.about}\n`
+  return `Usage: piccolo ${signature(command)} [--option VALUE ...]
+
+${command.summary[0]!.toUpperCase()}${command.summary.slice(1)}.
+${about}
+${optionsHelp(command.options)}`
+}
+
+function signature(command: Command): string {
+  return [command.name, ...command.parameters].join(' ')
+}

@@ -1,0 +1,120 @@
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { webOptions } from '../apps/web/options.ts'
+import { consumerOptions } from '../consumer/options.ts'
+import { sleep, systemClock, withDeadline } from '../lib/clock.ts'
+import { exitCodes, type ExitCode } from '../lib/errors.ts'
+import { createLog, type Log } from '../lib/log.ts'
+import { Metrics, metricsText } from '../lib/metrics.ts'
+import { optionsEnvironment, type OptionValues } from '../lib/options.ts'
+import { EmbeddedQueue } from '../queue/embedded.ts'
+import { serveEmbeddedQueue } from '../queue/embedded-ipc.ts'
+import { banner } from './banner.ts'
+import type { Child } from './child.ts'
+import { command, type CommandContext } from './command.ts'
+import { claimInstance } from './instance.ts'
+import { Supervisor } from './supervisor.ts'
+import { upOptions } from './up-options.ts'
+import { version } from './version.ts'
+
+const program = fileURLToPath(new URL('main.ts', import.meta.url))
+/** How long a scrape waits for one of the processes. */
+const metricsTimeoutMs = 1_000
+
+export const upCommand = command({
+  name: 'up',
+  parameters: [],
+  summary: 'everything on this machine: web processes and the consumer',
+  about: 'Without --redis the queue is in the memory of this process, and nothing else is needed.',
+  options: upOptions,
+  run: ({ values }, context) => runUp(values, context),
+})
+
+type Options = OptionValues<typeof upOptions>
+
+async function runUp(
+  options: Options,
+  { environment, print, isTerminal }: CommandContext,
+): Promise<ExitCode> {
+  process.title = 'piccolo up'
+  const log = createLog({ level: options.logLevel, format: options.logFormat, process: 'up', isTerminal })
+  // Before anything is started: a signal that comes early is obeyed once there is something to stop.
+  const stopped = new Promise<ExitCode>(resolve => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(exitCodes.done))
+  })
+  const instance = await claimInstance(options.host, options.port)
+  const supervisors = makeSupervisors(options, environment, log)
+  const failed = Promise.race(supervisors.map(supervisor => supervisor.failed))
+
+  const [consumer, ...webs] = supervisors
+  const start = async () => {
+    await consumer!.start()
+    await Promise.all(webs.map(web => web.start()))
+  }
+  const early = await Promise.race([start(), stopped, failed])
+  if (early === undefined) {
+    if (isTerminal) print(banner(options, version, webs.length))
+    log.info({ version, host: options.host, port: options.port, database: options.database }, 'ready')
+  }
+  const exitCode = early ?? (await Promise.race([stopped, failed]))
+  log.info('stopping')
+  const isClean = await stopInOrder(consumer!, webs, options.stopTimeoutMs)
+  instance.release()
+  log.info('stopped')
+  return isClean ? exitCode : exitCode || exitCodes.fault
+}
+
+function makeSupervisors(
+  options: Options,
+  environment: CommandContext['environment'],
+  log: Log,
+): Supervisor[] {
+  const queue = options.redis === null ? new EmbeddedQueue(systemClock) : null
+  const metrics = new Metrics('up')
+  const supervisors: Supervisor[] = []
+  const connect = (child: Child) => {
+    if (queue !== null) serveEmbeddedQueue(child.channel, queue)
+    child.channel.handle('metrics of all', () => metricsOfAll(metrics, supervisors))
+  }
+  const shared = { program, clock: systemClock, log, stopTimeoutMs: options.stopTimeoutMs, connect }
+  const consumerEnvironment = { ...environment, ...optionsEnvironment(consumerOptions, options) }
+  const webEnvironment = { ...environment, ...optionsEnvironment(webOptions, options) }
+  supervisors.push(
+    new Supervisor({ command: 'consumer', name: 'consumer', environment: consumerEnvironment }, shared),
+  )
+  const webCount =
+    options.webProcesses === 'auto' ? Math.max(1, availableParallelism() - 1) : options.webProcesses
+  for (let index = 1; index <= webCount; index++)
+    supervisors.push(
+      new Supervisor({ command: 'web', name: `web ${index}`, environment: webEnvironment }, shared),
+    )
+  return supervisors
+}
+
+/** Web processes first: what they seal in their last moments is for the consumer, which then empties the queue. */
+async function stopInOrder(
+  consumer: Supervisor,
+  webs: readonly Supervisor[],
+  timeoutMs: number,
+): Promise<boolean> {
+  const websClean = await Promise.all(webs.map(web => web.stop()))
+  // It may just be between two runs; what dead web processes left in the queue is its to do.
+  const deadlineMs = systemClock.monotonicMs() + timeoutMs
+  while (consumer.child === null && systemClock.monotonicMs() < deadlineMs && consumer.isRestarting)
+    await sleep(systemClock, 20)
+  const consumerClean = await consumer.stop()
+  return websClean.every(Boolean) && consumerClean
+}
+
+/** Of this process and all its children; one that does not answer in time is left out. */
+async function metricsOfAll(own: Metrics, supervisors: readonly Supervisor[]): Promise<string> {
+  const late = () => new Error('no answer in time')
+  const requests = supervisors.map(async ({ child }) => {
+    if (child === null) return null
+    return withDeadline(systemClock, metricsTimeoutMs, child.channel.request<object>('metrics'), late).catch(
+      () => null,
+    )
+  })
+  const snapshots = await Promise.all([own.snapshot(), ...requests])
+  return metricsText(snapshots.filter(snapshot => snapshot !== null))
+}

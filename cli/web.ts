@@ -1,0 +1,22 @@
+import { runWeb } from '../apps/web/main.ts'
+import { webOptions } from '../apps/web/options.ts'
+import { exitCodes, UsageError } from '../lib/errors.ts'
+import { command } from './command.ts'
+import { isInstanceUp } from './instance.ts'
+import { processName } from './process-name.ts'
+
+export const webCommand = command({
+  name: 'web',
+  parameters: [],
+  summary: 'one web process: takes increments (needs --redis)',
+  about: 'Several web processes, on one machine or on many, may share a port and a Redis.',
+  options: webOptions,
+  async run({ values }, { environment }) {
+    const name = processName(environment)
+    if (name === null && (await isInstanceUp(values.port))) {
+      const message = `--port ${values.port} belongs to a piccolo up on this machine, which would split the increments`
+      throw new UsageError(message, exitCodes.badConfiguration)
+    }
+    return runWeb(values, name ?? 'web')
+  },
+})

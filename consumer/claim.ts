@@ -1,0 +1,40 @@
+import { OperationError } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import { type ConsumerQueue, queueErrors } from '../queue/queue.ts'
+import { storeError } from '../store/errors.ts'
+import type { Store } from '../store/store.ts'
+
+/**
+ * Makes sure that this store is the one that the shard belongs to, and that it has all that was ever confirmed. Throws
+ * OperationError `queue_foreign` for a shard of another store, and `store_outdated` for a store that is older than
+ * what producers were told (a backup that was put back): they no longer have what it lacks. The operator can
+ * accept that loss; the ledger then says how much it was.
+ */
+export async function claimQueue(
+  queue: ConsumerQueue,
+  store: Store,
+  { acceptOlderStore, log }: { acceptOlderStore: boolean; log: Log },
+): Promise<void> {
+  const boundTo = await queue.bind(store.id)
+  if (boundTo !== store.id)
+    throw new OperationError(
+      'queue_foreign',
+      queueErrors.queue_foreign,
+      `the queue belongs to the store ${boundTo}, the database is the store ${store.id}`,
+    )
+  const committed = store.watermarks()
+  const confirmed = await queue.watermarks()
+  const missing = new Map(
+    [...confirmed].filter(([producer, watermark]) => watermark > (committed.get(producer) ?? 0)),
+  )
+  if (missing.size === 0) return
+  let batchCount = 0
+  for (const [producer, watermark] of missing) batchCount += watermark - (committed.get(producer) ?? 0)
+  if (!acceptOlderStore)
+    throw storeError(
+      'store_outdated',
+      `the database lacks ${batchCount} batches of ${missing.size} producers that were confirmed as committed`,
+    )
+  store.acceptLoss(missing)
+  log.warn({ batchCount, producerCount: missing.size }, 'accepted a database that lacks confirmed batches')
+}

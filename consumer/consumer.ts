@@ -1,0 +1,202 @@
+import { type Clock, sleep } from '../lib/clock.ts'
+import { errorText, OperationError } from '../lib/errors.ts'
+import { type Log, RepeatedError } from '../lib/log.ts'
+import type { Readiness } from '../lib/status-server.ts'
+import { type Batch, decodeBatch } from '../queue/batch.ts'
+import type { ConsumerQueue } from '../queue/queue.ts'
+import type { Applied, Rejected, Store } from '../store/store.ts'
+import type { GoneProducers } from './gone-producers.ts'
+import type { ConsumerMetrics } from './metrics.ts'
+
+/** How long the consumer sleeps when the list is empty and no hint comes. */
+const idlePollMs = 50
+const retryDelayMs = { soon: 100, later: 1_000 } as const
+const forgetIntervalMs = 60_000
+/** The queue remembers a silent producer for a day; see ConsumerQueue.forget. */
+const forgetAfterMs = 86_400_000
+
+interface Round {
+  /** `busy` when there may be more to do at once, `idle` when there is nothing, else how to go on after an error. */
+  readonly outcome: 'busy' | 'idle' | keyof typeof retryDelayMs
+  readonly elementCount: number
+}
+
+export interface ConsumerParts {
+  readonly queue: ConsumerQueue
+  readonly store: Store
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: ConsumerMetrics
+  readonly gone: GoneProducers
+}
+
+/**
+ * The one reader of a shard. Each round: read batches without removing them, apply them in one transaction, then tell
+ * the queue what is committed, which removes them. Whatever fails in between, the next round does it again and
+ * the store skips what it has.
+ *
+ *     idle ── batches ──▶ applying ──▶ publishing ──▶ idle
+ *      │                     │             │
+ *      └──────── an error that may pass: wait, then idle
+ */
+export class Consumer {
+  readonly #parts: ConsumerParts
+  readonly #queueError: RepeatedError
+  readonly #storeError: RepeatedError
+  #stopRequested = false
+  #running: Promise<void> | null = null
+  /** Ends the current sleep; null while not asleep. */
+  #wake: (() => void) | null = null
+  /** A hint that came while not asleep; the next sleep is skipped. */
+  #hinted = false
+  #forgotAtMs = 0
+
+  constructor(parts: ConsumerParts) {
+    this.#parts = parts
+    this.#queueError = new RepeatedError(parts.log, parts.clock, 'the queue cannot be read')
+    this.#storeError = new RepeatedError(parts.log, parts.clock, 'batches cannot be committed')
+    parts.queue.onPushed(() => this.#hint())
+  }
+
+  readiness(): Readiness {
+    const reasons: string[] = []
+    if (this.#queueError.code !== null) reasons.push(`the queue cannot be read: ${this.#queueError.code}`)
+    if (this.#storeError.code !== null) reasons.push(`batches cannot be committed: ${this.#storeError.code}`)
+    return { reasons }
+  }
+
+  /** Resolves when `stop` has been called and the queue is empty; rejects on an error that needs a fresh process. */
+  run(): Promise<void> {
+    this.#running ??= this.#loop()
+    return this.#running
+  }
+
+  /**
+   * Works off what is in the queue now and ends the loop. Does not wait for a queue or a store that is away: batches
+   * stay in the queue then.
+   */
+  async stop(): Promise<void> {
+    this.#stopRequested = true
+    this.#hint()
+    await this.#running
+  }
+
+  async #loop(): Promise<void> {
+    /** Elements that were in the list when the stop was requested; null before that. */
+    let remaining: number | null = null
+    for (;;) {
+      if (this.#stopRequested) remaining ??= await this.#parts.queue.length().catch(() => 0)
+      const { outcome, elementCount } = await this.#round()
+      if (remaining !== null) {
+        remaining -= elementCount
+        if (outcome !== 'busy' || remaining <= 0) return
+      }
+      if (outcome === 'idle') await this.#sleep(idlePollMs)
+      else if (outcome !== 'busy') await sleep(this.#parts.clock, retryDelayMs[outcome])
+    }
+  }
+
+  async #round(): Promise<Round> {
+    const { queue, gone } = this.#parts
+    let elements: string[]
+    let producersGone: ReadonlySet<string>
+    const isLookDue = gone.isLookDue()
+    try {
+      elements = await queue.read()
+      producersGone = isLookDue ? await gone.look(queue) : new Set()
+      this.#queueError.over()
+    } catch (error) {
+      return this.#failed(error, this.#queueError)
+    }
+    if (elements.length === 0 && !isLookDue) {
+      await this.#forget()
+      return { outcome: 'idle', elementCount: 0 }
+    }
+    const rejected: Rejected[] = []
+    const batches = this.#decode(elements, rejected)
+    let applied: Applied
+    try {
+      applied = this.#apply(batches, rejected, producersGone)
+      this.#storeError.over()
+    } catch (error) {
+      return this.#failed(error, this.#storeError)
+    }
+    gone.watch(applied.parked)
+    try {
+      const { watermarks, parked } = applied
+      await queue.publish({ watermarks, parked, discarded: rejected.map(({ element }) => element) })
+    } catch (error) {
+      return this.#failed(error, this.#queueError)
+    }
+    return { outcome: elements.length > 0 ? 'busy' : 'idle', elementCount: elements.length }
+  }
+
+  #decode(elements: readonly string[], rejected: Rejected[]): Batch[] {
+    const batches: Batch[] = []
+    for (const element of elements) {
+      try {
+        batches.push(decodeBatch(element))
+      } catch (error) {
+        if (!(error instanceof OperationError)) throw error
+        const reason = errorText(error)
+        rejected.push({ element, reason })
+        this.#parts.log.error({ code: error.code, reason, hint: error.policy.hint }, 'element rejected')
+      }
+    }
+    return batches
+  }
+
+  #apply(batches: readonly Batch[], rejected: readonly Rejected[], gone: ReadonlySet<string>): Applied {
+    const { store, clock, log, metrics } = this.#parts
+    const startedMs = clock.monotonicMs()
+    const applied = store.apply({ batches, rejected, gone })
+    metrics.committed(applied, clock.nowMs(), clock.monotonicMs() - startedMs, rejected.length)
+    for (const [producer, increments] of applied.lost)
+      log.error({ producer, increments }, 'increments lost: their producer and the queue both lost them')
+    if (applied.setAsideCount > 0)
+      log.error({ sumCount: applied.setAsideCount }, 'sums set aside: a total would leave 64 bits')
+    if (applied.applied.length > 0)
+      log.debug({ batchCount: applied.applied.length, rowCount: applied.rowCount }, 'batches committed')
+    return applied
+  }
+
+  #failed(error: unknown, repeated: RepeatedError): Round {
+    if (!(error instanceof OperationError)) throw error
+    const { retry } = error.policy
+    if (retry === 'restart' || retry === 'never') throw error
+    repeated.happened(error)
+    return { outcome: retry, elementCount: 0 }
+  }
+
+  /** The day-old memory of producers that ended is dropped while there is nothing else to do. */
+  async #forget(): Promise<void> {
+    const now = this.#parts.clock.monotonicMs()
+    if (now - this.#forgotAtMs < forgetIntervalMs) return
+    this.#forgotAtMs = now
+    try {
+      const producerCount = await this.#parts.queue.forget(forgetAfterMs)
+      if (producerCount > 0) this.#parts.log.info({ producerCount }, 'forgot producers that ended')
+    } catch (error) {
+      this.#failed(error, this.#queueError)
+    }
+  }
+
+  #hint(): void {
+    this.#hinted = true
+    this.#wake?.()
+  }
+
+  async #sleep(delayMs: number): Promise<void> {
+    if (!this.#hinted) {
+      await new Promise<void>(resolve => {
+        const timer = this.#parts.clock.after(delayMs, resolve)
+        this.#wake = () => {
+          timer.cancel()
+          resolve()
+        }
+      })
+      this.#wake = null
+    }
+    this.#hinted = false
+  }
+}

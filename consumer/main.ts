@@ -1,0 +1,99 @@
+import { existsSync } from 'node:fs'
+import { exitCodes, type ExitCode, OperationError, UsageError } from '../lib/errors.ts'
+import type { OptionValues } from '../lib/options.ts'
+import { whyNotListening } from '../lib/port.ts'
+import { runService, type ServiceContext } from '../lib/service.ts'
+import { StatusServer } from '../lib/status-server.ts'
+import { connectEmbeddedQueue } from '../queue/embedded-ipc.ts'
+import { handoverPath } from '../queue/handover.ts'
+import type { ConsumerQueue } from '../queue/queue.ts'
+import { RedisQueue } from '../queue/redis.ts'
+import { openStore } from '../store/open.ts'
+import { claimQueue } from './claim.ts'
+import { Consumer } from './consumer.ts'
+import { GoneProducers } from './gone-producers.ts'
+import { ConsumerMetrics } from './metrics.ts'
+import type { consumerOptions } from './options.ts'
+
+type Options = OptionValues<typeof consumerOptions>
+
+/** The consumer: the one process that writes the database. Resolves to the exit code. */
+export function runConsumer(options: Options, process: string): Promise<ExitCode> {
+  const { logLevel, logFormat, stopTimeoutMs } = options
+  const parts = (context: ServiceContext) => makeParts(options, context)
+  return runService({ process, logLevel, logFormat, stopTimeoutMs, parts }, globalThis.process)
+}
+
+function makeParts(options: Options, context: ServiceContext) {
+  const { clock, log, metrics } = context
+  const queue = makeQueue(options, context)
+  const store = openStore(options.database, clock, log)
+  const isHandedOver = (producer: string) => existsSync(handoverPath(options.database, producer))
+  const gone = new GoneProducers(clock, options.producerGoneAfterMs, isHandedOver)
+  gone.watch(store.parked())
+  const consumer = new Consumer({ queue, store, clock, log, gone, metrics: new ConsumerMetrics(metrics) })
+  metrics.gaugeOf('piccolo_queue_batches', 'Batches in the queue', () =>
+    queue.length().catch(() => Number.NaN),
+  )
+  const status = new StatusServer({ readiness: () => consumer.readiness(), metricsText: context.metricsText })
+  const hasPort = context.parent === null && options.consumerPort > 0
+
+  return [
+    { name: 'store', stop: () => store.close() },
+    {
+      name: 'queue',
+      start: () => claimQueue(queue, store, { acceptOlderStore: options.acceptOlderStore, log }),
+      stop: () => queue.close(),
+    },
+    {
+      name: 'consumer',
+      start: () => {
+        consumer.run().catch(error => {
+          context.end(exitCodeOf(error))
+          log.fatal({ err: error, code: codeOf(error), hint: hintOf(error) }, 'the consumer cannot go on')
+        })
+      },
+      stop: () => consumer.stop().catch(() => {}),
+    },
+    {
+      name: 'status server',
+      start: () => (hasPort ? listen(status, options) : undefined),
+      stop: () => (hasPort ? status.close() : undefined),
+    },
+  ]
+}
+
+function makeQueue({ redis }: Options, { parent, clock, log }: ServiceContext): ConsumerQueue {
+  if (redis !== null) return new RedisQueue({ url: redis, shardIndex: 0, clock, log })
+  if (parent !== null) return connectEmbeddedQueue(parent, clock)
+  throw new UsageError(
+    'piccolo consumer needs --redis; without Redis, piccolo up runs everything on this machine',
+  )
+}
+
+async function listen(status: StatusServer, { host, consumerPort }: Options): Promise<void> {
+  const reason = await whyNotListening(host, consumerPort)
+  if (reason !== null) {
+    const exitCode = exitCodes.badConfiguration
+    throw new UsageError(
+      `--consumer-port: cannot listen on ${host} port ${consumerPort}: ${reason}`,
+      exitCode,
+    )
+  }
+  await status.listen(consumerPort, host)
+}
+
+/** What only an operator can mend must not be tried again and again. */
+function exitCodeOf(error: unknown): ExitCode {
+  if (!(error instanceof OperationError)) return exitCodes.fault
+  if (error.code === 'queue_gone') return exitCodes.unavailable
+  return error.policy.retry === 'never' ? exitCodes.badConfiguration : exitCodes.unavailable
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof OperationError ? error.code : 'fault'
+}
+
+function hintOf(error: unknown): string | undefined {
+  return error instanceof OperationError ? error.policy.hint : undefined
+}

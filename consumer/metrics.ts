@@ -1,0 +1,56 @@
+import type { Metrics } from '../lib/metrics.ts'
+import type { Applied } from '../store/store.ts'
+
+/** From a fast disk to a stalled one, in seconds. */
+const commitBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
+/** Around the default flush interval of 0.1 s and the default bound of 1 s. */
+const stalenessBuckets = [0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 300]
+
+export class ConsumerMetrics {
+  readonly #staleness
+  readonly #commit
+  #increments = 0
+  #batches = 0
+  #rows = 0
+  #setAside = 0
+  #lost = 0
+  #rejected = 0
+  #parked = 0
+
+  constructor(metrics: Metrics) {
+    this.#staleness = metrics.histogram(
+      'piccolo_staleness_seconds',
+      'From accepting the oldest increment of a batch to its commit, one observation a batch',
+      stalenessBuckets,
+    )
+    this.#commit = metrics.histogram('piccolo_commit_seconds', 'Duration of one transaction', commitBuckets)
+    const counters: [string, string, () => number][] = [
+      ['piccolo_increments_committed_total', 'Increments in committed batches', () => this.#increments],
+      ['piccolo_batches_committed_total', 'Batches that were added to totals', () => this.#batches],
+      ['piccolo_rows_written_total', 'Totals written, one for each key of a transaction', () => this.#rows],
+      ['piccolo_sums_set_aside_total', 'Sums that did not fit into a 64-bit total', () => this.#setAside],
+      ['piccolo_increments_lost_total', 'Increments that the ledger declared lost', () => this.#lost],
+      ['piccolo_elements_rejected_total', 'Elements of the queue that were no batches', () => this.#rejected],
+    ]
+    for (const [name, help, read] of counters) metrics.counterOf(name, help, read)
+    metrics.gaugeOf(
+      'piccolo_batches_parked',
+      'Batches that wait in the store for one before them',
+      () => this.#parked,
+    )
+  }
+
+  committed(applied: Applied, nowMs: number, commitMs: number, rejectedCount: number): void {
+    this.#commit.observe(commitMs / 1000)
+    for (const batch of applied.applied) {
+      this.#staleness.observe(Math.max(0, nowMs - batch.oldestMs) / 1000)
+      this.#increments += batch.increments
+    }
+    this.#batches += applied.applied.length
+    this.#rows += applied.rowCount
+    this.#setAside += applied.setAsideCount
+    this.#rejected += rejectedCount
+    this.#parked = applied.parked.length
+    for (const increments of applied.lost.values()) this.#lost += increments
+  }
+}

@@ -1,0 +1,61 @@
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+/** A registry's metrics in a form that can cross to another process. */
+export type MetricsSnapshot = object
+
+export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE
+
+/** The metrics of one process, every one labelled with the process' name. */
+export class Metrics {
+  readonly #registry = new Registry()
+
+  constructor(process: string) {
+    this.#registry.setDefaultLabels({ process })
+    collectDefaultMetrics({ register: this.#registry })
+  }
+
+  /** A count that the code at hand keeps itself, in a plain field, and that is read when somebody asks. */
+  counterOf(name: string, help: string, read: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.reset()
+        this.inc(read())
+      },
+    })
+  }
+
+  gaugeOf(name: string, help: string, read: () => number | Promise<number>): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.#registry],
+      async collect() {
+        this.set(await read())
+      },
+    })
+  }
+
+  counter<Label extends string = never>(
+    name: string,
+    help: string,
+    labelNames: Label[] = [],
+  ): Counter<Label> {
+    return new Counter({ name, help, labelNames, registers: [this.#registry] })
+  }
+
+  histogram(name: string, help: string, buckets: number[]): Histogram {
+    return new Histogram({ name, help, buckets, registers: [this.#registry] })
+  }
+
+  snapshot(): Promise<MetricsSnapshot> {
+    return this.#registry.getMetricsAsJSON()
+  }
+}
+
+/** In Prometheus' text format; the snapshots are of different processes. */
+export function metricsText(snapshots: readonly MetricsSnapshot[]): Promise<string> {
+  return AggregatorRegistry.aggregate([...snapshots] as never).metrics()
+}

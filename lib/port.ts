@@ -1,0 +1,17 @@
+import { createServer } from 'node:net'
+
+/** Why nobody of ours could have `host` and `port` for themselves; null when nothing is in the way. */
+export function whyNotListening(host: string, port: number): Promise<string | null> {
+  return new Promise(resolve => {
+    const probe = createServer()
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(reasons[error.code ?? ''] ?? error.message))
+    probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve(null)))
+  })
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process has the port',
+  EADDRNOTAVAIL: 'this machine does not have that address',
+  EACCES: 'only root may have that port',
+  ENOTFOUND: 'there is no such host',
+}

@@ -1,0 +1,83 @@
+import { Channel, type Port } from './channel.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { exitCodes, type ExitCode } from './errors.ts'
+import { Lifecycle, type Part } from './lifecycle.ts'
+import { createLog, type Log, type LogOptions } from './log.ts'
+import { Metrics, metricsText } from './metrics.ts'
+
+export interface ServiceContext {
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: Metrics
+  /** To the parent that started this process; null when it runs on its own. */
+  readonly parent: Channel | null
+  /** Of this process, or of all its siblings if it has a parent; in Prometheus' text format. */
+  metricsText(): Promise<string>
+  /** Ends the process in order, with this exit code. */
+  end(exitCode: ExitCode): void
+}
+
+export interface ServiceOptions {
+  /** As `ps` shows it after the program's name: `web 1`. */
+  readonly process: string
+  readonly logLevel: LogOptions['level']
+  readonly logFormat: LogOptions['format']
+  readonly stopTimeoutMs: number
+  /** Makes the parts in the order in which they start; they stop in reverse. */
+  parts(context: ServiceContext): readonly Part[]
+}
+
+/**
+ * Runs one long-lived process: starts its parts, waits until it is told to stop, stops them, and resolves to the exit code.
+ * On its own it obeys SIGTERM and SIGINT. With a parent it obeys the parent, so that a signal to the whole group
+ * stops the processes in the order that loses nothing; when the parent dies, it stops too.
+ * Rejects, with everything stopped, when a part does not start.
+ */
+export async function runService(options: ServiceOptions, host: NodeJS.Process): Promise<ExitCode> {
+  host.title = `piccolo ${options.process}`
+  const log = createLog({
+    level: options.logLevel,
+    format: options.logFormat,
+    process: options.process,
+    isTerminal: host.stdout.isTTY === true,
+  })
+  const metrics = new Metrics(options.process)
+  const parent = host.channel ? new Channel(host as unknown as Port) : null
+  const lifecycle = new Lifecycle(systemClock, log)
+  const ended = Promise.withResolvers<ExitCode>()
+  const context: ServiceContext = {
+    clock: systemClock,
+    log,
+    metrics,
+    parent,
+    end: ended.resolve,
+    metricsText: () => siblingsMetricsText(parent, metrics),
+  }
+  listenForTheEnd(host, parent, ended.resolve)
+  parent?.handle('metrics', () => metrics.snapshot())
+  await lifecycle.start(options.parts(context), options.stopTimeoutMs)
+  log.info('started')
+  parent?.emit('started')
+  const exitCode = await ended.promise
+  log.info('stopping')
+  const isClean = await lifecycle.stop(options.stopTimeoutMs)
+  log.info('stopped')
+  return isClean ? exitCode : exitCode || exitCodes.fault
+}
+
+function listenForTheEnd(host: NodeJS.Process, parent: Channel | null, end: (code: ExitCode) => void): void {
+  if (parent === null) {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) host.on(signal, () => end(exitCodes.done))
+    return
+  }
+  parent.on('stop', () => end(exitCodes.done))
+  parent.onClose(() => end(exitCodes.unavailable))
+  // Ctrl-C reaches the whole group; the parent stops its children in order.
+  host.on('SIGINT', () => {})
+  host.on('SIGTERM', () => parent.emit('stop requested'))
+}
+
+async function siblingsMetricsText(parent: Channel | null, metrics: Metrics): Promise<string> {
+  if (parent !== null && !parent.closed) return parent.request<string>('metrics of all')
+  return metricsText([await metrics.snapshot()])
+}
