@@ -1,19 +1,12 @@
 import type { Command } from './command.ts'
-import { configCommand } from './config.ts'
-import { consumerCommand } from './consumer.ts'
-import { healthCommand } from './health.ts'
-import { targetsCommand } from './targets.ts'
-import { totalCommand } from './total.ts'
-import { upCommand } from './up.ts'
-import { webCommand } from './web.ts'
 
-/** In the order in which the help lists them. */
-export const commands: readonly Command[] = [
-  upCommand,
-  webCommand,
-  consumerCommand,
-  totalCommand,
-  healthCommand,
-  configCommand,
-  targetsCommand,
-]
+/** In the order in which the help lists them. Each is loaded when it is asked for, so that none pays for the others. */
+export const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  up: async () => (await import('./up.ts')).upCommand,
+  web: async () => (await import('./web.ts')).webCommand,
+  consumer: async () => (await import('./consumer.ts')).consumerCommand,
+  total: async () => (await import('./total.ts')).totalCommand,
+  health: async () => (await import('./health.ts')).healthCommand,
+  config: async () => (await import('./config.ts')).configCommand,
+  targets: async () => (await import('./targets.ts')).targetsCommand,
+}
