@@ -1,0 +1,200 @@
+import { pino } from 'pino'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { systemClock } from '../../lib/clock.ts'
+import { RepeatedError } from '../../lib/log.ts'
+import { type Batch, decodeBatch } from '../../queue/batch.ts'
+import { EmbeddedQueue } from '../../queue/embedded.ts'
+import { OperationError } from '../../lib/errors.ts'
+import { batchKeysMax, windowBatchesMax } from '../../queue/limits.ts'
+import { type Position, type Push, queueErrors } from '../../queue/queue.ts'
+import { until } from '../../test/condition.ts'
+import { Courier } from './courier.ts'
+import { Flusher } from './flusher.ts'
+import { Producer } from './producer.ts'
+
+/** An embedded queue that can be away, and that loses every other answer if told to. */
+class FlakyQueue extends EmbeddedQueue {
+  isAway = false
+  losesAnswers = false
+  #pushCount = 0
+
+  override async push(push: Push): Promise<Position> {
+    if (this.isAway) throw this.#away()
+    const position = await super.push(push)
+    if (this.losesAnswers && this.#pushCount++ % 2 === 0) throw this.#away()
+    return position
+  }
+  override async greet(producer: string): Promise<Position> {
+    if (this.isAway) throw this.#away()
+    return super.greet(producer)
+  }
+  #away(): OperationError {
+    return new OperationError('queue_unreachable', queueErrors.queue_unreachable, 'away')
+  }
+}
+
+let queue: FlakyQueue
+let flusher: Flusher
+let producer: Producer
+
+function make(options: { keysMax?: number } = {}): void {
+  queue = new FlakyQueue(systemClock)
+  producer = new Producer('00000001')
+  const error = new RepeatedError(pino({ level: 'silent' }), systemClock, 'away')
+  const courier = new Courier(producer, queue, systemClock, error)
+  flusher = new Flusher({
+    courier,
+    queue,
+    clock: systemClock,
+    flushIntervalMs: 10,
+    keysMax: options.keysMax ?? 1_000_000,
+  })
+}
+beforeEach(() => make())
+afterEach(async () => {
+  queue.isAway = false
+  const draining = flusher.drain(5_000)
+  await consumeUntil(draining)
+})
+
+/** Stands in for the consumer: confirms everything. */
+async function consume(into: Batch[] = []): Promise<Batch[]> {
+  for (const element of await queue.read()) {
+    const batch = decodeBatch(element)
+    if (!into.some(known => known.sequence === batch.sequence)) into.push(batch)
+    await queue.publish({
+      watermarks: new Map([[batch.producer, batch.sequence]]),
+      parked: [],
+      discarded: [],
+    })
+  }
+  return into
+}
+async function consumeUntil<T>(done: Promise<T>): Promise<T> {
+  let isDone = false
+  const ended = done.finally(() => {
+    isDone = true
+  })
+  while (!isDone) {
+    await consume()
+    await new Promise(resolve => setTimeout(resolve, 1))
+  }
+  return ended
+}
+function sumsOf(batches: readonly Batch[]): Record<string, number> {
+  const sums: Record<string, number> = {}
+  for (const { keys, sums: values } of batches)
+    for (const [index, key] of keys.entries()) sums[key] = (sums[key] ?? 0) + Number(values[index])
+  return sums
+}
+
+test('what comes together in an interval becomes one batch with its counts', async () => {
+  flusher.tryAdd('a', 2)
+  flusher.tryAdd('a', 3)
+  flusher.tryAdd('b', -1)
+  flusher.start()
+  await until('it is pushed', async () => (await queue.length()) === 1)
+  const [batch] = await consume()
+  expect(batch).toMatchObject({ sequence: 1, increments: 3, sealed: 3, keys: ['a', 'b'], sums: [5, -1] })
+  await until('it is confirmed', () => flusher.oldestAgeMs() === 0)
+})
+
+test('while nothing comes, nothing is pushed', async () => {
+  flusher.start()
+  await until(
+    'some intervals passed',
+    async () => (await queue.signsOfLife(['00000001'])).get('00000001') !== '',
+  )
+  expect(await queue.length()).toBe(0)
+})
+
+test('while the queue is away, increments merge in memory, and arrive once when it is back', async () => {
+  flusher.start()
+  queue.isAway = true
+  const startedMs = performance.now()
+  let count = 0
+  await until('a dozen intervals passed', () => {
+    flusher.tryAdd('a', 1)
+    count++
+    return performance.now() - startedMs > 120
+  })
+  expect(flusher.keyCount).toBe(1)
+  expect(producer.unconfirmed.length).toBeLessThanOrEqual(1)
+  expect(flusher.oldestAgeMs()).toBeGreaterThan(100)
+  queue.isAway = false
+  const received: Batch[] = []
+  await until('all arrived', async () => sumsOf(await consume(received)).a === count)
+})
+
+test('lost answers make no batch count twice', async () => {
+  flusher.start()
+  queue.losesAnswers = true
+  const received: Batch[] = []
+  for (let round = 1; round <= 5; round++) {
+    flusher.tryAdd('a', 1)
+    await until('it arrived', async () => sumsOf(await consume(received)).a === round)
+  }
+  queue.losesAnswers = false
+})
+
+test('a consumer that stands still closes the window, and increments merge instead', async () => {
+  flusher.start()
+  let sent = 0
+  await until('the window is full', () => {
+    flusher.tryAdd('a', 1)
+    sent++
+    return producer.unconfirmed.length === windowBatchesMax
+  })
+  for (let extra = 0; extra < 100; extra++) flusher.tryAdd('a', 1)
+  sent += 100
+  const greeted = (await queue.signsOfLife(['00000001'])).get('00000001')
+  await until(
+    'more intervals passed',
+    async () => (await queue.signsOfLife(['00000001'])).get('00000001') !== greeted,
+  )
+  expect(producer.unconfirmed).toHaveLength(windowBatchesMax)
+  const received: Batch[] = []
+  await until('all arrived', async () => sumsOf(await consume(received)).a === sent)
+})
+
+test('a new key beyond the bound is refused, a known one is not, and several are taken all or none', () => {
+  make({ keysMax: 2 })
+  expect(flusher.tryAdd('a', 1)).toBe(true)
+  const increments = (...keys: string[]) => keys.map(key => ({ key, value: 1 }))
+  expect(flusher.tryAddAll(increments('b', 'c'))).toBe(false)
+  expect(flusher.tryAddAll(increments('b', 'b', 'a', 'a'))).toBe(true)
+  expect(flusher.tryAdd('c', 1)).toBe(false)
+  expect(flusher.tryAdd('b', 1)).toBe(true)
+  expect(flusher.incrementsAccepted).toBe(6)
+})
+
+test('a large interval is cut into batches that hold everything once, with exact counts', async () => {
+  const keyCount = 2 * batchKeysMax + 5
+  for (let index = 0; index < keyCount; index++) flusher.tryAdd(`key ${index}`, 1)
+  flusher.tryAdd('key 0', 1)
+  flusher.start()
+  const received: Batch[] = []
+  await until('all arrived', async () => (await consume(received)).length === 3)
+  expect(received.map(({ keys }) => keys.length)).toEqual([batchKeysMax, batchKeysMax, 5])
+  expect(received.map(({ increments, sealed }) => [increments, sealed])).toEqual([
+    [batchKeysMax + 1, batchKeysMax + 1],
+    [batchKeysMax, 2 * batchKeysMax + 1],
+    [5, keyCount + 1],
+  ])
+})
+
+test('draining seals everything and waits until it is safe', async () => {
+  flusher.tryAdd('a', 1)
+  const drained = flusher.drain(10_000)
+  const received: Batch[] = []
+  await until('it is pushed', async () => (await consume(received)).length === 1)
+  expect(await drained).toBe(true)
+  expect(producer.unconfirmed).toEqual([])
+})
+
+test('draining while the queue is away gives up at its deadline and keeps everything', async () => {
+  flusher.tryAdd('a', 1)
+  queue.isAway = true
+  expect(await flusher.drain(50)).toBe(false)
+  expect(producer.unconfirmed).toHaveLength(1)
+})

@@ -1,0 +1,102 @@
+import { expect, test } from 'vitest'
+import { encodeBatch } from '../../queue/batch.ts'
+import { windowBatchesMax, windowBytesMax } from '../../queue/limits.ts'
+import { batch, producerId } from '../../test/builders.ts'
+import { Producer } from './producer.ts'
+
+const id = producerId(1)
+
+function producerWith(batchCount: number): Producer {
+  const producer = new Producer(id)
+  for (let count = 0; count < batchCount; count++) seal(producer)
+  return producer
+}
+function seal(producer: Producer, nowMs = 0): void {
+  producer.seal(({ sequence }) => encodeBatch(batch({ sequence })), nowMs)
+}
+const next = (producer: Producer, nowMs = 0) => {
+  const push = producer.nextPush(nowMs)
+  return push === null ? null : [push.sequence, push.lowest]
+}
+
+test('batches are pushed in order, each once', () => {
+  const producer = producerWith(2)
+  expect(next(producer)).toEqual([1, 1])
+  producer.pushed({ pushed: 1, applied: 0 }, 0)
+  expect(next(producer)).toEqual([2, 1])
+  producer.pushed({ pushed: 2, applied: 0 }, 0)
+  expect(next(producer)).toBeNull()
+  expect(producer.isAllPushed).toBe(true)
+})
+
+test('a push that fails keeps its sequence number and its bytes', () => {
+  const producer = producerWith(1)
+  const first = producer.nextPush(0)
+  expect(producer.nextPush(500)).toEqual(first)
+})
+
+test('only the watermark lets a batch go', () => {
+  const producer = producerWith(3)
+  for (const pushed of [1, 2, 3]) producer.pushed({ pushed, applied: 0 }, 0)
+  expect(producer.unconfirmed).toHaveLength(3)
+  producer.confirmed({ applied: 2 }, 0)
+  expect(producer.unconfirmed.map(({ sequence }) => sequence)).toEqual([3])
+  producer.confirmed({ applied: 1 }, 0)
+  expect(producer.unconfirmed).toHaveLength(1)
+})
+
+test('a queue that lost its tail gets it again, from where it says', () => {
+  const producer = producerWith(4)
+  for (const pushed of [1, 2, 3]) producer.pushed({ pushed, applied: 1 }, 0)
+  producer.pushed({ pushed: 1, applied: 1 }, 0)
+  expect(next(producer)).toEqual([2, 2])
+  expect(producer.isAllPushed).toBe(false)
+})
+
+test('what is unconfirmed for a second is pushed again, once a second', () => {
+  const producer = producerWith(2)
+  for (const pushed of [1, 2]) producer.pushed({ pushed, applied: 0 }, 100)
+  expect(next(producer, 1_099)).toBeNull()
+  expect(next(producer, 1_100)).toEqual([1, 1])
+  producer.pushed({ pushed: 2, applied: 0 }, 1_100)
+  expect(next(producer, 1_101)).toBeNull()
+  expect(next(producer, 2_100)).toEqual([1, 1])
+})
+
+test('while confirmations come, nothing is pushed again', () => {
+  const producer = producerWith(3)
+  for (const pushed of [1, 2, 3]) producer.pushed({ pushed, applied: 0 }, 0)
+  producer.confirmed({ applied: 1 }, 900)
+  expect(next(producer, 1_500)).toBeNull()
+})
+
+test('the window closes at its count of batches and opens with a confirmation', () => {
+  const producer = producerWith(windowBatchesMax)
+  expect(producer.hasRoom).toBe(false)
+  producer.confirmed({ applied: 1 }, 0)
+  expect(producer.hasRoom).toBe(true)
+})
+
+test('the window closes at its bytes, too', () => {
+  const producer = new Producer(id)
+  producer.seal(({ sequence }) => `${id} ${sequence} ${'x'.repeat(windowBytesMax)}`, 0)
+  expect(producer.hasRoom).toBe(false)
+  producer.confirmed({ applied: 1 }, 0)
+  expect(producer.unconfirmedBytes).toBe(0)
+})
+
+test('a producer that was handed over goes on under its name and numbers', () => {
+  const elements = [5, 6].map(sequence => encodeBatch(batch({ sequence })))
+  const producer = Producer.resumed(elements, 0)
+  expect(producer.id).toBe(id)
+  expect(next(producer)).toEqual([5, 5])
+  producer.pushed({ pushed: 6, applied: 6 }, 0)
+  expect(producer.unconfirmed).toEqual([])
+})
+
+test('a hand-over with a gap, or with nothing in it, is refused', () => {
+  const element = (sequence: number) => encodeBatch(batch({ sequence }))
+  expect(() => Producer.resumed([element(5), element(7)], 0)).toThrow()
+  expect(() => Producer.resumed([], 0)).toThrow()
+  expect(() => Producer.resumed(['garbage'], 0)).toThrow()
+})

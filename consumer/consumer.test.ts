@@ -1,0 +1,151 @@
+import { pino } from 'pino'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type Clock, systemClock } from '../lib/clock.ts'
+import { OperationError } from '../lib/errors.ts'
+import { Metrics } from '../lib/metrics.ts'
+import { encodeBatch, type Sum } from '../queue/batch.ts'
+import { EmbeddedQueue } from '../queue/embedded.ts'
+import { type Publication, queueErrors } from '../queue/queue.ts'
+import { openStore } from '../store/open.ts'
+import { storeError } from '../store/errors.ts'
+import type { Application, Applied, Store } from '../store/store.ts'
+import { batch, producerId } from '../test/builders.ts'
+import { until } from '../test/condition.ts'
+import { Folder } from '../test/service.ts'
+import { claimQueue } from './claim.ts'
+import { Consumer } from './consumer.ts'
+import { GoneProducers } from './gone-producers.ts'
+import { ConsumerMetrics } from './metrics.ts'
+
+const log = pino({ level: 'silent' })
+let folder: Folder
+let queue: EmbeddedQueue
+let store: Store
+let consumer: Consumer
+let running: Promise<void>
+/** Thrown by the next calls, one each. */
+let publishErrors: Error[]
+let applyErrors: Error[]
+
+class FlakyQueue extends EmbeddedQueue {
+  override async publish(publication: Publication): Promise<void> {
+    const error = publishErrors.shift()
+    if (error) throw error
+    return super.publish(publication)
+  }
+}
+
+beforeEach(() => {
+  folder = new Folder()
+  publishErrors = []
+  applyErrors = []
+  queue = new FlakyQueue(systemClock)
+  store = openStore(folder.database, systemClock, log)
+  const flaky = {
+    apply(application: Application): Applied {
+      const error = applyErrors.shift()
+      if (error) throw error
+      return store.apply(application)
+    },
+  } as Store
+  const gone = new GoneProducers(systemClock, 60_000, () => false)
+  const metrics = new ConsumerMetrics(new Metrics('consumer'))
+  consumer = new Consumer({ queue, store: flaky, clock: systemClock, log, metrics, gone })
+  running = consumer.run()
+})
+afterEach(async () => {
+  await consumer.stop().catch(() => {})
+  await running.catch(() => {})
+  store.close()
+  folder[Symbol.dispose]()
+})
+
+function push(sequence: number, sums: Record<string, Sum>, producer = 1): Promise<unknown> {
+  const element = encodeBatch(batch({ producer, sequence, sums }))
+  return queue.push({ producer: producerId(producer), sequence, lowest: 1, element })
+}
+const counted = (key: string, total: string) =>
+  until(`${key} is ${total}`, () => folder.totals().get(key) === total)
+const away = () => new OperationError('queue_unreachable', queueErrors.queue_unreachable, 'away')
+
+test('batches become totals and leave the queue', async () => {
+  await push(1, { a: 1 })
+  await push(2, { a: 2 })
+  await counted('a', '3')
+  await until('the queue is empty', async () => (await queue.length()) === 0)
+  expect(await queue.greet(producerId(1))).toEqual({ pushed: 2, applied: 2 })
+})
+
+test('when telling the queue fails, the batches are read again and change nothing', async () => {
+  publishErrors = [away(), away()]
+  await push(1, { a: 1 })
+  await until('the queue is empty', async () => (await queue.length()) === 0)
+  expect(publishErrors).toEqual([])
+  expect(folder.totals().get('a')).toBe('1')
+  expect(consumer.readiness().reasons).toEqual([])
+})
+
+test('when the store is busy or full, the batches stay in the queue, readiness tells, and it goes on by itself', async () => {
+  applyErrors = [storeError('store_busy', 'locked'), storeError('store_full', 'no space')]
+  await push(1, { a: 1 })
+  await until(
+    'readiness tells',
+    () => consumer.readiness().reasons[0] === 'batches cannot be committed: store_full',
+  )
+  expect(await queue.length()).toBe(1)
+  await counted('a', '1')
+  await until('readiness is back', () => consumer.readiness().reasons.length === 0)
+})
+
+test('an error that needs a fresh process ends the consumer with its batches in the queue', async () => {
+  applyErrors = [storeError('store_failed', 'disk I/O error')]
+  await push(1, { a: 1 })
+  await expect(running).rejects.toMatchObject({ code: 'store_failed' })
+  expect(await queue.length()).toBe(1)
+})
+
+test('stopping empties the queue first', async () => {
+  for (let sequence = 1; sequence <= 100; sequence++) await push(sequence, { a: 1 })
+  await consumer.stop()
+  expect(folder.totals().get('a')).toBe('100')
+  expect(await queue.length()).toBe(0)
+})
+
+test('silence counts from the last sign of life, by our own clock', async () => {
+  let nowMs = 0
+  const clock: Clock = { ...systemClock, monotonicMs: () => nowMs }
+  const gone = new GoneProducers(clock, 60_000, producer => producer === producerId(3))
+  const id = (producer: number) => ({ producer: producerId(producer), sequence: 2 })
+  await queue.greet(producerId(1))
+  gone.watch([id(1), id(2), id(3)])
+  expect(await gone.look(queue)).toEqual(new Set())
+  nowMs = 59_999
+  expect(gone.isLookDue()).toBe(true)
+  expect(await gone.look(queue)).toEqual(new Set())
+  nowMs = 60_000
+  // Producer 2 never said anything; producer 3 left its batches in a file.
+  expect(await gone.look(queue)).toEqual(new Set([producerId(1), producerId(2)]))
+  await until('the clock of the queue moved', async () => {
+    await queue.greet(producerId(1))
+    return (await gone.look(queue)).size === 1
+  })
+  gone.watch([])
+  expect(await gone.look(queue)).toEqual(new Set())
+})
+
+test('a shard of another store is refused', async () => {
+  const other = new EmbeddedQueue(systemClock)
+  await other.bind('another store')
+  await expect(claimQueue(other, store, { acceptOlderStore: true, log })).rejects.toMatchObject({
+    code: 'queue_foreign',
+  })
+})
+
+test('a store that lacks what was confirmed is refused until the loss is accepted', async () => {
+  await queue.publish({ watermarks: new Map([[producerId(7), 3]]), parked: [], discarded: [] })
+  const claim = (acceptOlderStore: boolean) => claimQueue(queue, store, { acceptOlderStore, log })
+  await expect(claim(false)).rejects.toMatchObject({ code: 'store_outdated' })
+  await claim(true)
+  expect(store.watermarks()).toEqual(new Map([[producerId(7), 3]]))
+  await claim(false)
+})

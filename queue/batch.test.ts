@@ -1,0 +1,78 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { batch, producerId } from '../test/builders.ts'
+import { addSums, type Batch, batchIdOf, decodeBatch, encodeBatch, newProducerId, type Sum } from './batch.ts'
+import { batchBytesMax, batchKeysMax, keyBytesMax } from './limits.ts'
+
+test('an element starts with its producer and its sequence in plain text', () => {
+  const element = encodeBatch(batch({ producer: 7, sequence: 12, sums: { a: 5, b: -(2n ** 60n) } }))
+  expect(element).toBe(
+    '00000007 12 {"v":1,"oldestMs":1000,"increments":2,"sealed":24,"keys":["a","b"],"sums":[5,"-1152921504606846976"]}',
+  )
+  expect(batchIdOf(element)).toEqual({ producer: producerId(7), sequence: 12 })
+})
+
+test('whatever is encoded is decoded as it was', () => {
+  const sum = fc.oneof(
+    fc.maxSafeInteger(),
+    fc.bigInt({ min: 2n ** 53n, max: 2n ** 90n }),
+    fc.bigInt({ min: -(2n ** 90n), max: -(2n ** 53n) }),
+  )
+  const entries = fc.uniqueArray(fc.tuple(fc.string({ unit: 'binary', minLength: 1 }), sum), {
+    minLength: 1,
+    selector: ([key]) => key,
+  })
+  fc.assert(
+    fc.property(entries, fc.nat(), fc.nat(), (pairs, increments, sequence) => {
+      const sealed: Batch = {
+        producer: newProducerId(),
+        sequence: sequence + 1,
+        oldestMs: 1,
+        increments,
+        sealed: increments,
+        keys: pairs.map(([key]) => key),
+        sums: pairs.map(([, each]) => (Object.is(each, -0) ? 0 : each)),
+      }
+      expect(decodeBatch(encodeBatch(sealed))).toEqual(sealed)
+    }),
+  )
+})
+
+test.each([
+  [''],
+  ['garbage'],
+  ['00000001 1'],
+  ['00000001 0 {}'],
+  ['00000001 -1 {}'],
+  ['00000001 1.5 {}'],
+  ['nobody 1 {}'],
+  ['00000001 1 {'],
+  ['00000001 1 []'],
+  ['00000001 1 {"v":2,"oldestMs":1,"increments":1,"sealed":1,"keys":["a"],"sums":[1]}'],
+  ['00000001 1 {"v":1,"increments":1,"sealed":1,"keys":["a"],"sums":[1]}'],
+  ['00000001 1 {"v":1,"oldestMs":1,"increments":-1,"sealed":1,"keys":["a"],"sums":[1]}'],
+  ['00000001 1 {"v":1,"oldestMs":1,"increments":1,"sealed":1,"keys":[],"sums":[]}'],
+  ['00000001 1 {"v":1,"oldestMs":1,"increments":1,"sealed":1,"keys":["a","b"],"sums":[1]}'],
+  ['00000001 1 {"v":1,"oldestMs":1,"increments":1,"sealed":1,"keys":[""],"sums":[1]}'],
+  ['00000001 1 {"v":1,"oldestMs":1,"increments":1,"sealed":1,"keys":[5],"sums":[1]}'],
+  ['00000001 1 {"v":1,"oldestMs":1,"increments":1,"sealed":1,"keys":["a"],"sums":[1.5]}'],
+  ['00000001 1 {"v":1,"oldestMs":1,"increments":1,"sealed":1,"keys":["a"],"sums":["1e5"]}'],
+  ['00000001 1 {"v":1,"oldestMs":1,"increments":1,"sealed":1,"keys":["a"],"sums":[null]}'],
+])('%j is no batch', element => {
+  expect(() => decodeBatch(element)).toThrowError(expect.objectContaining({ code: 'batch_corrupt' }))
+})
+
+test('the largest batch fits its bound', () => {
+  const keys = Array.from({ length: batchKeysMax }, (_, index) => String(index).padEnd(keyBytesMax, '"'))
+  const sums = keys.map(() => -(2n ** 70n))
+  const content = { oldestMs: Date.UTC(2100), increments: 1e15, sealed: 1e15, keys, sums }
+  const element = encodeBatch({ producer: newProducerId(), sequence: 1e15, ...content })
+  expect(element.length).toBeLessThan(batchBytesMax)
+})
+
+test('sums stay numbers while that is exact, and are exact beyond', () => {
+  const sum = fc.oneof(fc.maxSafeInteger(), fc.bigInt({ min: -(2n ** 70n), max: 2n ** 70n }))
+  const isExact = (left: Sum, right: Sum) => BigInt(addSums(left, right)) === BigInt(left) + BigInt(right)
+  fc.assert(fc.property(sum, sum, isExact))
+  expect(addSums(1, 2)).toBe(3)
+})

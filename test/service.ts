@@ -1,0 +1,181 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { until } from './condition.ts'
+
+const program = fileURLToPath(new URL('../cli/main.ts', import.meta.url))
+
+/** A free port of the loopback interface, as far as anybody can know. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+/** A folder of the test's own, removed with everything in it. */
+export class Folder {
+  readonly path = mkdtempSync(join(tmpdir(), 'piccolo-test-'))
+  readonly database = join(this.path, 'numbers.db')
+
+  /** Asks the database as people do: through the sqlite3 shell. */
+  sql(statement: string): string {
+    return execFileSync('sqlite3', ['-cmd', '.timeout 5000', this.database, statement], {
+      encoding: 'utf8',
+    }).trim()
+  }
+
+  /** Key to total, of the whole table; values as decimal text, as they may be beyond what a number holds. */
+  totals(): Map<string, string> {
+    const rows = JSON.parse(
+      this.sql(`SELECT json_group_array(json_array(key, CAST(value AS TEXT))) FROM numbers`),
+    )
+    return new Map(rows as [string, string][])
+  }
+
+  /** Names of the files in it. */
+  files(): string[] {
+    return readdirSync(this.path)
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true })
+  }
+}
+
+/** One run of the program: `up`, `web`, `consumer`, or any other command. */
+export class Program {
+  readonly #child: ChildProcess
+  #output = ''
+  readonly exited: Promise<number | null>
+
+  constructor(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+    this.#child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...args], {
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    for (const stream of [this.#child.stdout!, this.#child.stderr!])
+      stream.on('data', chunk => {
+        this.#output += chunk
+      })
+    this.exited = new Promise(resolve => this.#child.once('close', code => resolve(code)))
+  }
+
+  /** Standard output and standard error together. */
+  get output(): string {
+    return this.#output
+  }
+
+  get pid(): number {
+    return this.#child.pid!
+  }
+
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** Waits for a line of the log, or any other output. */
+  async says(pattern: RegExp): Promise<void> {
+    await until(`${pattern} in the output:\n${this.#output}`, () => {
+      if (pattern.test(this.#output)) return true
+      if (!this.isRunning) throw new Error(`ended without saying ${pattern}:\n${this.#output}`)
+      return false
+    })
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
+  /** Sends SIGTERM and resolves to the exit code. */
+  stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    this.signal(signal)
+    return this.exited
+  }
+
+  /** Children by their process title, such as `piccolo web 1`. */
+  children(): Map<string, number> {
+    const children = new Map<string, number>()
+    for (const entry of readdirSync('/proc')) {
+      if (!/^\d+$/.test(entry)) continue
+      try {
+        const status = readFileSync(`/proc/${entry}/stat`, 'latin1')
+        const parent = Number(status.slice(status.lastIndexOf(')') + 2).split(' ')[1])
+        if (parent !== this.pid) continue
+        const title = readFileSync(`/proc/${entry}/cmdline`, 'utf8').split('\0', 1)[0]!.trim()
+        children.set(title, Number(entry))
+      } catch {
+        // It ended while we looked.
+      }
+    }
+    return children
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.isRunning) this.signal('SIGKILL')
+    await this.exited
+  }
+}
+
+/** `piccolo up` on a port and a database of its own. */
+export class Service extends Program {
+  readonly port: number
+  readonly folder: Folder
+
+  private constructor(folder: Folder, port: number, args: readonly string[]) {
+    super(['up', '--port', String(port), '--database', folder.database, ...args])
+    this.folder = folder
+    this.port = port
+  }
+
+  static async start(folder: Folder, ...args: string[]): Promise<Service> {
+    const service = new Service(folder, await freePort(), args)
+    await service.says(/"msg":"ready"/)
+    return service
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  /** Posts a form; resolves to the status. */
+  async increment(key: string, value: number): Promise<number> {
+    const response = await fetch(`${this.url}/increment`, {
+      method: 'POST',
+      body: new URLSearchParams({ key, value: String(value) }),
+    })
+    await response.arrayBuffer()
+    return response.status
+  }
+
+  /** Waits until the database has exactly these totals. */
+  async hasTotals(expected: ReadonlyMap<string, string>): Promise<void> {
+    let difference = ''
+    await until('the totals are as expected', () => {
+      difference = differenceOf(expected, this.folder.totals())
+      return difference === ''
+    }).catch(error => {
+      throw new Error(`${(error as Error).message}\n${difference}\n${this.output.slice(-4_000)}`)
+    })
+  }
+}
+
+/** In words; empty when both are the same. */
+export function differenceOf(
+  expected: ReadonlyMap<string, string>,
+  actual: ReadonlyMap<string, string>,
+): string {
+  const lines: string[] = []
+  for (const key of new Set([...expected.keys(), ...actual.keys()])) {
+    if (expected.get(key) !== actual.get(key))
+      lines.push(`${key}: expected ${expected.get(key) ?? 'nothing'}, is ${actual.get(key) ?? 'nothing'}`)
+  }
+  return lines.slice(0, 20).join('\n')
+}
