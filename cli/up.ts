@@ -91,7 +91,10 @@ function makeSupervisors(
   return supervisors
 }
 
-/** Web processes first: what they seal in their last moments is for the consumer, which then empties the queue. */
+/**
+ * Web processes first: what they seal in their last moments is for the consumer, which then empties the
+ * queue.
+ */
 async function stopInOrder(
   consumer: Supervisor,
   webs: readonly Supervisor[],

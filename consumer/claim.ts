@@ -1,14 +1,14 @@
-import { OperationError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import { type ConsumerQueue, queueErrors } from '../queue/queue.ts'
+import { queueError } from '../queue/errors.ts'
+import type { ConsumerQueue } from '../queue/queue.ts'
 import { storeError } from '../store/errors.ts'
 import type { Store } from '../store/store.ts'
 
 /**
- * Makes sure that this store is the one that the shard belongs to, and that it has all that was ever confirmed. Throws
- * OperationError `queue_foreign` for a shard of another store, and `store_outdated` for a store that is older than
- * what producers were told (a backup that was put back): they no longer have what it lacks. The operator can
- * accept that loss; the ledger then says how much it was.
+ * Makes sure that this store is the one that the shard belongs to, and that it has all that was ever
+ * confirmed. Throws OperationError `queue_foreign` for a shard of another store, and `store_outdated` for a
+ * store that is older than what producers were told (a backup that was put back): they no longer have what
+ * it lacks. The operator can accept that loss; the ledger then says how much it was.
  */
 export async function claimQueue(
   queue: ConsumerQueue,
@@ -17,9 +17,8 @@ export async function claimQueue(
 ): Promise<void> {
   const boundTo = await queue.bind(store.id)
   if (boundTo !== store.id)
-    throw new OperationError(
+    throw queueError(
       'queue_foreign',
-      queueErrors.queue_foreign,
       `the queue belongs to the store ${boundTo}, the database is the store ${store.id}`,
     )
   const committed = store.watermarks()

@@ -1,11 +1,11 @@
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Clock, systemClock } from '../lib/clock.ts'
-import { OperationError } from '../lib/errors.ts'
 import { Metrics } from '../lib/metrics.ts'
 import { encodeBatch, type Sum } from '../queue/batch.ts'
 import { EmbeddedQueue } from '../queue/embedded.ts'
-import { type Publication, queueErrors } from '../queue/queue.ts'
+import { queueError } from '../queue/errors.ts'
+import type { Publication } from '../queue/queue.ts'
 import { openStore } from '../store/open.ts'
 import { storeError } from '../store/errors.ts'
 import type { Application, Applied, Store } from '../store/store.ts'
@@ -66,7 +66,7 @@ function push(sequence: number, sums: Record<string, Sum>, producer = 1): Promis
 }
 const counted = (key: string, total: string) =>
   until(`${key} is ${total}`, () => folder.totals().get(key) === total)
-const away = () => new OperationError('queue_unreachable', queueErrors.queue_unreachable, 'away')
+const away = () => queueError('queue_unreachable', 'away')
 
 test('batches become totals and leave the queue', async () => {
   await push(1, { a: 1 })

@@ -16,7 +16,10 @@ const forgetIntervalMs = 60_000
 const forgetAfterMs = 86_400_000
 
 interface Round {
-  /** `busy` when there may be more to do at once, `idle` when there is nothing, else how to go on after an error. */
+  /**
+   * `busy` when there may be more to do at once, `idle` when there is nothing, else how to go on after an
+   * error.
+   */
   readonly outcome: 'busy' | 'idle' | keyof typeof retryDelayMs
   readonly elementCount: number
 }
@@ -31,9 +34,9 @@ export interface ConsumerParts {
 }
 
 /**
- * The one reader of a shard. Each round: read batches without removing them, apply them in one transaction, then tell
- * the queue what is committed, which removes them. Whatever fails in between, the next round does it again and
- * the store skips what it has.
+ * The one reader of a shard. Each round: read batches without removing them, apply them in one transaction,
+ * then tell the queue what is committed, which removes them. Whatever fails in between, the next round does
+ * it again and the store skips what it has.
  *
  *     idle ── batches ──▶ applying ──▶ publishing ──▶ idle
  *      │                     │             │
@@ -65,15 +68,18 @@ export class Consumer {
     return { reasons }
   }
 
-  /** Resolves when `stop` has been called and the queue is empty; rejects on an error that needs a fresh process. */
+  /**
+   * Resolves when `stop` has been called and the queue is empty; rejects on an error that needs a fresh
+   * process.
+   */
   run(): Promise<void> {
     this.#running ??= this.#loop()
     return this.#running
   }
 
   /**
-   * Works off what is in the queue now and ends the loop. Does not wait for a queue or a store that is away: batches
-   * stay in the queue then.
+   * Works off what is in the queue now and ends the loop. Does not wait for a queue or a store that is
+   * away: batches stay in the queue then.
    */
   async stop(): Promise<void> {
     this.#stopRequested = true

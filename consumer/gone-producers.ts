@@ -8,13 +8,16 @@ const lookIntervalMs = 1_000
 interface Watch {
   /** The sign of life that was seen last. */
   sign: string
-  /** Since when it has not changed, by our own clock: it runs even if the queue forgot, or its clock jumps. */
+  /**
+   * Since when it has not changed, by our own clock: it runs even if the queue forgot, or its clock jumps.
+   */
   sinceMs: number
 }
 
 /**
- * Knows which producers with parked batches have been silent for so long that their missing batches will not come any more.
- * Silence is measured from when this process first looked, so a restart grants each of them the whole time again.
+ * Knows which producers with parked batches have been silent for so long that their missing batches will
+ * not come any more. Silence is measured from when this process first looked, so a restart grants each of
+ * them the whole time again.
  */
 export class GoneProducers {
   readonly #clock: Clock

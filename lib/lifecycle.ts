@@ -9,10 +9,10 @@ export interface Part {
 }
 
 /**
- * Starts parts in the order given and stops them in reverse, so that what is upstream stops first and the rest
- * can still take what it hands down. A part that fails to start stops those before it. A part that fails or
- * exceeds the deadline while stopping is logged and the rest are stopped all the same; what such a part
- * had not handed on is then as if the process had been killed.
+ * Starts parts in the order given and stops them in reverse, so that what is upstream stops first and the
+ * rest can still take what it hands down. A part that fails to start stops those before it. A part that
+ * fails or exceeds the deadline while stopping is logged and the rest are stopped all the same; what such a
+ * part had not handed on is then as if the process had been killed.
  */
 export class Lifecycle {
   readonly #clock: Clock

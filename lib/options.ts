@@ -16,7 +16,10 @@ export interface Option<T> {
   parse(text: string): T | undefined
 }
 
-/** From option names in camelCase; `flushIntervalMs` is `--flush-interval-ms` and `PICCOLO_FLUSH_INTERVAL_MS`. */
+/**
+ * From option names in camelCase; `flushIntervalMs` is `--flush-interval-ms` and
+ * `PICCOLO_FLUSH_INTERVAL_MS`.
+ */
 export type OptionTable = Readonly<Record<string, Option<unknown>>>
 export type OptionValues<Table extends OptionTable> = {
   readonly [Name in keyof Table]: Table[Name] extends Option<infer T> ? T : never
@@ -85,7 +88,9 @@ export function variableName(name: string): string {
   return `PICCOLO_${flagName(name).slice(2).replaceAll('-', '_').toUpperCase()}`
 }
 
-/** Flags beat the environment, which beats defaults. Throws UsageError naming the flag or variable at fault. */
+/**
+ * Flags beat the environment, which beats defaults. Throws UsageError naming the flag or variable at fault.
+ */
 export function parseOptions<Table extends OptionTable>(
   table: Table,
   args: readonly string[],

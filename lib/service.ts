@@ -28,10 +28,10 @@ export interface ServiceOptions {
 }
 
 /**
- * Runs one long-lived process: starts its parts, waits until it is told to stop, stops them, and resolves to the exit code.
- * On its own it obeys SIGTERM and SIGINT. With a parent it obeys the parent, so that a signal to the whole group
- * stops the processes in the order that loses nothing; when the parent dies, it stops too.
- * Rejects, with everything stopped, when a part does not start.
+ * Runs one long-lived process: starts its parts, waits until it is told to stop, stops them, and resolves
+ * to the exit code. On its own it obeys SIGTERM and SIGINT. With a parent it obeys the parent, so that a
+ * signal to the whole group stops the processes in the order that loses nothing; when the parent dies, it
+ * stops too. Rejects, with everything stopped, when a part does not start.
  */
 export async function runService(options: ServiceOptions, host: NodeJS.Process): Promise<ExitCode> {
   host.title = `piccolo ${options.process}`

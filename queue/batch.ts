@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { assert } from '../lib/assert.ts'
-import { OperationError } from '../lib/errors.ts'
+import { queueError } from './errors.ts'
 import { batchBytesMax, batchKeysMax } from './limits.ts'
-import { queueErrors } from './queue.ts'
 
 /** A sum of increments: a number while that is exact, a bigint beyond. */
 export type Sum = number | bigint
@@ -41,8 +40,8 @@ const elementPattern = /^([0-9a-f]{8,64}) ([1-9][0-9]{0,15}) (\{.*\})$/s
 const sumPattern = /^-?[0-9]{1,30}$/
 
 /**
- * The element of the queue's list: `<producer> <sequence> <JSON>`. Producer and sequence stand in plain text, so that
- * the queue's scripts need not parse JSON. Sums beyond ±(2^53-1) travel as decimal strings.
+ * The element of the queue's list: `<producer> <sequence> <JSON>`. Producer and sequence stand in plain
+ * text, so that the queue's scripts need not parse JSON. Sums beyond ±(2^53-1) travel as decimal strings.
  */
 export function encodeBatch(batch: Batch): string {
   assert(batch.keys.length === batch.sums.length && batch.keys.length > 0)
@@ -108,11 +107,6 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0
 }
 
-function corrupt(what: string, cause?: unknown): OperationError {
-  return new OperationError(
-    'batch_corrupt',
-    queueErrors.batch_corrupt,
-    `an element of the queue ${what}`,
-    cause,
-  )
+function corrupt(what: string, cause?: unknown): Error {
+  return queueError('batch_corrupt', `an element of the queue ${what}`, cause)
 }

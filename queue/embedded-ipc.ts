@@ -2,7 +2,8 @@ import { type Clock, withDeadline } from '../lib/clock.ts'
 import { type Channel, ChannelClosed } from '../lib/channel.ts'
 import { errorText, OperationError } from '../lib/errors.ts'
 import type { EmbeddedQueue } from './embedded.ts'
-import { type ConsumerQueue, type ProducerQueue, queueErrors, type QueueErrorCode } from './queue.ts'
+import { queueError } from './errors.ts'
+import type { ConsumerQueue, ProducerQueue } from './queue.ts'
 
 const methods = [
   'push',
@@ -33,13 +34,13 @@ export function serveEmbeddedQueue(channel: Channel, queue: EmbeddedQueue): void
 export function connectEmbeddedQueue(channel: Channel, clock: Clock): ProducerQueue & ConsumerQueue {
   const call = async <T>(method: (typeof methods)[number], ...args: unknown[]): Promise<T> => {
     const late = () =>
-      failure('queue_timeout', `the parent process did not answer within ${answerDeadlineMs} ms`)
+      queueError('queue_timeout', `the parent process did not answer within ${answerDeadlineMs} ms`)
     try {
       return await withDeadline(clock, answerDeadlineMs, channel.request<T>(`queue.${method}`, ...args), late)
     } catch (error) {
       if (error instanceof OperationError) throw error
-      if (error instanceof ChannelClosed) throw failure('queue_gone', 'the parent process is gone', error)
-      throw failure('queue_refused', errorText(error), error)
+      if (error instanceof ChannelClosed) throw queueError('queue_gone', 'the parent process is gone', error)
+      throw queueError('queue_refused', errorText(error), error)
     }
   }
   return {
@@ -57,8 +58,4 @@ export function connectEmbeddedQueue(channel: Channel, clock: Clock): ProducerQu
     onApplied: listener => channel.on('queue.applied', listener),
     close: async () => {},
   }
-}
-
-function failure(code: QueueErrorCode, message: string, cause?: unknown): OperationError {
-  return new OperationError(code, queueErrors[code], message, cause)
 }

@@ -4,9 +4,10 @@ import { readBatchesMax, readBytesMax } from './limits.ts'
 import type { ConsumerQueue, Position, ProducerQueue, Publication, Push } from './queue.ts'
 
 /**
- * The queue inside the parent process of `piccolo up`: same semantics as the Redis lists, each method one atomic step.
- * What it holds dies with the parent. Producers keep their batches until the store has them, so the
- * death of the parent loses nothing as long as its web processes outlive it by the moment they need to hand over.
+ * The queue inside the parent process of `piccolo up`: same semantics as the Redis lists, each method one
+ * atomic step. What it holds dies with the parent. Producers keep their batches until the store has them,
+ * so the death of the parent loses nothing as long as its web processes outlive it by the moment they need
+ * to hand over.
  */
 export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
   readonly durable = false

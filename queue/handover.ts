@@ -12,9 +12,9 @@ import {
 import { basename, dirname, join } from 'node:path'
 
 /**
- * Hand-over files: what a web process could not push before it had to stop, beside the database. One file a producer,
- * one batch a line, exactly as the queue would hold it. The next web process to start pushes them under their old
- * producer and sequences, so that whatever the queue had of them already is recognised.
+ * Hand-over files: what a web process could not push before it had to stop, beside the database. One file a
+ * producer, one batch a line, exactly as the queue would hold it. The next web process to start pushes them
+ * under their old producer and sequences, so that whatever the queue had of them already is recognised.
  */
 export interface Handover {
   readonly path: string

@@ -9,7 +9,10 @@ export const valueMax = Number.MAX_SAFE_INTEGER
 
 /** Keys in one batch: bounds how long encoding one holds up requests, and one transaction the consumer. */
 export const batchKeysMax = 10_000
-/** One key and its sum as JSON: every byte of the key escaped (`\"`), quotes and commas, a 64-bit sum in quotes. */
+/**
+ * One key and its sum as JSON: every byte of the key escaped (`\"`), quotes and commas, a 64-bit sum in
+ * quotes.
+ */
 export const entryBytesMax = 2 * keyBytesMax + 4 + 24
 /** Producer, sequence, and the batch's own fields. */
 export const batchHeaderBytesMax = 512
@@ -18,7 +21,10 @@ export const batchBytesMax = batchHeaderBytesMax + batchKeysMax * entryBytesMax
 const redisValueBytesMax = 512 * mebibyte
 assert(batchBytesMax < redisValueBytesMax)
 
-/** Sealed and not yet confirmed, per producer: when the window is full, the accumulator keeps merging instead. */
+/**
+ * Sealed and not yet confirmed, per producer: when the window is full, the accumulator keeps merging
+ * instead.
+ */
 export const windowBatchesMax = 32
 export const windowBytesMax = 64 * mebibyte
 assert(windowBytesMax > 2 * batchBytesMax)

@@ -1,4 +1,3 @@
-import type { ErrorPolicy } from '../lib/errors.ts'
 import type { BatchId } from './batch.ts'
 
 /** What the queue knows of one producer. */
@@ -17,8 +16,8 @@ export interface Push extends BatchId {
 }
 
 /**
- * The queue as a producer sees it. A call that rejects may have happened, may still happen later, or may never:
- * the protocol holds in each case, so callers just try again.
+ * The queue as a producer sees it. A call that rejects may have happened, may still happen later, or may
+ * never: the protocol holds in each case, so callers just try again.
  */
 export interface ProducerQueue {
   /** Whether what was pushed outlives every process of this service. */
@@ -30,7 +29,9 @@ export interface ProducerQueue {
   push(push: Push): Promise<Position>
   /** Says that the producer lives, and asks where it stands. */
   greet(producer: string): Promise<Position>
-  /** A hint that watermarks may have moved. May be late, spurious or missing. Answers how to stop listening. */
+  /**
+   * A hint that watermarks may have moved. May be late, spurious or missing. Answers how to stop listening.
+   */
   onApplied(listener: () => void): () => void
   close(): Promise<void>
 }
@@ -52,19 +53,21 @@ export interface ConsumerQueue {
   /** Up to `readBatchesMax` elements, oldest first, without removing them. */
   read(): Promise<string[]>
   /**
-   * In one atomic step: raises `applied` to the watermarks; sets `pushed` of a producer with parked batches back to
-   * its watermark, so that it sends the missing ones again; removes from the head what is applied, parked or
-   * discarded; and, if the list is empty then, sets every `pushed` back to its `applied`.
+   * In one atomic step: raises `applied` to the watermarks; sets `pushed` of a producer with parked batches
+   * back to its watermark, so that it sends the missing ones again; removes from the head what is applied,
+   * parked or discarded; and, if the list is empty then, sets every `pushed` back to its `applied`.
    */
   publish(publication: Publication): Promise<void>
   /** Every watermark that was ever published for the shard and is not forgotten. */
   watermarks(): Promise<Map<string, number>>
-  /** When each of these producers last said that it lives, as an opaque text that changes whenever it does. */
+  /**
+   * When each of these producers last said that it lives, as an opaque text that changes whenever it does.
+   */
   signsOfLife(producers: readonly string[]): Promise<Map<string, string>>
   /**
-   * Drops what the queue remembers of producers that have been silent for `silentMs`; does nothing while there is
-   * anything in the list. Safe otherwise: a producer that comes back brings all that is needed in its next push.
-   * Resolves to how many were forgotten.
+   * Drops what the queue remembers of producers that have been silent for `silentMs`; does nothing while
+   * there is anything in the list. Safe otherwise: a producer that comes back brings all that is needed in
+   * its next push. Resolves to how many were forgotten.
    */
   forget(silentMs: number): Promise<number>
   /** Number of elements in the list. */
@@ -73,39 +76,3 @@ export interface ConsumerQueue {
   onPushed(listener: () => void): () => void
   close(): Promise<void>
 }
-
-/** What can go wrong with a queue, and how to go on; documented in docs/operations.md. */
-export const queueErrors = {
-  queue_unreachable: {
-    retry: 'soon',
-    hint: 'start Redis, or correct --redis; increments wait in memory until then',
-  },
-  queue_timeout: { retry: 'soon', hint: 'Redis answers too slowly; look at its load, its disk and SLOWLOG' },
-  queue_full: {
-    retry: 'later',
-    hint: 'raise maxmemory of Redis, or start the consumer, which empties the queue',
-  },
-  queue_read_only: { retry: 'later', hint: '--redis points to a replica; point it to the primary' },
-  queue_loading: { retry: 'later', hint: 'Redis is loading its data and will answer when that is done' },
-  queue_refused: { retry: 'later', hint: 'Redis answers with an error; its message says why' },
-  queue_credentials: { retry: 'later', hint: 'give the right user and password in --redis' },
-  queue_eviction: {
-    retry: 'never',
-    hint: 'run CONFIG SET maxmemory-policy noeviction, and set it in redis.conf',
-  },
-  queue_too_old: { retry: 'never', hint: 'use Redis 6.0 or later' },
-  queue_foreign: {
-    retry: 'never',
-    hint: 'the queue belongs to another database; correct --redis or --database',
-  },
-  queue_gone: {
-    retry: 'never',
-    hint: 'the process that held the embedded queue ended; start piccolo up again',
-  },
-  batch_corrupt: {
-    retry: 'never',
-    hint: 'something else writes to the list; see the table rejected_elements',
-  },
-} as const satisfies Record<string, ErrorPolicy>
-
-export type QueueErrorCode = keyof typeof queueErrors

@@ -1,7 +1,7 @@
 /**
- * The queue's atomic steps, in Lua. Each mirrors a method of ConsumerQueue or ProducerQueue, which say what it promises.
- * Numbers travel as decimal text: Redis integers above 2^53 are not exact in every client, and Lua prints
- * large numbers in scientific notation unless told otherwise.
+ * The queue's atomic steps, in Lua. Each mirrors a method of ConsumerQueue or ProducerQueue, which say what
+ * it promises. Numbers travel as decimal text: Redis integers above 2^53 are not exact in every client, and
+ * Lua prints large numbers in scientific notation unless told otherwise.
  *
  * KEYS are always: batches, pushed, applied, alive, store, wake (a pub/sub channel).
  */
@@ -64,9 +64,9 @@ return elements
  * ARGV: store id; then three lists, each preceded by the number of its items: producer and watermark,
  * producer and sequence of parked batches, discarded elements.
  *
- * Removal comes first and reads the watermarks from ARGV and from the hash: where a full Redis refuses to write the hashes
- * (before Redis 7, which lets a script say that it frees memory), the list still shrinks. What was removed without
- * being published is sent again, skipped by the store, and published then.
+ * Removal comes first and reads the watermarks from ARGV and from the hash: where a full Redis refuses to
+ * write the hashes (before Redis 7, which lets a script say that it frees memory), the list still shrinks.
+ * What was removed without being published is sent again, skipped by the store, and published then.
  */
 export const publishScript = `${keys}${guard}
 local next = 2
@@ -115,7 +115,9 @@ redis.call('PUBLISH', wake, 'applied')
 return redis.status_reply('OK')
 `
 
-/** ARGV: silence in seconds. Answers how many producers were forgotten: none while anything is in the list. */
+/**
+ * ARGV: silence in seconds. Answers how many producers were forgotten: none while anything is in the list.
+ */
 export const forgetScript = `${keys}
 if redis.call('EXISTS', batches) == 1 then return 0 end
 local silent_before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[1])

@@ -1,26 +1,23 @@
-import { Redis, type RedisOptions, ReplyError } from 'ioredis'
+import { Redis, type RedisOptions } from 'ioredis'
 import { type Clock, withDeadline } from '../lib/clock.ts'
-import { errorText, OperationError } from '../lib/errors.ts'
+import { errorText } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
+import { queueError } from './errors.ts'
 import { readBatchesMax, readBytesMax } from './limits.ts'
-import {
-  type ConsumerQueue,
-  type Position,
-  type ProducerQueue,
-  type Publication,
-  type Push,
-  queueErrors,
-  type QueueErrorCode,
-} from './queue.ts'
+import type { ConsumerQueue, Position, ProducerQueue, Publication, Push } from './queue.ts'
+import { checkRedisServer, type RedisVersion } from './redis-check.ts'
+import { classifyRedisError } from './redis-errors.ts'
 import * as scripts from './redis-scripts.ts'
 
 /** How long one call may take; after that its fate is unknown and the caller tries again. */
 const callDeadlineMs = 2_000
-/** A connection that owes an answer and says nothing for so long is cut: a half-open one would stall for minutes. */
+/**
+ * A connection that owes an answer and says nothing for so long is cut: a half-open one would stall for
+ * minutes.
+ */
 const socketTimeoutMs = 4_000
 const connectTimeoutMs = 2_000
 const reconnectDelayMsMax = 1_000
-const versionMajorMin = 6
 
 export interface RedisQueueOptions {
   /** `redis://`, `rediss://`, or the path of a unix socket, with or without `unix://`. */
@@ -182,19 +179,19 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
 
   async #do<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
     await this.#usable()
-    const late = () => failure('queue_timeout', `Redis did not answer within ${callDeadlineMs} ms`)
+    const late = () => queueError('queue_timeout', `Redis did not answer within ${callDeadlineMs} ms`)
     return withDeadline(this.#clock, callDeadlineMs, work(this.#redis), late).catch(error => {
-      throw classify(error)
+      throw classifyRedisError(error)
     })
   }
 
   #usable(): Promise<void> {
     if (this.#checked === null) {
-      const late = () => failure('queue_unreachable', 'Redis did not accept a connection in time')
+      const late = () => queueError('queue_unreachable', 'Redis did not accept a connection in time')
       const checked = withDeadline(this.#clock, callDeadlineMs, this.#connectAndCheck(), late).catch(
         error => {
           if (this.#checked === checked) this.#checked = null
-          throw classify(error)
+          throw classifyRedisError(error)
         },
       )
       this.#checked = checked
@@ -205,27 +202,11 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   async #connectAndCheck(): Promise<void> {
     if (this.#redis.status === 'wait' || this.#redis.status === 'end') await this.#redis.connect()
     else if (this.#redis.status !== 'ready') await ready(this.#redis)
-    const server = await this.#redis.info('server')
-    const version = /^redis_version:(\d+)\.(\S*)/m.exec(server)
-    const major = Number(version?.[1] ?? 0)
-    if (major < versionMajorMin)
-      throw failure(
-        'queue_too_old',
-        `Redis ${version?.slice(1).join('.') ?? 'of unknown version'} is too old`,
-      )
-    await this.#refuseEviction()
-    this.#defineScripts(major)
-  }
-
-  async #refuseEviction(): Promise<void> {
-    const memory = await this.#redis.info('memory')
-    const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1]
-    if (policy !== undefined && policy !== 'noeviction')
-      throw failure('queue_eviction', `Redis has maxmemory-policy ${policy} and may throw batches away`)
+    this.#defineScripts(await checkRedisServer(this.#redis))
   }
 
   /** Redis 7 lets a script say that it needs no memory, so that a full Redis can still be emptied. */
-  #defineScripts(major: number): void {
+  #defineScripts({ major }: RedisVersion): void {
     const flagged = (flags: string, lua: string) => (major >= 7 ? `#!lua flags=${flags}\n${lua}` : lua)
     const commands: Record<Command, string> = {
       push: scripts.pushScript,
@@ -257,28 +238,6 @@ function ready(redis: Redis): Promise<void> {
 function position(answer: unknown): Position {
   const [pushed, applied] = (answer as string[]).map(Number)
   if (!Number.isSafeInteger(pushed) || !Number.isSafeInteger(applied))
-    throw failure('queue_refused', `Redis answered ${JSON.stringify(answer)} where two numbers were due`)
+    throw queueError('queue_refused', `Redis answered ${JSON.stringify(answer)} where two numbers were due`)
   return { pushed: pushed!, applied: applied! }
-}
-
-/** First words of Redis' error replies, and the codes that they mean. */
-const replyCodes: readonly (readonly [RegExp, QueueErrorCode])[] = [
-  [/\bOOM\b/, 'queue_full'],
-  [/\bREADONLY\b/, 'queue_read_only'],
-  [/\b(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b/, 'queue_loading'],
-  [/\b(NOAUTH|WRONGPASS|NOPERM)\b/, 'queue_credentials'],
-  [/\bFOREIGN\b/, 'queue_foreign'],
-]
-
-function classify(error: unknown): OperationError {
-  if (error instanceof OperationError) return error
-  const message = errorText(error)
-  const known = replyCodes.find(([pattern]) => pattern.test(message))
-  if (known) return failure(known[1], message, error)
-  if (error instanceof ReplyError) return failure('queue_refused', message, error)
-  return failure('queue_unreachable', message || 'the connection to Redis failed', error)
-}
-
-function failure(code: QueueErrorCode, message: string, cause?: unknown): OperationError {
-  return new OperationError(code, queueErrors[code], message, cause)
 }

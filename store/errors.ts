@@ -48,7 +48,10 @@ const resultCodes: readonly (readonly [string, StoreErrorCode])[] = [
   ['SQLITE_PROTOCOL', 'store_failed'],
 ]
 
-/** The OperationError of an exception from SQLite; anything else is a fault of ours and is returned as it is. */
+/**
+ * The OperationError of an exception from SQLite; anything else is a fault of ours and is returned as it
+ * is.
+ */
 export function classifyStoreError(error: unknown): unknown {
   if (error instanceof OperationError) return error
   const code = (error as { code?: unknown } | null)?.code

@@ -2,7 +2,10 @@ import { readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { storeError } from './errors.ts'
 
-/** File systems whose locks or shared memory do not hold across machines, as /proc/self/mountinfo names them. */
+/**
+ * File systems whose locks or shared memory do not hold across machines, as /proc/self/mountinfo names
+ * them.
+ */
 const networkFileSystems = new Set([
   'afs',
   'beegfs',

@@ -15,9 +15,10 @@ import type { Store, StoreReader } from './store.ts'
 const checkedAlwaysBytesMax = 64 * 1024 * 1024
 
 /**
- * Opens the store at `path` as its one writer: takes the lock beside it, makes the schema, or takes a database of
- * the seed project over. Throws OperationError when another consumer has it, or when the database is on a network file
- * system, of a newer schema, somebody else's, or corrupt; it is then as it was.
+ * Opens the store at `path` as its one writer: takes the lock beside it, makes the schema, or takes a
+ * database of the seed project over. Throws OperationError when another consumer has it, or when the
+ * database is on a network file system, of a newer schema, somebody else's, or corrupt; it is then as it
+ * was.
  */
 export function openStore(path: string, clock: Clock, log: Log): Store {
   refuseNetworkFileSystem(dirname(resolve(path)))

@@ -20,10 +20,11 @@ CREATE TABLE store (
   created_ms INTEGER NOT NULL
 ) STRICT;
 
--- Watermarks and the ledger: one row for each run of a web process. sealed = applied + pending + lost, in increments.
+-- Watermarks and the ledger, one row for each run of a web process, counted in increments:
+-- sealed = applied + pending + lost.
 CREATE TABLE producers (
   producer   TEXT PRIMARY KEY,
-  watermark  INTEGER NOT NULL, -- highest sequence that is committed; every lower one is, or is counted in lost
+  watermark  INTEGER NOT NULL, -- every batch up to this sequence is committed, or counted in lost
   sealed     INTEGER NOT NULL, -- increments that the producer had sealed up to its watermark
   applied    INTEGER NOT NULL, -- increments in committed batches
   lost       INTEGER NOT NULL, -- increments in batches that neither the queue nor the producer could bring

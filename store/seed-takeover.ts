@@ -10,9 +10,9 @@ export interface TakenOver {
 const isTotal = `typeof(key) = 'text' AND typeof(coalesce(value, 0)) = 'integer'`
 
 /**
- * Moves the totals of the seed project's table, renamed to `seed_numbers`, into `numbers`, inside the caller's
- * transaction. The seed's table is not STRICT and allows NULLs and any type: a missing value is zero, as its default says;
- * what is no text key or no 64-bit integer is set aside.
+ * Moves the totals of the seed project's table, renamed to `seed_numbers`, into `numbers`, inside the
+ * caller's transaction. The seed's table is not STRICT and allows NULLs and any type: a missing value is
+ * zero, as its default says; what is no text key or no 64-bit integer is set aside.
  */
 export function takeOverSeedTable(database: Database, clock: Clock): TakenOver {
   const now = clock.nowMs()

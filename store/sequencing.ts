@@ -35,9 +35,10 @@ export interface Sequenced {
 }
 
 /**
- * Decides what each batch does. A batch at or below its producer's watermark is a redelivery and is skipped; the next in
- * order is applied and moves the watermark; one further on is parked. Then parked ones that are now in order are
- * applied, and those of producers that are gone are applied over the gap. No clock, no I/O.
+ * Decides what each batch does. A batch at or below its producer's watermark is a redelivery and is
+ * skipped; the next in order is applied and moves the watermark; one further on is parked. Then parked ones
+ * that are now in order are applied, and those of producers that are gone are applied over the gap. No
+ * clock, no I/O.
  */
 export function sequenceBatches({ batches, progress, parked, loadParked, gone }: SequencingInput): Sequenced {
   const watermarks = new Map<string, number>()

@@ -15,9 +15,9 @@ const busyTimeoutMs = 1_000
 const walBytesMax = 64 * 1024 * 1024
 
 /**
- * Opens the database for its one writer, and makes it and its folder if need be. Every commit is on the disk when it
- * returns (`synchronous=FULL`). `check` looks at the database before anything in it is changed, and throws to leave it
- * as it is. Throws OperationError.
+ * Opens the database for its one writer, and makes it and its folder if need be. Every commit is on the
+ * disk when it returns (`synchronous=FULL`). `check` looks at the database before anything in it is
+ * changed, and throws to leave it as it is. Throws OperationError.
  */
 export function openForWriting(path: string, check: (database: Database) => void): Database {
   return translateErrors(() => {
@@ -39,7 +39,10 @@ export function openForWriting(path: string, check: (database: Database) => void
   })
 }
 
-/** The build's default is weaker and comes back at the first write in WAL mode unless FULL was set; so look after it. */
+/**
+ * The build's default is weaker and comes back at the first write in WAL mode unless FULL was set; so look
+ * after it.
+ */
 export function assertDurable(database: Database): void {
   assert(database.pragma('synchronous', { simple: true }) === 2, 'synchronous is not FULL')
 }

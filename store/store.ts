@@ -43,8 +43,9 @@ export interface Store {
   /** All batches that wait in the store for one before them. */
   parked(): BatchId[]
   /**
-   * Moves watermarks up to what the queue remembers as confirmed, which an older copy of the store
-   * has never seen. The batches in between are lost; the next batch of each producer says how many increments they held.
+   * Moves watermarks up to what the queue remembers as confirmed, which an older copy of the store has
+   * never seen. The batches in between are lost; the next batch of each producer says how many increments
+   * they held.
    */
   acceptLoss(watermarks: ReadonlyMap<string, number>): void
   close(): void

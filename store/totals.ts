@@ -10,7 +10,10 @@ const rowsPerStatement = 100
 
 const conflict = 'ON CONFLICT (key) DO UPDATE SET value = value + excluded.value'
 
-/** Sums of the same key over all batches, the keys in the order in which the table keeps them (nearly: by UTF-16). */
+/**
+ * Sums of the same key over all batches, the keys in the order in which the table keeps them (nearly: by
+ * UTF-16).
+ */
 export function mergeSums(batches: readonly Batch[]): KeySum[] {
   const merged = new Map<string, Sum>()
   for (const { keys, sums } of batches) {
@@ -59,7 +62,10 @@ export class Totals {
     this.#oneIfItFits = database.prepare(`INSERT INTO numbers (key, value) VALUES (?, ?) ${conflict} ${fits}`)
   }
 
-  /** Throws TotalOverflow if any total would leave 64 bits; the transaction is then good for nothing but a rollback. */
+  /**
+   * Throws TotalOverflow if any total would leave 64 bits; the transaction is then good for nothing but a
+   * rollback.
+   */
   add(sums: readonly KeySum[]): void {
     try {
       let row = 0

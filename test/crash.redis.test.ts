@@ -135,6 +135,7 @@ describe('on the embedded queue', () => {
     for (const pid of children) process.kill(pid, 'SIGCONT')
     await running.stop()
     await until('the children ended', () => children.every(pid => !isAlive(pid)))
+    expect(first.output).toContain('queue_gone')
     const second = await up()
     const unknown = running.sent.filter(each => each.fate === 'unknown').map(each => each.key)
     await until('everything accepted is counted', () => {
@@ -197,6 +198,7 @@ describe('on Redis', () => {
     await accepted(running, 100)
     server.signal('SIGSTOP')
     await until('readiness fails', async () => (await fetch(`${service.url}/readyz`)).status === 503)
+    await service.says(/"code":"queue_timeout"/)
     await accepted(running, running.acceptedCount + 100)
     server.signal('SIGCONT')
     await until('readiness is back', async () => (await fetch(`${service.url}/readyz`)).status === 200)

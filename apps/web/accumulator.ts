@@ -3,8 +3,9 @@ import { addSums, type Sum } from '../../queue/batch.ts'
 const slotCountMin = 1_024
 
 /**
- * The sums that a web process has accepted and not yet sealed. A key's first increment gives it a slot; every further one is
- * one look-up and two additions. Memory is bounded by the number of distinct keys, not by time.
+ * The sums that a web process has accepted and not yet sealed. A key's first increment gives it a slot;
+ * every further one is one look-up and two additions. Memory is bounded by the number of distinct keys, not
+ * by time.
  */
 export class Accumulator {
   readonly #slotByKey = new Map<string, number>()
@@ -14,7 +15,10 @@ export class Accumulator {
   #counts: Float64Array
   /** What no longer fits into a slot's sum, for the rare key that leaves ±(2^53-1). */
   readonly #carries = new Map<number, bigint>()
-  /** When the oldest increment in here was accepted; null while empty. Epoch milliseconds and monotonic ones. */
+  /**
+   * When the oldest increment in here was accepted; null while empty. Epoch milliseconds and monotonic
+   * ones.
+   */
   #oldest: { readonly wallMs: number; readonly monotonicMs: number } | null = null
   readonly #now: () => { wallMs: number; monotonicMs: number }
 

@@ -1,8 +1,8 @@
 import type { HttpResponse } from 'uWebSockets.js'
 
 /**
- * Hands over the whole body once its last byte is here, or says once that it is larger than `bytesMax`. Calls neither when the
- * client goes away before. The body is valid only during the call.
+ * Hands over the whole body once its last byte is here, or says once that it is larger than `bytesMax`.
+ * Calls neither when the client goes away before. The body is valid only during the call.
  */
 export function receiveBody(
   response: HttpResponse,

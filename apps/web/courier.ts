@@ -11,8 +11,9 @@ const greetIntervalMs = 1_000
 const pushCountMax = 2 * windowBatchesMax
 
 /**
- * Carries the batches of one producer to the queue and brings back what is confirmed. At most one call is under way;
- * one that failed is just made again at the next occasion, as the protocol allows for a call that happened all the same.
+ * Carries the batches of one producer to the queue and brings back what is confirmed. At most one call is
+ * under way; one that failed is just made again at the next occasion, as the protocol allows for a call
+ * that happened all the same.
  */
 export class Courier {
   readonly producer: Producer
@@ -42,7 +43,10 @@ export class Courier {
     return this.#isHopeless
   }
 
-  /** Pushes what there is to push, and asks for the watermark if anything is unconfirmed. Resolves to false after an error. */
+  /**
+   * Pushes what there is to push, and asks for the watermark if anything is unconfirmed. Resolves to false
+   * after an error.
+   */
   deliver(): Promise<boolean> {
     this.#delivery ??= this.#deliver().finally(() => {
       this.#delivery = null

@@ -4,9 +4,9 @@ import { systemClock } from '../../lib/clock.ts'
 import { RepeatedError } from '../../lib/log.ts'
 import { type Batch, decodeBatch } from '../../queue/batch.ts'
 import { EmbeddedQueue } from '../../queue/embedded.ts'
-import { OperationError } from '../../lib/errors.ts'
 import { batchKeysMax, windowBatchesMax } from '../../queue/limits.ts'
-import { type Position, type Push, queueErrors } from '../../queue/queue.ts'
+import { queueError } from '../../queue/errors.ts'
+import type { Position, Push } from '../../queue/queue.ts'
 import { until } from '../../test/condition.ts'
 import { Courier } from './courier.ts'
 import { Flusher } from './flusher.ts'
@@ -28,8 +28,8 @@ class FlakyQueue extends EmbeddedQueue {
     if (this.isAway) throw this.#away()
     return super.greet(producer)
   }
-  #away(): OperationError {
-    return new OperationError('queue_unreachable', queueErrors.queue_unreachable, 'away')
+  #away(): Error {
+    return queueError('queue_unreachable', 'away')
   }
 }
 

@@ -26,9 +26,9 @@ interface Sealing {
 }
 
 /**
- * Takes increments, and on a timer seals what has come together into batches for the courier to carry. While the queue
- * is away, or the window of unconfirmed batches is full, increments keep merging in the accumulator: memory is
- * bounded by `keysMax` distinct keys, and only a key beyond that is refused.
+ * Takes increments, and on a timer seals what has come together into batches for the courier to carry.
+ * While the queue is away, or the window of unconfirmed batches is full, increments keep merging in the
+ * accumulator: memory is bounded by `keysMax` distinct keys, and only a key beyond that is refused.
  */
 export class Flusher {
   readonly #options: FlusherOptions
@@ -99,8 +99,9 @@ export class Flusher {
   }
 
   /**
-   * Seals everything and resolves to true once the queue has it, or the store, where the queue would not outlive this
-   * service. Resolves to false when that has not come about in `timeoutMs`; what is left is the producer's `unconfirmed`.
+   * Seals everything and resolves to true once the queue has it, or the store, where the queue would not
+   * outlive this service. Resolves to false when that has not come about in `timeoutMs`; what is left is
+   * the producer's `unconfirmed`.
    */
   async drain(timeoutMs: number): Promise<boolean> {
     const { courier, queue, clock } = this.#options

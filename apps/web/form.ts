@@ -18,10 +18,11 @@ interface Span {
 }
 
 /**
- * Reads `key=foo&value=5`: application/x-www-form-urlencoded as the WHATWG URL standard parses it (`+` is a space, `%XX` a byte,
- * a `%` that no two hexadecimal digits follow is itself), but strict where that standard guesses:
- * invalid UTF-8 and repeated fields are refused. Other fields are ignored. Three things are as the seed took them: one line
- * break at the very end of the body, a `+` before the value, and fields in the query string.
+ * Reads `key=foo&value=5`: application/x-www-form-urlencoded as the WHATWG URL standard parses it (`+` is a
+ * space, `%XX` a byte, a `%` that no two hexadecimal digits follow is itself), but strict where that
+ * standard guesses: invalid UTF-8 and repeated fields are refused. Other fields are ignored. Three things
+ * are as the seed took them: one line break at the very end of the body, a `+` before the value, and fields
+ * in the query string.
  */
 export function readForm(body: Buffer, query: string): Increment | ProblemCode {
   const bytes = query === '' ? body : joinFields(Buffer.from(query, 'utf8'), body)
@@ -118,7 +119,10 @@ function joinFields(query: Buffer, body: Buffer): Buffer {
   return Buffer.concat([query, Buffer.from('&'), body])
 }
 
-/** Files that an editor wrote end in a line break, and `vegeta -body` and `curl --data-binary` send it along. */
+/**
+ * Files that an editor wrote end in a line break, and `vegeta -body` and `curl --data-binary` send it
+ * along.
+ */
 function withoutLineBreak(bytes: Buffer): number {
   let length = bytes.length
   if (length > 0 && bytes[length - 1] === lineFeed) length--

@@ -9,7 +9,9 @@ import { Producer } from './producer.ts'
 
 const deliverIntervalMs = 100
 
-/** Writes down what a stopping producer still holds, for the next start. Throws what the file system throws. */
+/**
+ * Writes down what a stopping producer still holds, for the next start. Throws what the file system throws.
+ */
 export function leaveHandover(database: string, producer: Producer, log: Log): void {
   const { unconfirmed } = producer
   if (unconfirmed.length === 0) return
@@ -22,9 +24,9 @@ export function leaveHandover(database: string, producer: Producer, log: Log): v
 }
 
 /**
- * Brings home what earlier web processes left behind, each under its old producer. A file is removed when the store has
- * all of it, so dying on the way costs nothing; and several takers of one file do no harm, as the
- * queue knows each batch by its producer and sequence.
+ * Brings home what earlier web processes left behind, each under its old producer. A file is removed when
+ * the store has all of it, so dying on the way costs nothing; and several takers of one file do no harm, as
+ * the queue knows each batch by its producer and sequence.
  */
 export class HandoverTaker {
   readonly #database: string

@@ -12,8 +12,9 @@ export interface Head {
 }
 
 /**
- * Reads what precedes the body. Refuses what two parties on the way could understand differently (RFC 9112, 6.3): a request that
- * a proxy takes for one and we for two is how requests are smuggled. uWebSockets.js lets these through.
+ * Reads what precedes the body. Refuses what two parties on the way could understand differently (RFC 9112,
+ * 6.3): a request that a proxy takes for one and we for two is how requests are smuggled. uWebSockets.js
+ * lets these through.
  */
 export function readHead(request: HttpRequest): Head | ProblemCode {
   let contentType = ''

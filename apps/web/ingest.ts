@@ -69,7 +69,10 @@ function refusal(code: ProblemCode): Outcome {
   return { code, errors: [] }
 }
 
-/** Of a content type with parameters or capital letters; null when it is none of ours, or its charset is not UTF-8. */
+/**
+ * Of a content type with parameters or capital letters; null when it is none of ours, or its charset is not
+ * UTF-8.
+ */
 function formatOf(contentType: string): BodyFormat | null {
   const [type, ...parameters] = contentType.split(';').map(part => part.trim().toLowerCase())
   const charset = parameters.find(parameter => parameter.startsWith('charset='))?.slice('charset='.length)

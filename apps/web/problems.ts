@@ -1,6 +1,6 @@
 /**
- * Every answer that refuses a request: a status, a stable code, and how to mend it. Documented in docs/http-api.md.
- * Errors travel as RFC 9457 problem details.
+ * Every answer that refuses a request: a status, a stable code, and how to mend it. Documented in
+ * docs/http-api.md. Errors travel as RFC 9457 problem details.
  */
 export const problems = {
   key_missing: { status: 400, detail: 'Send a non-empty key: key=foo&value=5.' },

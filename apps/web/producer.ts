@@ -14,7 +14,8 @@ export interface Sealed extends BatchId {
 }
 
 /**
- * What one producer has to send, and what it may forget. A batch is kept until the store's watermark covers it:
+ * What one producer has to send, and what it may forget. A batch is kept until the store's watermark covers
+ * it:
  *
  *     sealed ──▶ pushed ──▶ confirmed, forgotten
  *       ▲           │
@@ -24,7 +25,10 @@ export interface Sealed extends BatchId {
  */
 export class Producer {
   readonly id: string
-  /** Sealed and not yet confirmed, oldest first, without gaps. Empty when all that was sealed is in the store. */
+  /**
+   * Sealed and not yet confirmed, oldest first, without gaps. Empty when all that was sealed is in the
+   * store.
+   */
   readonly #unconfirmed: Sealed[] = []
   #unconfirmedBytes = 0
   #sequenceSealed: number

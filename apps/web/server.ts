@@ -31,7 +31,10 @@ export interface ServerOptions {
   readonly bodyBytesMax: number
 }
 
-/** The HTTP side of a web process. Every handler answers, whatever it is given, and never throws into uWebSockets.js. */
+/**
+ * The HTTP side of a web process. Every handler answers, whatever it is given, and never throws into
+ * uWebSockets.js.
+ */
 export class Server {
   readonly #options: ServerOptions
   readonly #app = App()
@@ -117,7 +120,10 @@ export class Server {
     response.end(problemBody(code, errors), isLast ?? this.#isDraining)
   }
 
-  /** Nothing may be thrown into uWebSockets.js: it would end the process, or leave the request without an answer. */
+  /**
+   * Nothing may be thrown into uWebSockets.js: it would end the process, or leave the request without an
+   * answer.
+   */
   #guarded(response: HttpResponse, work: () => void): void {
     try {
       work()

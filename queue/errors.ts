@@ -1,0 +1,41 @@
+import { type ErrorPolicy, OperationError } from '../lib/errors.ts'
+
+/** What can go wrong with a queue, and how to go on; documented in docs/operations.md. */
+export const queueErrors = {
+  queue_unreachable: {
+    retry: 'soon',
+    hint: 'start Redis, or correct --redis; increments wait in memory until then',
+  },
+  queue_timeout: { retry: 'soon', hint: 'Redis answers too slowly; look at its load, its disk and SLOWLOG' },
+  queue_full: {
+    retry: 'later',
+    hint: 'raise maxmemory of Redis, or start the consumer, which empties the queue',
+  },
+  queue_read_only: { retry: 'later', hint: '--redis points to a replica; point it to the primary' },
+  queue_loading: { retry: 'later', hint: 'Redis is loading its data and will answer when that is done' },
+  queue_refused: { retry: 'later', hint: 'Redis answers with an error; its message says why' },
+  queue_credentials: { retry: 'later', hint: 'give the right user and password in --redis' },
+  queue_eviction: {
+    retry: 'never',
+    hint: 'run CONFIG SET maxmemory-policy noeviction, and set it in redis.conf',
+  },
+  queue_too_old: { retry: 'never', hint: 'use Redis 6.0 or later' },
+  queue_foreign: {
+    retry: 'never',
+    hint: 'the queue belongs to another database; correct --redis or --database',
+  },
+  queue_gone: {
+    retry: 'never',
+    hint: 'the process that held the embedded queue ended; start piccolo up again',
+  },
+  batch_corrupt: {
+    retry: 'never',
+    hint: 'something else writes to the list; see the table rejected_elements',
+  },
+} as const satisfies Record<string, ErrorPolicy>
+
+export type QueueErrorCode = keyof typeof queueErrors
+
+export function queueError(code: QueueErrorCode, message: string, cause?: unknown): OperationError {
+  return new OperationError(code, queueErrors[code], message, cause)
+}
