@@ -7,6 +7,8 @@ export interface CommandContext {
   /** Writes a line for the caller. */
   print(line: string): void
   readonly isTerminal: boolean
+  /** Of every command. */
+  allOptions(): Promise<OptionTable>
 }
 
 export interface Command<Table extends OptionTable = OptionTable> {

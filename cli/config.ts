@@ -3,7 +3,7 @@ import { flagName, type OptionTable, type ParsedOptions, unknownVariables } from
 import { redisUrlToShow } from '../queue/options.ts'
 import { command } from './command.ts'
 import { processNameVariable } from './process-name.ts'
-import { upOptions } from './up-options.ts'
+import { serviceOptions } from './up-options.ts'
 
 /** Variables of the launcher and the Vagrantfile. */
 const otherVariables = [processNameVariable, 'PICCOLO_NODE', 'PICCOLO_VAGRANT_BOX', 'PICCOLO_VAGRANT_ARCH']
@@ -13,13 +13,13 @@ export const configCommand = command({
   parameters: ['show|check'],
   summary: 'show the options in force and where each comes from, or check them',
   about: 'check exits with 78 if an option or a PICCOLO_ variable is wrong or unknown.',
-  options: upOptions,
-  async run(parsed, { environment, print }) {
+  options: serviceOptions,
+  async run(parsed, { environment, print, allOptions }) {
     const [action] = parsed.positionals
     if (action !== 'show' && action !== 'check')
       throw new UsageError('piccolo config needs an action: piccolo config show, or piccolo config check')
-    const unknown = unknownVariables(upOptions, environment, otherVariables)
-    if (action === 'show') for (const line of describe(upOptions, parsed)) print(line)
+    const unknown = unknownVariables(await allOptions(), environment, otherVariables)
+    if (action === 'show') for (const line of describe(serviceOptions, parsed)) print(line)
     if (unknown.length > 0)
       throw new UsageError(`unknown variable ${unknown.join(', ')}`, exitCodes.badConfiguration)
     if (action === 'check') print('The configuration is valid.')

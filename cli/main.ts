@@ -1,6 +1,6 @@
 import { enableCompileCache } from 'node:module'
 import { errorText, exitCodes, type ExitCode, OperationError, UsageError } from '../lib/errors.ts'
-import { optionsHelp, parseOptions } from '../lib/options.ts'
+import { optionsHelp, type OptionTable, parseOptions } from '../lib/options.ts'
 import type { Command } from './command.ts'
 import { commands } from './commands.ts'
 import { version } from './version.ts'
@@ -28,7 +28,8 @@ async function run(command: Command, args: readonly string[]): Promise<ExitCode>
   if (surplus !== undefined)
     throw new UsageError(`piccolo ${command.name} does not take ${JSON.stringify(surplus)}`)
   const print = (line: string) => console.log(line)
-  return command.run(parsed, { environment: process.env, print, isTerminal: process.stdout.isTTY === true })
+  const isTerminal = process.stdout.isTTY === true
+  return command.run(parsed, { environment: process.env, print, isTerminal, allOptions })
 }
 
 function find(name: string): Promise<Command> {
@@ -55,6 +56,11 @@ function explain(name: string | undefined, error: unknown): ExitCode {
   }
   console.error(error instanceof Error ? error.stack : errorText(error))
   return exitCodes.fault
+}
+
+async function allOptions(): Promise<OptionTable> {
+  const all = await Promise.all(Object.values(commands).map(load => load()))
+  return Object.assign({}, ...all.map(command => command.options))
 }
 
 async function overview(): Promise<string> {

@@ -17,6 +17,8 @@ import { Supervisor } from './supervisor.ts'
 import { upOptions } from './up-options.ts'
 import { version } from './version.ts'
 
+const { consumerPort: _, ...childConsumerOptions } = consumerOptions
+
 const program = fileURLToPath(new URL('main.ts', import.meta.url))
 /** How long a scrape waits for one of the processes. */
 const metricsTimeoutMs = 1_000
@@ -77,7 +79,7 @@ function makeSupervisors(
     child.channel.handle('metrics of all', () => metricsOfAll(metrics, supervisors))
   }
   const shared = { program, clock: systemClock, log, stopTimeoutMs: options.stopTimeoutMs, connect }
-  const consumerEnvironment = { ...environment, ...optionsEnvironment(consumerOptions, options) }
+  const consumerEnvironment = { ...environment, ...optionsEnvironment(childConsumerOptions, options) }
   const webEnvironment = { ...environment, ...optionsEnvironment(webOptions, options) }
   supervisors.push(
     new Supervisor({ command: 'consumer', name: 'consumer', environment: consumerEnvironment }, shared),

@@ -11,17 +11,17 @@ export const consumerOptions = {
     max: 65_535,
     fallback: 3335,
     placeholder: 'PORT',
-    help: 'where a consumer of its own answers /healthz, /readyz and /metrics; 0 for nowhere',
+    help: '/healthz, /readyz and /metrics of a consumer on its own; 0 for none',
   }),
   producerGoneAfterMs: integerOption({
     min: 5_000,
     max: 86_400_000,
     fallback: 60_000,
     placeholder: 'MS',
-    help: 'silence after which batches that a web process took with it are given up',
+    help: 'silence after which what a dead web process took with it is given up',
   }),
   acceptOlderStore: switchOption({
-    help: 'start although the database is older than what was confirmed, and record the loss',
+    help: 'start with a database older than what was confirmed; record the loss',
   }),
   ...serviceOptions,
 }

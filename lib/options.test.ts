@@ -19,7 +19,7 @@ const table = {
     help: 'how often',
   }),
   host: textOption({ fallback: '127.0.0.1', placeholder: 'ADDRESS', help: 'where' }),
-  level: choiceOption({ choices: ['low', 'high'], fallback: 'low', help: 'how much' }),
+  level: choiceOption({ choices: ['low', 'high'], fallback: 'low', placeholder: 'LEVEL', help: 'how much' }),
   force: switchOption({ help: 'even so' }),
 }
 const parse = (args: string[], environment: Record<string, string> = {}) =>
@@ -53,7 +53,7 @@ test.each([
   [['--flush-interval-ms', '9'], {}, '--flush-interval-ms must be 10 to 60000, got 9', 64],
   [['--flush-interval-ms', '1e3'], {}, '--flush-interval-ms must be 10 to 60000, got 1e3', 64],
   [['--flush-interval-ms', ''], {}, '--flush-interval-ms must be 10 to 60000, got ', 64],
-  [[], { PICCOLO_LEVEL: 'mid' }, 'PICCOLO_LEVEL must be low, high, got mid', 78],
+  [[], { PICCOLO_LEVEL: 'mid' }, 'PICCOLO_LEVEL must be one of low, high, got mid', 78],
   [[], { PICCOLO_FORCE: 'yes' }, 'PICCOLO_FORCE must be true or false, got yes', 78],
   [['--host', '--force'], {}, '--host needs a value: --host ADDRESS', 64],
   [['--host'], {}, '--host needs a value: --host ADDRESS', 64],
@@ -75,7 +75,7 @@ test('the help has a line for each option', () => {
   expect(optionsHelp(table).split('\n')).toEqual([
     '  --flush-interval-ms MS  how often (default: 100)',
     '  --host ADDRESS          where (default: 127.0.0.1)',
-    '  --level low|high        how much (default: low)',
+    '  --level LEVEL           how much (default: low)',
     '  --force                 even so',
   ])
 })

@@ -58,13 +58,15 @@ export function textOption(spec: { fallback: string; placeholder: string; help: 
 export function choiceOption<const T extends string>(spec: {
   choices: readonly T[]
   fallback: NoInfer<T>
+  /** By default the choices themselves. */
+  placeholder?: string
   help: string
 }): Option<T> {
   return {
     fallback: spec.fallback,
     help: spec.help,
-    placeholder: spec.choices.join('|'),
-    expected: spec.choices.join(', '),
+    placeholder: spec.placeholder ?? spec.choices.join('|'),
+    expected: `one of ${spec.choices.join(', ')}`,
     parse: text => spec.choices.find(choice => choice === text),
   }
 }

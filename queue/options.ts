@@ -8,7 +8,7 @@ export const queueOptions = {
     placeholder: 'URL',
     fallback: null,
     secret: true,
-    help: 'Redis that holds the queue: redis://, rediss://, or the path of a unix socket',
+    help: 'Redis for the queue: redis://, rediss://, or the path of a unix socket',
     expected: 'a redis:// or rediss:// URL, or the absolute path of a unix socket',
     parse: text => (isRedisUrl(text) ? text : undefined),
   } satisfies Option<string | null> as Option<string | null>,

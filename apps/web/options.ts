@@ -4,8 +4,6 @@ import { queueOptions } from '../../queue/options.ts'
 import { storeOptions } from '../../store/options.ts'
 
 export const webOptions = {
-  ...queueOptions,
-  ...storeOptions,
   port: integerOption({
     min: 1,
     max: 65_535,
@@ -13,19 +11,21 @@ export const webOptions = {
     placeholder: 'PORT',
     help: 'where web processes take increments; several share it',
   }),
+  ...storeOptions,
+  ...queueOptions,
   flushIntervalMs: integerOption({
     min: 10,
     max: 60_000,
     fallback: 100,
     placeholder: 'MS',
-    help: 'how often a web process hands its sums to the queue',
+    help: 'how often sums go to the queue',
   }),
   keysMax: integerOption({
     min: 1_000,
     max: 8_000_000,
     fallback: 1_000_000,
     placeholder: 'COUNT',
-    help: 'distinct keys that may wait in a web process; a new one beyond is refused with 503',
+    help: 'distinct keys that may wait in a web process; one more is answered 503',
   }),
   bodyBytesMax: integerOption({
     min: 1_024,
