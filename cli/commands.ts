@@ -1,6 +1,9 @@
 import type { Command } from './command.ts'
 
-/** In the order in which the help lists them. Each is loaded when it is asked for, so that none pays for the others. */
+/**
+ * In the order in which the help lists them. Each is loaded when it is asked for, so that none pays for the
+ * others.
+ */
 export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   up: async () => (await import('./up.ts')).upCommand,
   web: async () => (await import('./web.ts')).webCommand,

@@ -3,9 +3,10 @@ import { exitCodes, UsageError } from '../lib/errors.ts'
 import { whyNotListening } from '../lib/port.ts'
 
 /**
- * One `piccolo up` a port: web processes share a port by SO_REUSEPORT, so without care a second, accidental one would
- * silently take a part of the traffic into another database. The mark is a socket in Linux' abstract namespace: no
- * file, dropped by the kernel with its process, and of the same scope as the port, the network namespace.
+ * One `piccolo up` a port: web processes share a port by SO_REUSEPORT, so without care a second, accidental
+ * one would silently take a part of the traffic into another database. The mark is a socket in Linux'
+ * abstract namespace: no file, dropped by the kernel with its process, and of the same scope as the port,
+ * the network namespace.
  */
 export async function claimInstance(host: string, port: number): Promise<{ release(): void }> {
   const server = process.platform === 'linux' ? await listen(markOf(port)) : null

@@ -7,7 +7,10 @@ const restartDelayMsMin = 100
 const restartDelayMsMax = 5_000
 /** A child that ran for so long is restarted without the delays that its earlier ends had piled up. */
 const soundAfterMs = 10_000
-/** A signal to the whole process group reaches the children and us in any order; so look before acting on theirs. */
+/**
+ * A signal to the whole process group reaches the children and us in any order; so look before acting on
+ * theirs.
+ */
 const groupSignalDelayMs = 200
 
 export interface Role {

@@ -1,9 +1,12 @@
 import { Channel, type Port } from './channel.ts'
-import { type Clock, systemClock } from './clock.ts'
+import { type Clock, systemClock, withDeadline } from './clock.ts'
 import { exitCodes, type ExitCode } from './errors.ts'
 import { Lifecycle, type Part } from './lifecycle.ts'
 import { createLog, type Log, type LogOptions } from './log.ts'
 import { Metrics, metricsText } from './metrics.ts'
+
+/** After that a process publishes its own metrics rather than none. */
+const siblingsTimeoutMs = 2_000
 
 export interface ServiceContext {
   readonly clock: Clock
@@ -78,6 +81,10 @@ function listenForTheEnd(host: NodeJS.Process, parent: Channel | null, end: (cod
 }
 
 async function siblingsMetricsText(parent: Channel | null, metrics: Metrics): Promise<string> {
-  if (parent !== null && !parent.closed) return parent.request<string>('metrics of all')
-  return metricsText([await metrics.snapshot()])
+  const own = async () => metricsText([await metrics.snapshot()])
+  if (parent === null || parent.closed) return own()
+  const late = () => new Error('the parent process did not answer in time')
+  return withDeadline(systemClock, siblingsTimeoutMs, parent.request<string>('metrics of all'), late).catch(
+    own,
+  )
 }

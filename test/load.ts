@@ -10,7 +10,8 @@ export interface Sent {
 }
 
 /**
- * Keeps sending increments of 1, each to a key of its own, so that the fate of every single one can be read from the database.
+ * Keeps sending increments of 1, each to a key of its own, so that the fate of every single one can be read
+ * from the database.
  */
 export class Load {
   readonly sent: Sent[] = []
@@ -35,7 +36,10 @@ export class Load {
     this.#agent.destroy()
   }
 
-  /** The totals that must result if every accepted increment counts once; fails if an increment's fate is unknown. */
+  /**
+   * The totals that must result if every accepted increment counts once; fails if an increment's fate is
+   * unknown.
+   */
   expectedTotals(): Map<string, string> {
     const unknown = this.sent.find(each => each.fate === 'unknown')
     if (unknown !== undefined) throw new Error(`no answer for ${unknown.key}`)

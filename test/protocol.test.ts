@@ -8,9 +8,10 @@ import { type Progress, sequenceBatches } from '../store/sequencing.ts'
 import { producerId } from './builders.ts'
 
 /**
- * The delivery protocol under random faults, run by the code that production runs: Producer, EmbeddedQueue and sequenceBatches,
- * with only time, network and disk replaced. Every increment is a key of its own, so that the fate of each is known: whatever
- * its producer still holds or has seen confirmed is applied once in the end; nothing is ever applied twice.
+ * The delivery protocol under random faults, run by the code that production runs: Producer, EmbeddedQueue
+ * and sequenceBatches, with only time, network and disk replaced. Every increment is a key of its own, so
+ * that the fate of each is known: whatever its producer still holds or has seen confirmed is applied once
+ * in the end; nothing is ever applied twice.
  */
 const scheduleCount = Number(process.env.PICCOLO_TEST_SCHEDULES ?? 3_000)
 const firstSeed = Number(process.env.PICCOLO_TEST_SEED ?? 1)
@@ -35,7 +36,10 @@ class World {
   readonly #mayLoseQueue: boolean
   #nowMs = 0
   #queue: EmbeddedQueue
-  /** Sees all that the queue sees until it is frozen: what a backup of the queue would hold. Null after it was put back. */
+  /**
+   * Sees all that the queue sees until it is frozen: what a backup of the queue would hold. Null after it
+   * was put back.
+   */
   #backup: EmbeddedQueue | null
   #isBackupFrozen = false
   #producers: Web[] = []

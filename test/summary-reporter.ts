@@ -1,9 +1,9 @@
 import type { Reporter, TestModule } from 'vitest/node'
 
 /**
- * Ends a run with one plain line, `N passed, N failed, N skipped`, counting tests; a test marked todo is skipped.
- * A file that breaks outside its tests, and an error that no test catches, count as one failed each, so that
- * the line never says that all is well when the exit code does not.
+ * Ends a run with one plain line, `N passed, N failed, N skipped`, counting tests; a test marked todo is
+ * skipped. A file that breaks outside its tests, and an error that no test catches, count as one failed
+ * each, so that the line never says that all is well when the exit code does not.
  */
 export default class SummaryReporter implements Reporter {
   onTestRunEnd(testModules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {

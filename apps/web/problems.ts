@@ -53,7 +53,6 @@ export const problems = {
     status: 503,
     detail: 'Too many distinct keys wait for the queue; nothing was counted, try again later.',
   },
-  stopping: { status: 503, detail: 'This process is stopping; nothing was counted, try again.' },
   fault: { status: 500, detail: 'A fault of ours; nothing was counted. It is in the log.' },
 } as const satisfies Record<string, { status: number; detail: string }>
 
