@@ -12,4 +12,5 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   health: async () => (await import('./health.ts')).healthCommand,
   config: async () => (await import('./config.ts')).configCommand,
   targets: async () => (await import('./targets.ts')).targetsCommand,
+  'check-sums': async () => (await import('./check-sums.ts')).checkSumsCommand,
 }

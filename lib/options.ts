@@ -45,7 +45,7 @@ export function integerOption(spec: {
     fallback: String(spec.fallback),
     expected: `${spec.min} to ${spec.max}`,
     parse(text) {
-      const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+      const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
       return value >= spec.min && value <= spec.max ? value : undefined
     },
   }

@@ -11,7 +11,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 
 const repository = path.join(import.meta.dirname, '..')
 const toolsReal =
-  'cat cp env flock grep head ln mkdir mv ps readlink rm rmdir sed sh sleep tail dirname id'.split(' ')
+  'cat cp env flock grep head ln mkdir mv readlink rm rmdir sed sh sleep tail dirname id'.split(' ')
 
 /** Says its version; runs an npm; else says how it was called, as the service would be. */
 const nodeFake = (version: string) => `#!/bin/sh
@@ -79,12 +79,17 @@ function fake(name: string, script: string): string {
 const remove = (name: string) => fs.rmSync(path.join(bin, name))
 const environment = (more: object) => ({ PATH: bin, NPM_CALLS: path.join(folder, 'npm-calls'), ...more })
 const start = (more: object = {}, launcher = path.join(root, 'piccolo')): SpawnSyncReturns<string> =>
-  spawnSync(launcher, ['up', '--port', '1 2'], { cwd: '/', env: environment(more), encoding: 'utf8' })
+  spawnSync(launcher, ['up', '--port', '1 2'], {
+    cwd: '/',
+    env: environment(more),
+    encoding: 'utf8',
+    timeout: 10_000,
+  })
 const toolchain = (commands: string, more: object = {}): SpawnSyncReturns<string> =>
   spawnSync(
     path.join(bin, 'sh'),
     ['-c', `piccolo_root=$PWD; . install/toolchain.sh; toolchain_node && ${commands}`],
-    { cwd: root, env: environment(more), encoding: 'utf8' },
+    { cwd: root, env: environment(more), encoding: 'utf8', timeout: 10_000 },
   )
 
 /** What npm was called for since the last time. */
@@ -231,7 +236,8 @@ it('a fetch that was killed is not believed, and its remains are removed', async
   process.kill(-child.pid!, 'SIGKILL')
   await once(child, 'close')
   expect(fs.readdirSync(path.join(root, '.node'))).toContainEqual(expect.stringMatching(/^new\./))
-  expect(start().stdout).toContain(served(fetched()))
+  fake('alone', '#!/bin/sh\nset -- ../new.*\n[ $# = 1 ] || kill $PPID\n')
+  expect(start({ NPM_BEFORE: 'alone' }).stdout).toContain(served(fetched()))
   expect(fs.readdirSync(path.join(root, '.node')).sort()).toEqual(['fetched', 'lock'])
 })
 
@@ -245,6 +251,7 @@ it.each(['with flock', 'without flock'])(
     const codes = await Promise.all(children.map(async child => (await once(child, 'close'))[0]))
     expect(codes).toEqual([0, 0, 0])
     expect(npmCalls()).toHaveLength(2)
+    expect(fs.readdirSync(path.join(root, '.node'))).not.toContain('lock.pid')
   },
 )
 

@@ -210,7 +210,7 @@ function functionsOf(lines: readonly string[]): { line: number; length: number }
       /^\s*(if|for|while|switch|return|await|expect|test|describe)\b/.test(line)
     )
       return []
-    const end = lines.findIndex((each, at) => at > index && each === `${indentation}}`)
+    const end = lines.findIndex((each, at) => at > index && new RegExp(`^${indentation}\\}[,)]*$`).test(each))
     return end === -1 ? [] : [{ line: index + 1, length: end - index + 1 }]
   })
 }
