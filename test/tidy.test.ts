@@ -197,20 +197,18 @@ function withoutComments(text: string): string {
 }
 
 /**
- * By indentation, which the formatter guarantees: from a line that opens a function to the one that closes
- * it.
+ * By indentation, which the formatter guarantees: from a line that opens a function, or ends a signature of
+ * several lines, to the one that closes it.
  */
 function functionsOf(lines: readonly string[]): { line: number; length: number }[] {
-  const opening =
-    /^(\s*)(?:export )?(?:static |override )?(?:async )?(?:function\b|[#*]?\w+\(|constructor\b).*[^,;]$/
+  const signature =
+    /^(\s*)(?:export )?(?:static |override )?(?:async )?(?:function\b.*|[#*]?\w+\(.*|\).*) \{$/
+  const statement = /^\s*(if|for|while|switch|describe|test)\b/
   return lines.flatMap((line, index) => {
-    const indentation = opening.exec(line)?.[1]
-    if (
-      indentation === undefined ||
-      /^\s*(if|for|while|switch|return|await|expect|test|describe)\b/.test(line)
-    )
-      return []
-    const end = lines.findIndex((each, at) => at > index && new RegExp(`^${indentation}\\}[,)]*$`).test(each))
+    const indentation = signature.exec(line)?.[1]
+    if (indentation === undefined || statement.test(line)) return []
+    const closing = new RegExp(`^${indentation}\\}[,)]*$`)
+    const end = lines.findIndex((each, at) => at > index && closing.test(each))
     return end === -1 ? [] : [{ line: index + 1, length: end - index + 1 }]
   })
 }
