@@ -1,33 +1,33 @@
-import type { HttpResponse } from 'uWebSockets.js'
-
-/**
- * Hands over the whole body once its last byte is here, or says once that it is larger than `bytesMax`.
- * Calls neither when the client goes away before. The body is valid only during the call.
- */
-export function receiveBody(
-  response: HttpResponse,
-  bytesMax: number,
-  received: (body: Buffer) => void,
-  tooLarge: () => void,
-): void {
+/** Collects the body of one request. */
+export class Body {
+  readonly #bytesMax: number
   /** Copies of all chunks but the last, as uWebSockets.js takes each back; null while there is none. */
-  let chunks: Buffer[] | null = null
-  let byteCount = 0
-  let isDone = false
-  response.onData((chunk, isLast) => {
-    // Data keeps coming after an answer that did not wait for it.
-    if (isDone) return
-    byteCount += chunk.byteLength
-    isDone = isLast || byteCount > bytesMax
-    if (byteCount > bytesMax) {
-      chunks = null
-      tooLarge()
-    } else if (isLast) {
-      const last = Buffer.from(chunk)
-      received(chunks === null ? last : Buffer.concat([...chunks, last]))
-    } else {
-      chunks ??= []
-      chunks.push(Buffer.from(chunk.slice(0)))
+  #chunks: Buffer[] | null = null
+  #byteCount = 0
+  #isDone = false
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax
+  }
+
+  /**
+   * The whole body with its last chunk, valid only during the call; `too large` once, as soon as that is
+   * known; null while more is to come, and for whatever comes after either.
+   */
+  add(chunk: ArrayBuffer, isLast: boolean): Buffer | 'too large' | null {
+    if (this.#isDone) return null
+    this.#byteCount += chunk.byteLength
+    this.#isDone = isLast || this.#byteCount > this.#bytesMax
+    if (this.#byteCount > this.#bytesMax) {
+      this.#chunks = null
+      return 'too large'
     }
-  })
+    if (!isLast) {
+      this.#chunks ??= []
+      this.#chunks.push(Buffer.from(chunk.slice(0)))
+      return null
+    }
+    const last = Buffer.from(chunk)
+    return this.#chunks === null ? last : Buffer.concat([...this.#chunks, last])
+  }
 }

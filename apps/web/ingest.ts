@@ -13,9 +13,11 @@ type BodyFormat = 'form' | 'json' | 'ndjson'
 
 const acceptedOne: Outcome = { code: null, accepted: 1 }
 
+const formType = 'application/x-www-form-urlencoded'
+
 const formats: ReadonlyMap<string, BodyFormat> = new Map([
   ['', 'form'],
-  ['application/x-www-form-urlencoded', 'form'],
+  [formType, 'form'],
   ['application/json', 'json'],
   ['application/x-ndjson', 'ndjson'],
   ['application/jsonl', 'ndjson'],
@@ -40,7 +42,7 @@ export class Ingest {
   }
 
   count(contentType: string, query: string, body: Buffer): Outcome {
-    const format = formats.get(contentType) ?? formatOf(contentType)
+    const format = contentType === formType ? 'form' : (formats.get(contentType) ?? formatOf(contentType))
     if (format === null) return refusal('content_type_unknown')
     if (format === 'form') {
       const increment = readForm(body, query)

@@ -8,7 +8,7 @@ import {
 import { type Clock, sleep } from '../../lib/clock.ts'
 import { metricsContentType } from '../../lib/metrics.ts'
 import { readinessBody, type StatusSource } from '../../lib/status-server.ts'
-import { receiveBody } from './body.ts'
+import { Body } from './body.ts'
 import { type Head, readHead } from './head.ts'
 import type { Ingest } from './ingest.ts'
 import { type IncrementProblem, problemBody, type ProblemCode, problems, statusLine } from './problems.ts'
@@ -84,21 +84,28 @@ export class Server {
 
   #increment(response: HttpResponse, request: HttpRequest): void {
     response.onAborted(ignoreAbort)
-    this.#guarded(response, () => {
+    try {
       const head = readHead(request)
-      // What follows on the connection is not to be trusted, or not worth reading: close it.
-      const isUnread = { isLast: true }
-      if (typeof head === 'string') this.#refuse(response, head, isUnread)
+      if (typeof head === 'string') this.#refuse(response, head, unread)
       else if (head.contentLength > this.#options.bodyBytesMax)
-        this.#refuse(response, 'body_too_large', isUnread)
-      else
-        receiveBody(
-          response,
-          this.#options.bodyBytesMax,
-          body => this.#guarded(response, () => this.#count(response, head, body)),
-          () => this.#guarded(response, () => this.#refuse(response, 'body_too_large', isUnread)),
-        )
-    })
+        this.#refuse(response, 'body_too_large', unread)
+      else {
+        const body = new Body(this.#options.bodyBytesMax)
+        response.onData((chunk, isLast) => this.#receive(response, head, body, chunk, isLast))
+      }
+    } catch (error) {
+      this.#fault(response, error)
+    }
+  }
+
+  #receive(response: HttpResponse, head: Head, body: Body, chunk: ArrayBuffer, isLast: boolean): void {
+    try {
+      const bytes = body.add(chunk, isLast)
+      if (bytes === 'too large') this.#refuse(response, 'body_too_large', unread)
+      else if (bytes !== null) this.#count(response, head, bytes)
+    } catch (error) {
+      this.#fault(response, error)
+    }
   }
 
   #count(response: HttpResponse, { contentType, query }: Head, body: Buffer): void {
@@ -120,17 +127,10 @@ export class Server {
     response.end(problemBody(code, errors), isLast ?? this.#isDraining)
   }
 
-  /**
-   * Nothing may be thrown into uWebSockets.js: it would end the process, or leave the request without an
-   * answer.
-   */
-  #guarded(response: HttpResponse, work: () => void): void {
-    try {
-      work()
-    } catch (error) {
-      this.#options.ingest.fault(error)
-      this.#refuse(response, 'fault', { isLast: true })
-    }
+  /** Nothing may be thrown into uWebSockets.js: it would end the process, or never answer the request. */
+  #fault(response: HttpResponse, error: unknown): void {
+    this.#options.ingest.fault(error)
+    this.#refuse(response, 'fault', unread)
   }
 
   #readiness(): { status: string; body: string } {
@@ -158,8 +158,7 @@ export class Server {
           })
         },
         error => {
-          this.#options.ingest.fault(error)
-          if (!isAborted) response.cork(() => this.#refuse(response, 'fault', { isLast: true }))
+          if (!isAborted) response.cork(() => this.#fault(response, error))
         },
       )
     }
@@ -168,6 +167,9 @@ export class Server {
     this.#app.any(path, response => this.#refuse(response, 'method_not_allowed', { allow: 'GET, HEAD' }))
   }
 }
+
+/** What follows on the connection is not to be trusted, or not worth reading: it is closed. */
+const unread: Refusal = { isLast: true }
 
 const acceptedOne = acceptedBody(1)
 
