@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -8,15 +9,22 @@ import { until } from './condition.ts'
 
 const program = fileURLToPath(new URL('../cli/main.ts', import.meta.url))
 
-/** A free port of the loopback interface, as far as anybody can know. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/**
+ * A port of the loopback interface that nobody has. It lies below those that the kernel hands out to
+ * clients, so that none of them takes it before we do.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(10_000, 30_000)
+    if (await isFree(port)) return port
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
     const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 }
 
@@ -29,6 +37,7 @@ export class Folder {
   sql(statement: string): string {
     return execFileSync('sqlite3', ['-cmd', '.timeout 5000', this.database, statement], {
       encoding: 'utf8',
+      maxBuffer: 256 * 1024 * 1024,
     }).trim()
   }
 

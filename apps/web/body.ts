@@ -1,8 +1,13 @@
+const bytesMin = 4_096
+
 /** Collects the body of one request. */
 export class Body {
   readonly #bytesMax: number
-  /** Copies of all chunks but the last, as uWebSockets.js takes each back; null while there is none. */
-  #chunks: Buffer[] | null = null
+  /**
+   * Copies of all chunks but the last, one behind the other, as uWebSockets.js takes each back; null while
+   * there is none. It grows by doubling: a body in chunks of one byte must not cost more than its size.
+   */
+  #collected: Buffer | null = null
   #byteCount = 0
   #isDone = false
 
@@ -16,18 +21,25 @@ export class Body {
    */
   add(chunk: ArrayBuffer, isLast: boolean): Buffer | 'too large' | null {
     if (this.#isDone) return null
+    const start = this.#byteCount
     this.#byteCount += chunk.byteLength
     this.#isDone = isLast || this.#byteCount > this.#bytesMax
     if (this.#byteCount > this.#bytesMax) {
-      this.#chunks = null
+      this.#collected = null
       return 'too large'
     }
-    if (!isLast) {
-      this.#chunks ??= []
-      this.#chunks.push(Buffer.from(chunk.slice(0)))
-      return null
-    }
-    const last = Buffer.from(chunk)
-    return this.#chunks === null ? last : Buffer.concat([...this.#chunks, last])
+    if (isLast && this.#collected === null) return Buffer.from(chunk)
+    const collected = this.#withRoom(start)
+    collected.set(new Uint8Array(chunk), start)
+    return isLast ? collected.subarray(0, this.#byteCount) : null
+  }
+
+  #withRoom(collectedCount: number): Buffer {
+    if (this.#collected !== null && this.#collected.length >= this.#byteCount) return this.#collected
+    const size = Math.min(this.#bytesMax, Math.max(bytesMin, 2 * this.#byteCount))
+    const larger = Buffer.allocUnsafe(size)
+    this.#collected?.copy(larger, 0, 0, collectedCount)
+    this.#collected = larger
+    return larger
   }
 }

@@ -9,6 +9,7 @@ export interface Head {
   readonly query: string
   /** Zero when the body is chunked. */
   readonly contentLength: number
+  readonly isChunked: boolean
 }
 
 /**
@@ -40,7 +41,12 @@ export function readHead(request: HttpRequest): Head | ProblemCode {
   }
   if (headers.hasIdempotencyKey) return 'idempotency_unavailable'
   const problem = query === '' ? null : refuseQuery(query)
-  return problem ?? { contentType, query, contentLength: length }
+  return problem ?? { contentType, query, contentLength: length, isChunked: transferEncoding !== null }
+}
+
+/** Whether two parties could see differently where this request ends, whatever its path. */
+export function isFramingAmbiguous(request: HttpRequest): boolean {
+  return readHead(request) === 'framing_ambiguous'
 }
 
 /** Of the request at hand. One object for all, as the visit is synchronous and this is the busiest path. */
@@ -61,7 +67,7 @@ function visit(name: string, value: string): void {
     headers.contentType = value
   } else if (name === 'transfer-encoding') {
     headers.isRepeated ||= headers.transferEncoding !== null
-    headers.transferEncoding = value
+    headers.transferEncoding = value.toLowerCase()
   } else if (name === 'idempotency-key') {
     headers.hasIdempotencyKey = true
   }
@@ -81,6 +87,7 @@ function readLength(text: string): number {
 
 function refuseQuery(query: string): ProblemCode | null {
   if (!/^[\x21-\x7e]*$/.test(query)) return 'key_not_utf8'
-  if (!query.includes('ack')) return null
+  // The name may be percent-encoded, too.
+  if (!/ack|%/.test(query)) return null
   return new URLSearchParams(query).getAll('ack').every(ack => ack === 'memory') ? null : 'ack_unknown'
 }

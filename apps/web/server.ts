@@ -8,27 +8,27 @@ import {
 import { type Clock, sleep } from '../../lib/clock.ts'
 import { metricsContentType } from '../../lib/metrics.ts'
 import { readinessBody, type StatusSource } from '../../lib/status-server.ts'
+import { answerAccepted, answerLater, answerProblem, endHead, type Refusal } from './answer.ts'
 import { Body } from './body.ts'
-import { type Head, readHead } from './head.ts'
+import { type Head, isFramingAmbiguous, readHead } from './head.ts'
 import type { Ingest } from './ingest.ts'
-import { type IncrementProblem, problemBody, type ProblemCode, problems, statusLine } from './problems.ts'
+import type { ProblemCode } from './problems.ts'
 import { usage } from './usage.ts'
 
-/** While stopping: how long idle keep-alive connections may stay before they are cut. */
+/** While stopping: how long connections may stay on which no request is under way. */
 const idleGraceMs = 200
-
-interface Refusal {
-  readonly errors?: readonly IncrementProblem[]
-  readonly allow?: string
-  /** Close the connection after the answer; by default only while draining. */
-  readonly isLast?: boolean
-}
+const drainIntervalMs = 5
 
 export interface ServerOptions {
   readonly ingest: Ingest
   readonly status: StatusSource
   readonly clock: Clock
   readonly bodyBytesMax: number
+}
+
+interface Page {
+  readonly status?: string
+  readonly body: string
 }
 
 /**
@@ -40,7 +40,13 @@ export class Server {
   readonly #app = App()
   #listenSocket: us_listen_socket | null = null
   #connectionCount = 0
+  /** Increment requests that are not answered yet. */
+  #underWayCount = 0
   #isDraining = false
+  /** The client went away before the last byte of its body: nothing was counted, and there is nobody to tell. */
+  readonly #onAborted = () => {
+    this.#underWayCount--
+  }
 
   constructor(options: ServerOptions) {
     this.#options = options
@@ -49,12 +55,12 @@ export class Server {
       this.#connectionCount += Number(change)
     })
     this.#app.post('/increment', (response, request) => this.#increment(response, request))
-    this.#app.any('/increment', response => this.#refuse(response, 'method_not_allowed', { allow: 'POST' }))
+    this.#otherwise('/increment', 'method_not_allowed', 'POST')
     this.#page('/', 'text/plain; charset=utf-8', async () => ({ body: usage }))
     this.#page('/healthz', 'application/json', async () => ({ body: '{"alive":true}' }))
     this.#page('/readyz', 'application/json', async () => this.#readiness())
     this.#page('/metrics', metricsContentType, async () => ({ body: await options.status.metricsText() }))
-    this.#app.any('/*', response => this.#refuse(response, 'not_found'))
+    this.#otherwise('/*', 'not_found')
   }
 
   get connectionCount(): number {
@@ -71,25 +77,34 @@ export class Server {
     })
   }
 
-  /** Takes no new connections, answers what is under way and closes each connection with its answer. */
+  /**
+   * Takes no new connections, answers what is under way and closes each connection with its answer. What is
+   * not complete at the deadline is cut, uncounted.
+   */
   async drain(timeoutMs: number): Promise<void> {
     const { clock } = this.#options
     this.#isDraining = true
     if (this.#listenSocket !== null) us_listen_socket_close(this.#listenSocket)
     this.#listenSocket = null
-    const deadlineMs = clock.monotonicMs() + Math.min(timeoutMs, idleGraceMs)
-    while (this.#connectionCount > 0 && clock.monotonicMs() < deadlineMs) await sleep(clock, 5)
+    const startedMs = clock.monotonicMs()
+    while (this.#connectionCount > 0) {
+      const elapsedMs = clock.monotonicMs() - startedMs
+      if (elapsedMs >= (this.#underWayCount > 0 ? timeoutMs : idleGraceMs)) break
+      await sleep(clock, drainIntervalMs)
+    }
     this.#app.close()
   }
 
   #increment(response: HttpResponse, request: HttpRequest): void {
-    response.onAborted(ignoreAbort)
+    this.#underWayCount++
+    response.onAborted(this.#onAborted)
     try {
       const head = readHead(request)
-      if (typeof head === 'string') this.#refuse(response, head, unread)
-      else if (head.contentLength > this.#options.bodyBytesMax)
-        this.#refuse(response, 'body_too_large', unread)
-      else {
+      if (typeof head === 'string') {
+        this.#refuseAndClose(response, head)
+      } else if (head.contentLength > this.#options.bodyBytesMax) {
+        this.#refuseAndClose(response, 'body_too_large')
+      } else {
         const body = new Body(this.#options.bodyBytesMax)
         response.onData((chunk, isLast) => this.#receive(response, head, body, chunk, isLast))
       }
@@ -101,8 +116,15 @@ export class Server {
   #receive(response: HttpResponse, head: Head, body: Body, chunk: ArrayBuffer, isLast: boolean): void {
     try {
       const bytes = body.add(chunk, isLast)
-      if (bytes === 'too large') this.#refuse(response, 'body_too_large', unread)
-      else if (bytes !== null) this.#count(response, head, bytes)
+      if (bytes === null) return
+      if (bytes === 'too large') {
+        this.#refuseAndClose(response, 'body_too_large')
+      } else if (head.isChunked || this.#isDraining) {
+        const copy = Buffer.from(bytes)
+        this.#later(response, () => this.#count(response, head, copy))
+      } else {
+        this.#count(response, head, bytes)
+      }
     } catch (error) {
       this.#fault(response, error)
     }
@@ -110,30 +132,41 @@ export class Server {
 
   #count(response: HttpResponse, { contentType, query }: Head, body: Buffer): void {
     const outcome = this.#options.ingest.count(contentType, query, body)
-    if (outcome.code !== null) {
-      this.#refuse(response, outcome.code, { errors: outcome.errors })
-      return
-    }
-    response.writeHeader('Content-Type', 'application/json')
-    response.end(outcome.accepted === 1 ? acceptedOne : acceptedBody(outcome.accepted), this.#isDraining)
+    this.#underWayCount--
+    if (outcome.code === null) answerAccepted(response, outcome.accepted, { isLast: this.#isDraining })
+    else this.#refuse(response, outcome.code, { errors: outcome.errors, isLast: this.#isDraining })
   }
 
-  #refuse(response: HttpResponse, code: ProblemCode, { errors, allow, isLast }: Refusal = {}): void {
+  #refuse(response: HttpResponse, code: ProblemCode, refusal: Refusal): void {
     this.#options.ingest.refused(code)
-    response.writeStatus(statusLine(code))
-    response.writeHeader('Content-Type', 'application/problem+json')
-    if (allow !== undefined) response.writeHeader('Allow', allow)
-    if (problems[code].status === 503) response.writeHeader('Retry-After', '1')
-    response.end(problemBody(code, errors), isLast ?? this.#isDraining)
+    answerProblem(response, code, refusal)
+  }
+
+  /** What follows on the connection is not to be trusted, or not worth reading. */
+  #refuseAndClose(response: HttpResponse, code: ProblemCode): void {
+    this.#later(response, () => {
+      this.#underWayCount--
+      this.#refuse(response, code, { isLast: true })
+    })
   }
 
   /** Nothing may be thrown into uWebSockets.js: it would end the process, or never answer the request. */
   #fault(response: HttpResponse, error: unknown): void {
     this.#options.ingest.fault(error)
-    this.#refuse(response, 'fault', unread)
+    this.#refuseAndClose(response, 'fault')
   }
 
-  #readiness(): { status: string; body: string } {
+  #later(response: HttpResponse, work: () => void): void {
+    answerLater(response, this.#onAborted, () => {
+      try {
+        work()
+      } catch (error) {
+        this.#fault(response, error)
+      }
+    })
+  }
+
+  #readiness(): Page {
     const readiness = this.#options.status.readiness()
     return {
       status: readiness.reasons.length === 0 ? '200 OK' : '503 Service Unavailable',
@@ -142,8 +175,10 @@ export class Server {
   }
 
   /** A page for GET and HEAD. */
-  #page(path: string, type: string, make: () => Promise<{ status?: string; body: string }>): void {
-    const answer = (response: HttpResponse, isHead: boolean) => {
+  #page(path: string, type: string, make: () => Promise<Page>): void {
+    const answer = (response: HttpResponse, request: HttpRequest) => {
+      const isHead = isHeadRequest(request)
+      if (isFramingAmbiguous(request)) return this.#refuseUnderWay(response, 'framing_ambiguous')
       let isAborted = false
       response.onAborted(() => {
         isAborted = true
@@ -153,29 +188,40 @@ export class Server {
           if (isAborted) return
           response.cork(() => {
             response.writeStatus(status).writeHeader('Content-Type', type)
-            if (isHead) response.endWithoutBody(Buffer.byteLength(body), this.#isDraining)
+            if (isHead) endHead(response, body)
             else response.end(body, this.#isDraining)
           })
         },
         error => {
-          if (!isAborted) response.cork(() => this.#fault(response, error))
+          this.#options.ingest.fault(error)
+          if (!isAborted) response.cork(() => this.#refuse(response, 'fault', { isHead, isLast: true }))
         },
       )
     }
-    this.#app.get(path, response => answer(response, false))
-    this.#app.head(path, response => answer(response, true))
-    this.#app.any(path, response => this.#refuse(response, 'method_not_allowed', { allow: 'GET, HEAD' }))
+    this.#app.get(path, answer)
+    this.#app.head(path, answer)
+    this.#otherwise(path, 'method_not_allowed', 'GET, HEAD')
+  }
+
+  /** Refuses what has no other handler. */
+  #otherwise(path: string, code: ProblemCode, allow?: string): void {
+    this.#app.any(path, (response, request) => {
+      if (isFramingAmbiguous(request)) return this.#refuseUnderWay(response, 'framing_ambiguous')
+      const isHead = isHeadRequest(request)
+      this.#refuse(response, code, {
+        isHead,
+        isLast: this.#isDraining,
+        ...(allow !== undefined && { allow }),
+      })
+    })
+  }
+
+  #refuseUnderWay(response: HttpResponse, code: ProblemCode): void {
+    this.#underWayCount++
+    this.#refuseAndClose(response, code)
   }
 }
 
-/** What follows on the connection is not to be trusted, or not worth reading: it is closed. */
-const unread: Refusal = { isLast: true }
-
-const acceptedOne = acceptedBody(1)
-
-function acceptedBody(accepted: number): string {
-  return `{"accepted":${accepted},"ack":"memory"}`
+function isHeadRequest(request: HttpRequest): boolean {
+  return request.getCaseSensitiveMethod() === 'HEAD'
 }
-
-/** An abort before the last byte of the body: nothing was counted, and there is nobody to tell. */
-function ignoreAbort(): void {}

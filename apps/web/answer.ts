@@ -1,0 +1,61 @@
+import type { HttpResponse } from 'uWebSockets.js'
+import { type IncrementProblem, type ProblemCode, problemBody, problems, statusLine } from './problems.ts'
+
+/** Nothing more will be read from the connection than what came with this request. */
+export interface Ending {
+  /** Close the connection after the answer. */
+  readonly isLast: boolean
+}
+
+export interface Refusal extends Ending {
+  readonly errors?: readonly IncrementProblem[]
+  /** The methods that the path has. */
+  readonly allow?: string
+  /** The answer has the headers that it would have with its body, and no body. */
+  readonly isHead?: boolean
+}
+
+const acceptedOne = acceptedBody(1)
+
+export function answerAccepted(response: HttpResponse, accepted: number, { isLast }: Ending): void {
+  response.writeHeader('Content-Type', 'application/json')
+  response.end(accepted === 1 ? acceptedOne : acceptedBody(accepted), isLast)
+}
+
+export function answerProblem(response: HttpResponse, code: ProblemCode, refusal: Refusal): void {
+  response.writeStatus(statusLine(code))
+  response.writeHeader('Content-Type', 'application/problem+json')
+  if (refusal.allow !== undefined) response.writeHeader('Allow', refusal.allow)
+  if (problems[code].status === 503) response.writeHeader('Retry-After', '1')
+  const body = problemBody(code, refusal.errors)
+  if (refusal.isHead) endHead(response, body)
+  else response.end(body, refusal.isLast)
+}
+
+/** Ends the answer to a HEAD request, whose body would have been `body`. */
+export function endHead(response: HttpResponse, body: string): void {
+  // Given a length itself, endWithoutBody of uWebSockets.js 20.51 leaves the request unanswered for ever.
+  response.writeHeader('Content-Length', String(Buffer.byteLength(body)))
+  response.endWithoutBody()
+}
+
+/**
+ * Does `work`, which answers the request, once uWebSockets.js has read to the end what came in one go. An answer
+ * that closes the connection does not keep it from reading on: it would answer, and count, the request that
+ * stands behind. But it cuts a connection that sends more while an answer is awaited, or that ends its chunks
+ * in a way that it does not understand; `work` is not done then.
+ */
+export function answerLater(response: HttpResponse, onAborted: () => void, work: () => void): void {
+  let isAborted = false
+  response.onAborted(() => {
+    isAborted = true
+    onAborted()
+  })
+  setImmediate(() => {
+    if (!isAborted) response.cork(work)
+  })
+}
+
+function acceptedBody(accepted: number): string {
+  return `{"accepted":${accepted},"ack":"memory"}`
+}
