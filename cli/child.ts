@@ -3,6 +3,17 @@ import { Channel } from '../lib/channel.ts'
 import { type Clock, sleep } from '../lib/clock.ts'
 import { processNameVariable } from './process-name.ts'
 
+/** What a child is to do. */
+export interface Role {
+  /** `web` or `consumer`. */
+  readonly command: string
+  /** As `ps` and the log show it: `web 1`. */
+  readonly name: string
+  readonly environment: NodeJS.ProcessEnv
+  /** For Node itself. */
+  readonly nodeOptions: readonly string[]
+}
+
 export interface ChildExit {
   /** Null when a signal ended it. */
   readonly code: number | null
@@ -19,11 +30,12 @@ export class Child {
   readonly #process: ChildProcess
   readonly #clock: Clock
 
-  constructor(program: string, command: string, name: string, environment: NodeJS.ProcessEnv, clock: Clock) {
+  constructor(program: string, { command, name, environment, nodeOptions }: Role, clock: Clock) {
     this.#clock = clock
     this.startedMs = clock.monotonicMs()
     this.#process = fork(program, [command], {
       env: { ...environment, [processNameVariable]: name },
+      execArgv: [...process.execArgv, ...nodeOptions],
       serialization: 'advanced',
     })
     this.channel = new Channel(this.#process)

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../lib/clock.ts'
 import { exitCodes, type ExitCode } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import { Child, type ChildExit } from './child.ts'
+import { Child, type ChildExit, type Role } from './child.ts'
 
 const restartDelayMsMin = 100
 const restartDelayMsMax = 5_000
@@ -12,14 +12,6 @@ const soundAfterMs = 10_000
  * theirs.
  */
 const groupSignalDelayMs = 200
-
-export interface Role {
-  /** `web` or `consumer`. */
-  readonly command: string
-  /** As `ps` and the log show it: `web 1`. */
-  readonly name: string
-  readonly environment: NodeJS.ProcessEnv
-}
 
 export interface SupervisorOptions {
   readonly program: string
@@ -73,7 +65,7 @@ export class Supervisor {
   /** Starts the child; resolves once it has taken up its work. Stays pending if it fails: see `failed`. */
   async start(): Promise<void> {
     const { program, clock, connect } = this.#options
-    const child = new Child(program, this.role.command, this.role.name, this.role.environment, clock)
+    const child = new Child(program, this.role, clock)
     this.#child = child
     connect(child)
     child.channel.on('stop requested', () => clock.after(groupSignalDelayMs, () => this.#roll(child)))

@@ -59,17 +59,27 @@ const headers = {
   hasIdempotencyKey: false,
 }
 
+/** By length first: comparing every name with every other one costs more than all else here. */
 function visit(name: string, value: string): void {
-  if (name === 'content-length') {
-    headers.isRepeated ||= headers.contentLength !== null
-    headers.contentLength = value
-  } else if (name === 'content-type') {
-    headers.contentType = value
-  } else if (name === 'transfer-encoding') {
-    headers.isRepeated ||= headers.transferEncoding !== null
-    headers.transferEncoding = value.toLowerCase()
-  } else if (name === 'idempotency-key') {
-    headers.hasIdempotencyKey = true
+  switch (name.length) {
+    case 12:
+      if (name === 'content-type') headers.contentType = value
+      break
+    case 14:
+      if (name === 'content-length') {
+        headers.isRepeated ||= headers.contentLength !== null
+        headers.contentLength = value
+      }
+      break
+    case 15:
+      if (name === 'idempotency-key') headers.hasIdempotencyKey = true
+      break
+    case 17:
+      if (name === 'transfer-encoding') {
+        headers.isRepeated ||= headers.transferEncoding !== null
+        headers.transferEncoding = value.toLowerCase()
+      }
+      break
   }
 }
 

@@ -43,7 +43,10 @@ export class Server {
   /** Increment requests that are not answered yet. */
   #underWayCount = 0
   #isDraining = false
-  /** The client went away before the last byte of its body: nothing was counted, and there is nobody to tell. */
+  /**
+   * The client went away before the last byte of its body: nothing was counted, and there is nobody to
+   * tell.
+   */
   readonly #onAborted = () => {
     this.#underWayCount--
   }
@@ -54,7 +57,7 @@ export class Server {
     this.#app.filter((_response, change) => {
       this.#connectionCount += Number(change)
     })
-    this.#app.post('/increment', (response, request) => this.#increment(response, request))
+    this.#app.post('/increment', this.#increment)
     this.#otherwise('/increment', 'method_not_allowed', 'POST')
     this.#page('/', 'text/plain; charset=utf-8', async () => ({ body: usage }))
     this.#page('/healthz', 'application/json', async () => ({ body: '{"alive":true}' }))
@@ -95,7 +98,7 @@ export class Server {
     this.#app.close()
   }
 
-  #increment(response: HttpResponse, request: HttpRequest): void {
+  readonly #increment = (response: HttpResponse, request: HttpRequest): void => {
     this.#underWayCount++
     response.onAborted(this.#onAborted)
     try {
@@ -105,9 +108,26 @@ export class Server {
       } else if (head.contentLength > this.#options.bodyBytesMax) {
         this.#refuseAndClose(response, 'body_too_large')
       } else {
-        const body = new Body(this.#options.bodyBytesMax)
-        response.onData((chunk, isLast) => this.#receive(response, head, body, chunk, isLast))
+        /** Null while there was nothing that is not the last. */
+        let body: Body | null = null
+        response.onData((chunk, isLast) => {
+          if (isLast && body === null && !head.isChunked && !this.#isDraining) {
+            this.#receiveWhole(response, head, chunk)
+          } else {
+            body ??= new Body(this.#options.bodyBytesMax)
+            this.#receive(response, head, body, chunk, isLast)
+          }
+        })
       }
+    } catch (error) {
+      this.#fault(response, error)
+    }
+  }
+
+  /** The usual case: the whole body in one piece, within the bound that its length was checked against. */
+  #receiveWhole(response: HttpResponse, head: Head, chunk: ArrayBuffer): void {
+    try {
+      this.#count(response, head, Buffer.from(chunk))
     } catch (error) {
       this.#fault(response, error)
     }
@@ -133,7 +153,7 @@ export class Server {
   #count(response: HttpResponse, { contentType, query }: Head, body: Buffer): void {
     const outcome = this.#options.ingest.count(contentType, query, body)
     this.#underWayCount--
-    if (outcome.code === null) answerAccepted(response, outcome.accepted, { isLast: this.#isDraining })
+    if (outcome.code === null) answerAccepted(response, outcome.accepted, this.#isDraining)
     else this.#refuse(response, outcome.code, { errors: outcome.errors, isLast: this.#isDraining })
   }
 
