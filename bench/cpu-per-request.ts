@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /**
- * CPU time of the server for one request, `key=test1&value=1` over 64 connections: a web process beside a bare
- * uWebSockets.js handler, in turns of a second so that both see the same machine. The operating system counts
+ * CPU time of the server for one request, `key=test1&value=1` over 64 connections: a web process beside a
+ * bare uWebSockets.js handler, in turns of a second so that both see the same machine. The operating system counts
  * the time (/proc/PID/stat, in ticks of 10 ms), wrk the requests. Afterwards the total has to be right.
  */
 const roundCount = Number(process.argv[2] ?? 20)

@@ -11,8 +11,8 @@ export interface Refusal {
   readonly isHead?: boolean
 }
 
-// As bytes, which uWebSockets.js takes as they are: strings it would convert, for each answer again. And the one
-// header together with the status, as each write is a call into native code.
+// As bytes, which uWebSockets.js takes as they are: strings it would convert, for each answer again. And the
+// one header together with the status, as each write is a call into native code.
 const encoder = new TextEncoder()
 const okJson = encoder.encode('200 OK\r\nContent-Type: application/json')
 const acceptedOne = encoder.encode(acceptedBody(1))
