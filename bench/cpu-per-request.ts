@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url'
 
 /**
  * CPU time of the server for one request, `key=test1&value=1` over 64 connections: a web process beside a
- * bare uWebSockets.js handler, in turns of a second so that both see the same machine. The operating system counts
- * the time (/proc/PID/stat, in ticks of 10 ms), wrk the requests. Afterwards the total has to be right.
+ * bare uWebSockets.js handler, in turns of a second so that both see the same machine. The operating system
+ * counts the time (/proc/PID/stat, in ticks of 10 ms), wrk the requests. Then the total has to be right.
  */
 const roundCount = Number(process.argv[2] ?? 20)
 const [barePort, webPort] = [28_401, 28_402]
