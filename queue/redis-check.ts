@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events'
 import { queueError } from './errors.ts'
 
 const versionMajorMin = 6
@@ -25,4 +26,20 @@ export async function checkRedisServer(redis: {
   if (policy !== undefined && policy !== 'noeviction')
     throw queueError('queue_eviction', `Redis has maxmemory-policy ${policy} and may throw batches away`)
   return { major }
+}
+
+/** Resolves when a client that is connecting can be used; rejects when this try has failed. */
+export function whenReady(redis: Pick<EventEmitter, 'once' | 'off'>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const ready = () => {
+      redis.off('close', closed)
+      resolve()
+    }
+    const closed = () => {
+      redis.off('ready', ready)
+      reject(new Error('the connection was closed'))
+    }
+    redis.once('ready', ready)
+    redis.once('close', closed)
+  })
 }

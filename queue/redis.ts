@@ -1,11 +1,12 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import { type Clock, withDeadline } from '../lib/clock.ts'
-import { errorText } from '../lib/errors.ts'
+import { errorText, OperationError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { queueError } from './errors.ts'
+import { redisUrlToShow } from './options.ts'
 import { readBatchesMax, readBytesMax } from './limits.ts'
 import type { ConsumerQueue, Position, ProducerQueue, Publication, Push } from './queue.ts'
-import { checkRedisServer, type RedisVersion } from './redis-check.ts'
+import { checkRedisServer, type RedisVersion, whenReady } from './redis-check.ts'
 import { classifyRedisError } from './redis-errors.ts'
 import * as scripts from './redis-scripts.ts'
 
@@ -41,6 +42,8 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   readonly #url: string
   readonly #keys: Record<'batches' | 'pushed' | 'applied' | 'alive' | 'store' | 'wake', string>
   #storeId = ''
+  /** Why the connection is not there; null while it is. */
+  #connectionError: Error | null = null
   /** Checks the server after each connect; null until the connection is usable. */
   #checked: Promise<void> | null = null
 
@@ -149,8 +152,15 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
 
   #connection(): Redis {
     const redis = new Redis(this.#url, this.#options)
-    // Every failing call reports its own error; without a listener a lost connection would end the process.
-    redis.on('error', error => this.#log.debug({ reason: errorText(error) }, 'redis connection failed'))
+    // Calls then fail with nothing but `Connection is closed`: what they say is taken from here. And without
+    // a listener a lost connection would end the process.
+    redis.on('error', error => {
+      this.#connectionError = error
+      this.#log.debug({ reason: errorText(error) }, 'redis connection failed')
+    })
+    redis.on('ready', () => {
+      this.#connectionError = null
+    })
     return redis
   }
 
@@ -181,7 +191,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     await this.#usable()
     const late = () => queueError('queue_timeout', `Redis did not answer within ${callDeadlineMs} ms`)
     return withDeadline(this.#clock, callDeadlineMs, work(this.#redis), late).catch(error => {
-      throw classifyRedisError(error)
+      throw this.#explained(error)
     })
   }
 
@@ -191,7 +201,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
       const checked = withDeadline(this.#clock, callDeadlineMs, this.#connectAndCheck(), late).catch(
         error => {
           if (this.#checked === checked) this.#checked = null
-          throw classifyRedisError(error)
+          throw this.#explained(error)
         },
       )
       this.#checked = checked
@@ -199,9 +209,16 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     return this.#checked
   }
 
+  #explained(error: unknown): Error {
+    const isAboutCall = error instanceof OperationError || (error as Error).name === 'ReplyError'
+    if (isAboutCall || this.#connectionError === null) return classifyRedisError(error)
+    const where = redisUrlToShow(this.#url)
+    return classifyRedisError(new Error(`${where}: ${errorText(this.#connectionError)}`, { cause: error }))
+  }
+
   async #connectAndCheck(): Promise<void> {
     if (this.#redis.status === 'wait' || this.#redis.status === 'end') await this.#redis.connect()
-    else if (this.#redis.status !== 'ready') await ready(this.#redis)
+    else if (this.#redis.status !== 'ready') await whenReady(this.#redis)
     this.#defineScripts(await checkRedisServer(this.#redis))
   }
 
@@ -219,20 +236,6 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     const numberOfKeys = Object.keys(this.#keys).length
     for (const [name, lua] of Object.entries(commands)) this.#redis.defineCommand(name, { numberOfKeys, lua })
   }
-}
-
-function ready(redis: Redis): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const settle = (error?: Error) => {
-      redis.off('ready', settle)
-      redis.off('close', closed)
-      if (error) reject(error)
-      else resolve()
-    }
-    const closed = () => settle(new Error('the connection was closed'))
-    redis.once('ready', settle)
-    redis.once('close', closed)
-  })
 }
 
 function position(answer: unknown): Position {

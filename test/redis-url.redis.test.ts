@@ -1,0 +1,70 @@
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { RedisServer } from './redis-server.ts'
+import { Folder, freePort, Program, Service } from './service.ts'
+
+let certificates: Folder
+let server: RedisServer
+let port: number
+let tlsPort: number
+
+beforeAll(async () => {
+  certificates = new Folder()
+  const [key, certificate] = ['key.pem', 'certificate.pem'].map(name => join(certificates.path, name)) as [
+    string,
+    string,
+  ]
+  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
+  const files = ['-keyout', key, '-out', certificate]
+  execFileSync(
+    'openssl',
+    ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', ...names, ...files],
+    {
+      stdio: 'pipe',
+    },
+  )
+  process.env.NODE_EXTRA_CA_CERTS = certificate
+  port = await freePort()
+  tlsPort = await freePort()
+  const tls = ['--tls-cert-file', certificate, '--tls-key-file', key, '--tls-ca-cert-file', certificate]
+  server = await RedisServer.start(
+    ...['--bind', '127.0.0.1', '--port', String(port), '--tls-port', String(tlsPort)],
+    ...['--tls-auth-clients', 'no', '--requirepass', 'p@ss:word', ...tls],
+  )
+})
+afterAll(async () => {
+  await server[Symbol.asyncDispose]()
+  certificates[Symbol.dispose]()
+})
+
+test.each([
+  ['TCP, with a password and a database', () => `redis://:p%40ss%3Aword@127.0.0.1:${port}/2`],
+  ['TLS', () => `rediss://default:p%40ss%3Aword@localhost:${tlsPort}/3`],
+])('Redis is reached by %s', async (_, url) => {
+  using folder = new Folder()
+  await using service = await Service.start(folder, '--redis', url())
+  expect(await service.increment('foo', 5)).toBe(200)
+  await service.hasTotals(new Map([['foo', '5']]))
+})
+
+test.each([
+  ['a wrong password', () => `redis://:secret@127.0.0.1:${port}`, 69, /WRONGPASS.*\[queue_credentials\]/],
+  ['no password', () => `redis://127.0.0.1:${port}`, 69, /NOAUTH.*\[queue_credentials\]/],
+  [
+    'nobody there',
+    () => 'redis://127.0.0.1:9',
+    69,
+    /redis:\/\/127.0.0.1:9: .*ECONNREFUSED.*\[queue_unreachable\]/,
+  ],
+  ['no such socket', () => '/nowhere/redis.sock', 69, /ENOENT.*\[queue_unreachable\]/],
+  ['an unknown parameter', () => 'redis://127.0.0.1?offlineQueue=true', 64, /--redis must be a redis:\/\//],
+])('with %s the start fails in one line, without the password', async (_, url, exitCode, message) => {
+  using folder = new Folder()
+  const args = ['consumer', '--consumer-port', '0', '--database', folder.database, '--redis', url()]
+  await using program = new Program(args)
+  expect(await program.exited).toBe(exitCode)
+  expect(program.output).toMatch(message)
+  expect(program.output.trim().split('\n')).toHaveLength(1)
+  expect(program.output).not.toContain('secret')
+})
