@@ -62,8 +62,10 @@ export class Supervisor {
     return this.#restart !== null
   }
 
-  /** Starts the child; resolves once it has taken up its work. Stays pending if it fails: see `failed`. */
+  /** Starts the child; resolves once it has taken up its work. Stays pending if it fails: see `failed`. Does
+   * nothing once it was told to stop. */
   async start(): Promise<void> {
+    if (this.#isStopping) return
     const { program, clock, connect } = this.#options
     const child = new Child(program, this.role, clock)
     this.#child = child

@@ -9,6 +9,7 @@ import { Metrics, metricsText } from '../lib/metrics.ts'
 import { optionsEnvironment, type OptionValues } from '../lib/options.ts'
 import { EmbeddedQueue } from '../queue/embedded.ts'
 import { serveEmbeddedQueue } from '../queue/embedded-ipc.ts'
+import { listHandovers, writeHandover } from '../queue/handover.ts'
 import { banner } from './banner.ts'
 import type { Child } from './child.ts'
 import { command, type CommandContext } from './command.ts'
@@ -50,7 +51,8 @@ async function runUp(
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(exitCodes.done))
   })
   const instance = await claimInstance(options.host, options.port)
-  const supervisors = makeSupervisors(options, environment, log)
+  const queue = options.redis === null ? new EmbeddedQueue(systemClock) : null
+  const supervisors = makeSupervisors(options, queue, environment, log)
   const failed = Promise.race(supervisors.map(supervisor => supervisor.failed))
 
   const [consumer, ...webs] = supervisors
@@ -66,6 +68,7 @@ async function runUp(
   const exitCode = early ?? (await Promise.race([stopped, failed]))
   log.info('stopping')
   const isClean = await stopInOrder(consumer!, webs, options.stopTimeoutMs)
+  if (queue !== null) await leaveQueue(queue, options.database, log)
   instance.release()
   log.info('stopped')
   return isClean ? exitCode : exitCode || exitCodes.fault
@@ -73,10 +76,10 @@ async function runUp(
 
 function makeSupervisors(
   options: Options,
+  queue: EmbeddedQueue | null,
   environment: CommandContext['environment'],
   log: Log,
 ): Supervisor[] {
-  const queue = options.redis === null ? new EmbeddedQueue(systemClock) : null
   const metrics = new Metrics('up')
   const supervisors: Supervisor[] = []
   const connect = (child: Child) => {
@@ -112,6 +115,19 @@ async function stopInOrder(
     await sleep(systemClock, 20)
   const consumerClean = await consumer.stop()
   return websClean.every(Boolean) && consumerClean
+}
+
+/**
+ * What the consumer could not commit dies with this process, unless the web process that sent it has
+ * written it down: it does that for its own batches, but one that was killed could not.
+ */
+async function leaveQueue(queue: EmbeddedQueue, database: string, log: Log): Promise<void> {
+  const left = new Set(listHandovers(database).map(({ producer }) => producer))
+  for (const [producer, elements] of await queue.remains()) {
+    if (left.has(producer)) continue
+    const path = writeHandover(database, producer, elements)
+    log.warn({ path, batchCount: elements.length }, 'not committed: left for the next start')
+  }
 }
 
 /** Of this process and all its children; one that does not answer in time is left out. */

@@ -97,6 +97,16 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     return forgotten
   }
 
+  /** What is in the list, by producer, in the order of the sequences. */
+  async remains(): Promise<Map<string, string[]>> {
+    const byProducer = new Map<string, string[]>()
+    for (const element of this.#elements) {
+      const producer = batchIdOf(element)?.producer
+      if (producer !== undefined) byProducer.set(producer, [...(byProducer.get(producer) ?? []), element])
+    }
+    return byProducer
+  }
+
   async length(): Promise<number> {
     return this.#elements.length
   }

@@ -4,7 +4,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
+  readSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -19,11 +19,11 @@ import { basename, dirname, join } from 'node:path'
 export interface Handover {
   readonly path: string
   readonly producer: string
-  /** Encoded batches in the order of their sequences; none when the file is damaged. */
-  readonly elements: readonly string[]
 }
 
 const suffix = '.handover'
+/** A few batches at a time. */
+const readChunkBytes = 4 * 1024 * 1024
 
 export function handoverPath(database: string, producer: string): string {
   return join(dirname(database), `${basename(database)}-${producer}${suffix}`)
@@ -37,6 +37,9 @@ export function writeHandover(database: string, producer: string, elements: read
   try {
     for (const element of elements) writeFileSync(file, `${element}\n`)
     fsyncSync(file)
+  } catch (error) {
+    rmSync(`${path}.part`, { force: true })
+    throw error
   } finally {
     closeSync(file)
   }
@@ -45,15 +48,45 @@ export function writeHandover(database: string, producer: string, elements: read
   return path
 }
 
-export function readHandovers(database: string): Handover[] {
+/** Those that wait beside the database now. */
+export function listHandovers(database: string): Handover[] {
   const prefix = `${basename(database)}-`
   return namesIn(dirname(database))
     .filter(name => name.startsWith(prefix) && name.endsWith(suffix))
-    .map(name => {
-      const path = join(dirname(database), name)
-      const elements = readFileSync(path, 'utf8').split('\n').slice(0, -1)
-      return { path, producer: name.slice(prefix.length, -suffix.length), elements }
-    })
+    .map(name => ({
+      path: join(dirname(database), name),
+      producer: name.slice(prefix.length, -suffix.length),
+    }))
+}
+
+/**
+ * The encoded batches in a hand-over file, in the order of their sequences; null when the file is gone, as
+ * another process has brought it home. Line by line: the whole may be more than a string can hold.
+ */
+export function readHandover(path: string): string[] | null {
+  let file: number
+  try {
+    file = openSync(path, 'r')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
+  try {
+    const elements: string[] = []
+    let rest: Buffer = Buffer.alloc(0)
+    for (;;) {
+      const chunk = Buffer.allocUnsafe(readChunkBytes)
+      const byteCount = readSync(file, chunk)
+      if (byteCount === 0) return elements
+      rest = Buffer.concat([rest, chunk.subarray(0, byteCount)])
+      for (let end = rest.indexOf(0x0a); end !== -1; end = rest.indexOf(0x0a)) {
+        elements.push(rest.toString('utf8', 0, end))
+        rest = rest.subarray(end + 1)
+      }
+    }
+  } finally {
+    closeSync(file)
+  }
 }
 
 /** Several processes may have brought the same file home: that it is gone is as good as removing it. */

@@ -32,3 +32,5 @@ assert(windowBytesMax > 2 * batchBytesMax)
 /** What the consumer reads at a time; at least one batch, whatever its size. */
 export const readBatchesMax = 64
 export const readBytesMax = 32 * mebibyte
+/** What it comes down to over a slow link. */
+export const readBytesMin = mebibyte / 16

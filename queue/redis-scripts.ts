@@ -1,3 +1,5 @@
+import type { RedisVersion } from './redis-check.ts'
+
 /**
  * The queue's atomic steps, in Lua. Each mirrors a method of ConsumerQueue or ProducerQueue, which say what
  * it promises. Numbers travel as decimal text: Redis integers above 2^53 are not exact in every client, and
@@ -22,7 +24,7 @@ if bound and bound ~= ARGV[1] then return redis.error_reply('FOREIGN ' .. bound)
 `
 
 /** ARGV: producer, sequence, lowest, element. Answers pushed and applied. */
-export const pushScript = `${keys}
+const pushScript = `${keys}
 local producer, sequence, lowest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 say_alive(producer)
 local last = math.max(number_in(pushed, producer), lowest - 1)
@@ -36,19 +38,19 @@ return { text(last), text(number_in(applied, producer)) }
 `
 
 /** ARGV: producer. Answers pushed and applied. */
-export const greetScript = `${keys}
+const greetScript = `${keys}
 say_alive(ARGV[1])
 return { text(number_in(pushed, ARGV[1])), text(number_in(applied, ARGV[1])) }
 `
 
-/** ARGV: store id. Answers the id that the shard is bound to. */
-export const bindScript = `${keys}
-redis.call('SET', store, ARGV[1], 'NX')
+/** ARGV: store id. Answers the id that the shard is bound to. Writes nothing if it is: Redis may be full. */
+const bindScript = `${keys}
+if redis.call('EXISTS', store) == 0 then redis.call('SET', store, ARGV[1]) end
 return redis.call('GET', store)
 `
 
 /** ARGV: store id, count, bytes. Answers elements from the head; the first one whatever its size. */
-export const readScript = `${keys}${guard}
+const readScript = `${keys}${guard}
 local elements, bytes = {}, 0
 for index = 0, tonumber(ARGV[2]) - 1 do
   local element = redis.call('LINDEX', batches, index)
@@ -68,7 +70,7 @@ return elements
  * write the hashes (before Redis 7, which lets a script say that it frees memory), the list still shrinks.
  * What was removed without being published is sent again, skipped by the store, and published then.
  */
-export const publishScript = `${keys}${guard}
+const publishScript = `${keys}${guard}
 local next = 2
 local function items(width)
   local count, list = tonumber(ARGV[next]), {}
@@ -101,7 +103,7 @@ while head and is_done(head) do
   head = redis.call('LINDEX', batches, 0)
 end
 
-redis.call('SET', store, ARGV[1], 'NX')
+if not bound then redis.call('SET', store, ARGV[1]) end
 for producer, watermark in pairs(watermark_of) do redis.call('HSET', applied, producer, text(watermark)) end
 for _, item in ipairs(parked) do redis.call('HSET', pushed, item[1], text(watermark_of[item[1]] or 0)) end
 if not head then
@@ -118,7 +120,7 @@ return redis.status_reply('OK')
 /**
  * ARGV: silence in seconds. Answers how many producers were forgotten: none while anything is in the list.
  */
-export const forgetScript = `${keys}
+const forgetScript = `${keys}
 if redis.call('EXISTS', batches) == 1 then return 0 end
 local silent_before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[1])
 local forgotten = {}
@@ -134,3 +136,18 @@ for producer in pairs(forgotten) do
 end
 return count
 `
+
+export type RedisCommand = 'push' | 'greet' | 'bind' | 'read' | 'publish' | 'forget'
+
+/** By name. Redis 7 lets a script say that it needs no memory, so that a full Redis can still be emptied. */
+export function redisCommands({ major }: RedisVersion): Record<RedisCommand, string> {
+  const flagged = (flags: string, lua: string) => (major >= 7 ? `#!lua flags=${flags}\n${lua}` : lua)
+  return {
+    push: pushScript,
+    greet: flagged('allow-oom', greetScript),
+    bind: flagged('allow-oom', bindScript),
+    read: flagged('no-writes', readScript),
+    publish: flagged('allow-oom', publishScript),
+    forget: flagged('allow-oom', forgetScript),
+  }
+}

@@ -4,11 +4,11 @@ import { errorText, OperationError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { queueError } from './errors.ts'
 import { redisUrlToShow } from './options.ts'
-import { readBatchesMax, readBytesMax } from './limits.ts'
+import { readBatchesMax, readBytesMax, readBytesMin } from './limits.ts'
 import type { ConsumerQueue, Position, ProducerQueue, Publication, Push } from './queue.ts'
-import { checkRedisServer, type RedisVersion, whenReady } from './redis-check.ts'
+import { checkRedisServer, whenReady } from './redis-check.ts'
 import { classifyRedisError } from './redis-errors.ts'
-import * as scripts from './redis-scripts.ts'
+import { type RedisCommand, redisCommands } from './redis-scripts.ts'
 
 /** How long one call may take; after that its fate is unknown and the caller tries again. */
 const callDeadlineMs = 2_000
@@ -28,8 +28,6 @@ export interface RedisQueueOptions {
   readonly log: Log
 }
 
-type Command = 'push' | 'greet' | 'bind' | 'read' | 'publish' | 'forget'
-
 /** The queue as Redis lists. The names of the keys are a contract with operators: see docs/operations.md. */
 export class RedisQueue implements ProducerQueue, ConsumerQueue {
   readonly durable = true
@@ -42,6 +40,8 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   readonly #url: string
   readonly #keys: Record<'batches' | 'pushed' | 'applied' | 'alive' | 'store' | 'wake', string>
   #storeId = ''
+  /** How much to read at a time: less after a read that took too long, for a link may be slow. */
+  #readBytes = readBytesMax
   /** Why the connection is not there; null while it is. */
   #connectionError: Error | null = null
   /** Checks the server after each connect; null until the connection is usable. */
@@ -102,7 +102,18 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   }
 
   async read(): Promise<string[]> {
-    return (await this.#call('read', this.#storeId, readBatchesMax, readBytesMax)) as string[]
+    try {
+      const elements = await this.#call('read', this.#storeId, readBatchesMax, this.#readBytes)
+      this.#readBytes = Math.min(readBytesMax, 2 * this.#readBytes)
+      return elements as string[]
+    } catch (error) {
+      if (error instanceof OperationError && error.code === 'queue_timeout') {
+        this.#readBytes = Math.max(readBytesMin, Math.floor(this.#readBytes / 2))
+        // The late answer would only delay the next one.
+        this.#redis.disconnect(true)
+      }
+      throw error
+    }
   }
 
   async publish({ watermarks, parked, discarded }: Publication): Promise<void> {
@@ -180,7 +191,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     return () => subscriber.off('message', hear)
   }
 
-  #call(command: Command, ...args: (string | number)[]): Promise<unknown> {
+  #call(command: RedisCommand, ...args: (string | number)[]): Promise<unknown> {
     return this.#do(redis => {
       const run = (redis as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[command]!
       return run.call(redis, ...Object.values(this.#keys), ...args)
@@ -219,22 +230,10 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   async #connectAndCheck(): Promise<void> {
     if (this.#redis.status === 'wait' || this.#redis.status === 'end') await this.#redis.connect()
     else if (this.#redis.status !== 'ready') await whenReady(this.#redis)
-    this.#defineScripts(await checkRedisServer(this.#redis))
-  }
-
-  /** Redis 7 lets a script say that it needs no memory, so that a full Redis can still be emptied. */
-  #defineScripts({ major }: RedisVersion): void {
-    const flagged = (flags: string, lua: string) => (major >= 7 ? `#!lua flags=${flags}\n${lua}` : lua)
-    const commands: Record<Command, string> = {
-      push: scripts.pushScript,
-      greet: flagged('allow-oom', scripts.greetScript),
-      bind: flagged('allow-oom', scripts.bindScript),
-      read: flagged('no-writes', scripts.readScript),
-      publish: flagged('allow-oom', scripts.publishScript),
-      forget: flagged('allow-oom', scripts.forgetScript),
-    }
+    const version = await checkRedisServer(this.#redis)
     const numberOfKeys = Object.keys(this.#keys).length
-    for (const [name, lua] of Object.entries(commands)) this.#redis.defineCommand(name, { numberOfKeys, lua })
+    for (const [name, lua] of Object.entries(redisCommands(version)))
+      this.#redis.defineCommand(name, { numberOfKeys, lua })
   }
 }
 

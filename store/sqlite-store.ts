@@ -101,7 +101,7 @@ export class SqliteStore implements Store {
       loadParked: id => decodeBatch(this.#element(id)),
       gone,
     })
-    for (const { element, reason } of rejected) this.#statements.reject.run(element, reason, now)
+    for (const { element, reason } of rejected) this.#statements.reject.run(element, reason, now, element)
     this.#movePark(sequenced, now)
     const sums = mergeSums(sequenced.apply)
     const setAside = add(sums)
@@ -179,6 +179,7 @@ function prepareStatements(database: Database) {
     unpark: prepare('DELETE FROM parked WHERE producer = ? AND sequence = ?'),
     setAside: prepare('INSERT INTO set_aside (key, value, reason, set_aside_ms) VALUES (?, ?, ?, ?)'),
     adjust: prepare('INSERT INTO adjustments (sum, reason, adjusted_ms) VALUES (?, ?, ?)'),
-    reject: prepare('INSERT INTO rejected_elements (element, reason, rejected_ms) VALUES (?, ?, ?)'),
+    reject: prepare(`INSERT INTO rejected_elements (element, reason, rejected_ms) SELECT ?, ?, ?
+      WHERE NOT EXISTS (SELECT 1 FROM rejected_elements WHERE element = ?)`),
   }
 }

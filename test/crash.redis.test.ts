@@ -1,5 +1,7 @@
+import Sqlite from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { encodeBatch } from '../queue/batch.ts'
+import { writeHandover } from '../queue/handover.ts'
 import { batch } from './builders.ts'
 import { until } from './condition.ts'
 import { Load } from './load.ts'
@@ -145,11 +147,48 @@ describe('on the embedded queue', () => {
     const totals = folder.totals()
     for (const key of unknown) expect([undefined, '1']).toContain(totals.get(key))
     expect([...totals.values()].every(total => total === '1')).toBe(true)
-    await second.says(/what an earlier web process left is in the store/)
+    await second.says(/what another web process left is in the store/)
+  })
+
+  test('what a killed web process had pushed survives a stop while nothing can be committed', async () => {
+    const first = await up('--web-processes', '1', '--stop-timeout-ms', '2000')
+    expect(await first.increment('foo', 1)).toBe(200)
+    await first.hasTotals(new Map([['foo', '1']]))
+    const locker = new Sqlite(folder.database)
+    locker.exec('BEGIN IMMEDIATE')
+    expect(await first.increment('foo', 2)).toBe(200)
+    await first.says(/store_busy/)
+    kill(first, 'piccolo web 1')
+    await first.stop()
+    locker.close()
+    const second = await up()
+    await second.hasTotals(new Map([['foo', '3']]))
+  })
+
+  test('a file that a web process leaves while others run is brought home by them', async () => {
+    const service = await up('--web-processes', '1')
+    const element = encodeBatch(batch({ producer: 9, sequence: 1, sums: { foo: 5 } }))
+    writeHandover(folder.database, '00000009', [element])
+    await service.hasTotals(new Map([['foo', '5']]))
+    await until('the file is gone', () => !folder.files().some(name => name.endsWith('.handover')))
   })
 })
 
 describe('on Redis', () => {
+  test('a slow Redis does not keep a stopping service from writing down what it holds', async () => {
+    const server = await startRedis()
+    const first = await up('--web-processes', '1', '--stop-timeout-ms', '2000')
+    expect(await first.increment('foo', 1)).toBe(200)
+    await first.hasTotals(new Map([['foo', '1']]))
+    server.signal('SIGSTOP')
+    for (let index = 0; index < 20; index++) expect(await first.increment(`key ${index}`, 1)).toBe(200)
+    await first.stop()
+    server.signal('SIGCONT')
+    const second = await up()
+    const expected = new Map(Array.from({ length: 20 }, (_, index) => [`key ${index}`, '1']))
+    await second.hasTotals(expected.set('foo', '1'))
+  })
+
   test('Redis that is killed and comes back with its data makes no total wrong', async () => {
     const server = await startRedis('--appendonly', 'yes', '--appendfsync', 'everysec')
     await redisIsKilled(server)

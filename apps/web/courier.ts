@@ -72,6 +72,8 @@ export class Courier {
       return true
     } catch (error) {
       if (!(error instanceof OperationError)) throw error
+      // A full Redis refuses the push as a whole, and with it the sign of life.
+      if (error.code === 'queue_full') await this.#queue.greet(this.producer.id).catch(() => {})
       this.#error.happened(error)
       this.#isHopeless = error.policy.retry === 'never'
       const pauseMs = error.policy.retry === 'soon' ? 0 : 1_000

@@ -15,10 +15,12 @@ import { Producer } from './producer.ts'
 /** An embedded queue that can be away, and that loses every other answer if told to. */
 class FlakyQueue extends EmbeddedQueue {
   isAway = false
+  delayMs = 0
   losesAnswers = false
   #pushCount = 0
 
   override async push(push: Push): Promise<Position> {
+    if (this.delayMs > 0) await new Promise(resolve => setTimeout(resolve, this.delayMs))
     if (this.isAway) throw this.#away()
     const position = await super.push(push)
     if (this.losesAnswers && this.#pushCount++ % 2 === 0) throw this.#away()
@@ -197,4 +199,18 @@ test('draining while the queue is away gives up at its deadline and keeps everyt
   queue.isAway = true
   expect(await flusher.drain(50)).toBe(false)
   expect(producer.unconfirmed).toHaveLength(1)
+})
+
+test('draining does not wait for a call that hangs, and keeps everything, sealed', async () => {
+  queue.delayMs = 1_000
+  for (let count = 0; count < 5; count++) {
+    flusher.tryAdd(`key ${count}`, 1)
+    flusher.start()
+    await new Promise(resolve => setTimeout(resolve, 15))
+  }
+  expect(await flusher.drain(50)).toBe(false)
+  expect(flusher.keyCount).toBe(0)
+  const held = producer.unconfirmed.flatMap(({ element }) => decodeBatch(element).keys)
+  expect(held).toEqual(['key 0', 'key 1', 'key 2', 'key 3', 'key 4'])
+  queue.delayMs = 0
 })

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../lib/clock.ts'
+import { type Clock, settledWithin, sleep, type Timer } from '../../lib/clock.ts'
 import { type Batch, type BatchId, encodeBatch, type Sum } from '../../queue/batch.ts'
 import { batchKeysMax } from '../../queue/limits.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
@@ -109,14 +109,15 @@ export class Flusher {
     const deadlineMs = clock.monotonicMs() + timeoutMs
     this.#stopRequested = true
     this.#endPause?.()
-    await this.#running
+    // A flush under way may hang in a call to the queue; what it was about to seal is sealed here.
     this.#sealEverything()
     for (;;) {
-      await courier.deliver()
+      const remainingMs = deadlineMs - clock.monotonicMs()
+      await settledWithin(clock, Math.max(0, remainingMs), courier.deliver())
       const isSafe = queue.durable ? producer.isAllPushed : producer.unconfirmed.length === 0
       if (isSafe) return true
       if (courier.isHopeless || clock.monotonicMs() >= deadlineMs) return false
-      await new Promise<void>(resolve => clock.after(drainIntervalMs, resolve))
+      await sleep(clock, drainIntervalMs)
     }
   }
 

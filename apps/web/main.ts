@@ -34,7 +34,12 @@ function makeParts(options: OptionValues<typeof webOptions>, context: ServiceCon
   const ingest = new Ingest(flusher, log, metrics)
   let isStopping = false
   const readiness = () =>
-    webReadiness({ isStopping, oldestAgeMs: flusher.oldestAgeMs(), queueError: queueError.code, ...options })
+    webReadiness({
+      isStopping,
+      oldestAgeMs: Math.max(flusher.oldestAgeMs(), taker.oldestAgeMs()),
+      queueError: queueError.code,
+      ...options,
+    })
   const status = { readiness, metricsText: context.metricsText }
   const server = new Server({ ingest, status, clock, bodyBytesMax: options.bodyBytesMax })
 
