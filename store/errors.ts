@@ -6,7 +6,10 @@ export const storeErrors = {
     retry: 'soon',
     hint: 'another program holds the database locked; close it, or end its transaction',
   },
-  store_full: { retry: 'later', hint: 'free disk space; nothing is lost, batches wait in the queue' },
+  store_full: {
+    retry: 'later',
+    hint: 'free disk space, and do not stop the service before; batches wait in the queue',
+  },
   store_failed: { retry: 'restart', hint: 'the disk failed to read or write; look at the kernel log' },
   store_corrupt: {
     retry: 'never',
