@@ -1,5 +1,6 @@
 import { keyBytesMax } from '../../queue/limits.ts'
 import { type Increment, readKey, readValue } from './increment.ts'
+import { asciiKey } from './key-cache.ts'
 import type { ProblemCode } from './problems.ts'
 
 const ampersand = 0x26
@@ -64,15 +65,17 @@ function readUsualForm(bytes: Buffer): Increment | null {
   if (!isName(bytes, 0, keyName.length, keyName) || bytes[keyName.length] !== equals) return null
   const keyStart = keyName.length + 1
   let end = keyStart
+  let hash = 0
   for (; end < bytes.length && bytes[end] !== ampersand; end++) {
     const byte = bytes[end]!
     if (byte < 0x20 || byte > 0x7e || byte === percent || byte === plus) return null
+    hash = (Math.imul(hash, 31) + byte) | 0
   }
   const valueStart = end + 1 + valueName.length + 1
   if (end === keyStart || end - keyStart > keyBytesMax || valueStart >= bytes.length) return null
   if (!isName(bytes, end + 1, valueStart - 1, valueName) || bytes[valueStart - 1] !== equals) return null
   const value = readValue(bytes, valueStart, bytes.length)
-  return typeof value === 'string' ? null : { key: bytes.toString('latin1', keyStart, end), value }
+  return typeof value === 'string' ? null : { key: asciiKey(bytes, keyStart, end, hash), value }
 }
 
 function readPlain(bytes: Buffer, key: Span, value: Span): Increment | ProblemCode {
