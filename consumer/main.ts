@@ -4,10 +4,8 @@ import type { OptionValues } from '../lib/options.ts'
 import { whyNotListening } from '../lib/port.ts'
 import { runService, type ServiceContext } from '../lib/service.ts'
 import { StatusServer } from '../lib/status-server.ts'
-import { connectEmbeddedQueue } from '../queue/embedded-ipc.ts'
 import { handoverPath } from '../queue/handover.ts'
-import type { ConsumerQueue } from '../queue/queue.ts'
-import { RedisQueue } from '../queue/redis.ts'
+import { openQueue } from '../queue/open.ts'
 import { openStore } from '../store/open.ts'
 import { claimQueue } from './claim.ts'
 import { Consumer } from './consumer.ts'
@@ -24,9 +22,9 @@ export function runConsumer(options: Options, process: string): Promise<ExitCode
   return runService({ process, logLevel, logFormat, stopTimeoutMs, parts }, globalThis.process)
 }
 
-function makeParts(options: Options, context: ServiceContext) {
+async function makeParts(options: Options, context: ServiceContext) {
   const { clock, log, metrics } = context
-  const queue = makeQueue(options, context)
+  const queue = await openQueue({ redis: options.redis, role: 'consumer', ...context })
   const store = openStore(options.database, clock, log)
   const isHandedOver = (producer: string) => existsSync(handoverPath(options.database, producer))
   const gone = new GoneProducers(clock, options.producerGoneAfterMs, isHandedOver)
@@ -61,14 +59,6 @@ function makeParts(options: Options, context: ServiceContext) {
       stop: () => (hasPort ? status.close() : undefined),
     },
   ]
-}
-
-function makeQueue({ redis }: Options, { parent, clock, log }: ServiceContext): ConsumerQueue {
-  if (redis !== null) return new RedisQueue({ url: redis, shardIndex: 0, clock, log })
-  if (parent !== null) return connectEmbeddedQueue(parent, clock)
-  throw new UsageError(
-    'piccolo consumer needs --redis; without Redis, piccolo up runs everything on this machine',
-  )
 }
 
 async function listen(status: StatusServer, { host, consumerPort }: Options): Promise<void> {

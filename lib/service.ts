@@ -27,7 +27,7 @@ export interface ServiceOptions {
   readonly logFormat: LogOptions['format']
   readonly stopTimeoutMs: number
   /** Makes the parts in the order in which they start; they stop in reverse. */
-  parts(context: ServiceContext): readonly Part[]
+  parts(context: ServiceContext): Promise<readonly Part[]>
 }
 
 /**
@@ -58,7 +58,7 @@ export async function runService(options: ServiceOptions, host: NodeJS.Process):
   }
   listenForTheEnd(host, parent, ended.resolve)
   parent?.handle('metrics', () => metrics.snapshot())
-  await lifecycle.start(options.parts(context), options.stopTimeoutMs)
+  await lifecycle.start(await options.parts(context), options.stopTimeoutMs)
   log.info('started')
   parent?.emit('started')
   const exitCode = await ended.promise

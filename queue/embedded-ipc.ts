@@ -45,6 +45,7 @@ export function connectEmbeddedQueue(channel: Channel, clock: Clock): ProducerQu
   }
   return {
     durable: false,
+    connect: async () => {},
     push: push => call('push', push),
     greet: producer => call('greet', producer),
     bind: storeId => call('bind', storeId),

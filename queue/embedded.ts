@@ -25,6 +25,8 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     this.#clock = clock
   }
 
+  async connect(): Promise<void> {}
+
   async push({ producer, sequence, lowest, element }: Push): Promise<Position> {
     this.#aliveMs.set(producer, this.#clock.nowMs())
     let pushed = Math.max(this.#pushed.get(producer) ?? 0, lowest - 1)

@@ -22,6 +22,8 @@ export interface Push extends BatchId {
 export interface ProducerQueue {
   /** Whether what was pushed outlives every process of this service. */
   readonly durable: boolean
+  /** Resolves once the queue can be used; rejects when this try has failed. The other calls try again. */
+  connect(): Promise<void>
   /**
    * Appends the batch if it is the next in order after `max(pushed, lowest - 1)`, and does nothing otherwise.
    * Either way the answer says where the producer stands, and the producer counts as alive.

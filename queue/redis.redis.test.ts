@@ -1,8 +1,10 @@
-import { afterAll, beforeAll, describe } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { pino } from 'pino'
 import { systemClock } from '../lib/clock.ts'
+import { until } from '../test/condition.ts'
 import { queueContract } from '../test/queue-contract.ts'
 import { RedisServer } from '../test/redis-server.ts'
+import { SlowLink } from '../test/slow-link.ts'
 import { RedisQueue } from './redis.ts'
 
 const log = pino({ level: 'silent' })
@@ -21,4 +23,36 @@ describe('the queue on Redis', () => {
     const queue = new RedisQueue({ url: server.url, shardIndex: 0, clock: systemClock, log })
     return { queue, dispose: () => queue.close() }
   })
+})
+
+test('over a slow link the consumer reads less at a time, until an answer comes in time', async () => {
+  const admin = server.client()
+  await admin.flushall()
+  const batches = Array.from({ length: 16 }, (_, index) => `00000001 ${index + 1} ${'x'.repeat(200_000)}`)
+  await admin.rpush('piccolo:{0}:batches', ...batches)
+  admin.disconnect()
+  await using link = await SlowLink.to(server.socket, 500_000)
+  const queue = new RedisQueue({
+    url: `redis://127.0.0.1:${link.port}`,
+    shardIndex: 0,
+    clock: systemClock,
+    log,
+  })
+  try {
+    await queue.bind('store')
+    const failures: string[] = []
+    let read: string[] = []
+    await until('a read comes in time', async () => {
+      read = await queue.read().catch(error => {
+        failures.push(error.code)
+        return []
+      })
+      return read.length > 0
+    })
+    expect(failures).toContain('queue_timeout')
+    expect(read.length).toBeLessThan(batches.length)
+    expect(read).toEqual(batches.slice(0, read.length))
+  } finally {
+    await queue.close()
+  }
 })

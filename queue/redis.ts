@@ -2,6 +2,7 @@ import { Redis, type RedisOptions } from 'ioredis'
 import { type Clock, withDeadline } from '../lib/clock.ts'
 import { errorText, OperationError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
+import { makeStringMethodsFast } from '../lib/string-methods.ts'
 import { queueError } from './errors.ts'
 import { redisUrlToShow } from './options.ts'
 import { readBatchesMax, readBytesMax, readBytesMin } from './limits.ts'
@@ -48,6 +49,8 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   #checked: Promise<void> | null = null
 
   constructor({ url, shardIndex, clock, log }: RedisQueueOptions) {
+    // ioredis derives a class from String.
+    makeStringMethodsFast()
     this.#clock = clock
     this.#log = log
     this.#url = url.replace(/^unix:\/\//, '')

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { until } from './condition.ts'
-import { Folder, Program, Service } from './service.ts'
+import { Folder, freePort, Program, Service } from './service.ts'
 
 let folder: Folder
 const running: Program[] = []
@@ -71,6 +71,19 @@ test('SIGTERM to one child restarts it in order, without a loss', async () => {
     return now.size === before.size && [...now].every(([title, pid]) => before.get(title) !== pid)
   })
   await service.hasTotals(new Map([['foo', '1']]))
+})
+
+test('SIGTERM during the start ends it, whoever is just starting, and leaves no process behind', async () => {
+  for (const title of ['consumer', 'web']) {
+    const program = run('up', '--port', String(await freePort()), '--database', folder.database)
+    const started = new Map<string, number>()
+    await until(`a ${title} is starting`, () => {
+      for (const [name, pid] of program.children()) started.set(name, pid)
+      return [...started.keys()].some(name => name.includes(title) || (title === 'consumer' && name !== ''))
+    })
+    expect(await program.stop('SIGTERM')).toBe(0)
+    await until('the children are gone', () => [...started.values()].every(pid => !isAlive(pid)))
+  }
 })
 
 test('a second up on the same port is refused', async () => {
@@ -182,3 +195,12 @@ test('help tells every option with its default', async () => {
   expect(await program.exited).toBe(0)
   expect(program.output).toMatch(/--flush-interval-ms MS .*\(default: 100\)/)
 })
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,6 +1,6 @@
 import { addSums, type Sum } from '../../queue/batch.ts'
 
-const slotCountMin = 1_024
+const slotCountMin = 64
 
 /**
  * The sums that a web process has accepted and not yet sealed. A key's first increment gives it a slot;

@@ -43,3 +43,8 @@ export class Body {
     return larger
   }
 }
+
+/** The same bytes with the methods of Buffer, which is dearer to make: for what does not come every time. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

@@ -7,17 +7,20 @@ export interface Head {
   readonly contentType: string
   /** Undecoded, without the question mark, ASCII only. */
   readonly query: string
-  /** Zero when the body is chunked. */
-  readonly contentLength: number
   readonly isChunked: boolean
 }
+
+export const formType = 'application/x-www-form-urlencoded'
+
+/** Of nearly every request: made once. */
+const usualHead: Head = { contentType: formType, query: '', isChunked: false }
 
 /**
  * Reads what precedes the body. Refuses what two parties on the way could understand differently (RFC 9112,
  * 6.3): a request that a proxy takes for one and we for two is how requests are smuggled. uWebSockets.js
  * lets these through, and only a visit to every header shows that one of them stands there twice.
  */
-export function readHead(request: HttpRequest): Head | ProblemCode {
+export function readHead(request: HttpRequest, bodyBytesMax: number): Head | ProblemCode {
   headers.contentType = ''
   headers.contentLength = null
   headers.transferEncoding = null
@@ -41,12 +44,16 @@ export function readHead(request: HttpRequest): Head | ProblemCode {
   }
   if (headers.hasIdempotencyKey) return 'idempotency_unavailable'
   const problem = query === '' ? null : refuseQuery(query)
-  return problem ?? { contentType, query, contentLength: length, isChunked: transferEncoding !== null }
+  if (problem !== null) return problem
+  if (length > bodyBytesMax) return 'body_too_large'
+  const isChunked = transferEncoding !== null
+  const isUsual = contentType === formType && query === '' && !isChunked
+  return isUsual ? usualHead : { contentType, query, isChunked }
 }
 
 /** Whether two parties could see differently where this request ends, whatever its path. */
 export function isFramingAmbiguous(request: HttpRequest): boolean {
-  return readHead(request) === 'framing_ambiguous'
+  return readHead(request, Number.POSITIVE_INFINITY) === 'framing_ambiguous'
 }
 
 /** Of the request at hand. One object for all, as the visit is synchronous and this is the busiest path. */

@@ -29,8 +29,8 @@ export function readKey(bytes: Buffer, start: number, end: number): { key: strin
 /** Reads digits with an optional sign; leading zeros do not count. */
 export function readValue(bytes: Uint8Array, start: number, end: number): number | ProblemCode {
   if (start === end) return 'value_missing'
-  const sign = bytes[start] === 0x2d ? -1 : 1
-  let index = bytes[start] === 0x2d || bytes[start] === 0x2b ? start + 1 : start
+  const isNegative = bytes[start] === 0x2d
+  let index = isNegative || bytes[start] === 0x2b ? start + 1 : start
   if (index === end) return 'value_not_integer'
   while (index < end - 1 && bytes[index] === 0x30) index++
   const digitCount = end - index
@@ -42,7 +42,9 @@ export function readValue(bytes: Uint8Array, start: number, end: number): number
     if (position < exactDigits) value = value * 10 + digit
     else last = digit
   }
-  if (digitCount <= exactDigits) return sign * value
+  // Subtracted from zero, and not negated: there is no -0, which V8 cannot keep as a small integer.
+  if (digitCount <= exactDigits) return isNegative ? 0 - value : value
   if (digitCount > exactDigits + 1 || value > Math.floor((valueMax - last) / 10)) return 'value_out_of_range'
-  return sign * (value * 10 + last)
+  value = value * 10 + last
+  return isNegative ? 0 - value : value
 }

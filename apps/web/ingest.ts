@@ -1,7 +1,9 @@
 import type { Log } from '../../lib/log.ts'
 import type { Metrics } from '../../lib/metrics.ts'
+import { asBuffer } from './body.ts'
 import type { Flusher } from './flusher.ts'
 import { readForm } from './form.ts'
+import { formType } from './head.ts'
 import { readJson, readNdjson } from './json.ts'
 import type { IncrementProblem, ProblemCode } from './problems.ts'
 
@@ -12,8 +14,6 @@ export type Outcome =
 type BodyFormat = 'form' | 'json' | 'ndjson'
 
 const acceptedOne: Outcome = { code: null, accepted: 1 }
-
-const formType = 'application/x-www-form-urlencoded'
 
 const formats: ReadonlyMap<string, BodyFormat> = new Map([
   ['', 'form'],
@@ -41,7 +41,7 @@ export class Ingest {
     metrics.counterOf('piccolo_requests_accepted_total', 'Requests counted', () => this.#requestsAccepted)
   }
 
-  count(contentType: string, query: string, body: Buffer): Outcome {
+  count(contentType: string, query: string, body: Uint8Array): Outcome {
     const format = contentType === formType ? 'form' : (formats.get(contentType) ?? formatOf(contentType))
     if (format === null) return refusal('content_type_unknown')
     if (format === 'form') {
@@ -51,7 +51,8 @@ export class Ingest {
       this.#requestsAccepted++
       return acceptedOne
     }
-    const read = format === 'json' ? readJson(body) : readNdjson(body)
+    const bytes = asBuffer(body)
+    const read = format === 'json' ? readJson(bytes) : readNdjson(bytes)
     if ('code' in read) return read
     if (!this.#flusher.tryAddAll(read.increments)) return refusal('memory_full')
     this.#requestsAccepted++

@@ -4,9 +4,8 @@ import type { OptionValues } from '../../lib/options.ts'
 import { whyNotListening } from '../../lib/port.ts'
 import { runService, type ServiceContext } from '../../lib/service.ts'
 import { newProducerId } from '../../queue/batch.ts'
-import { connectEmbeddedQueue } from '../../queue/embedded-ipc.ts'
+import { openQueue } from '../../queue/open.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
-import { RedisQueue } from '../../queue/redis.ts'
 import { Courier } from './courier.ts'
 import { Flusher } from './flusher.ts'
 import { HandoverTaker, leaveHandover } from './handover.ts'
@@ -23,9 +22,9 @@ export function runWeb(options: OptionValues<typeof webOptions>, process: string
   return runService({ process, logLevel, logFormat, stopTimeoutMs, parts }, globalThis.process)
 }
 
-function makeParts(options: OptionValues<typeof webOptions>, context: ServiceContext) {
+async function makeParts(options: OptionValues<typeof webOptions>, context: ServiceContext) {
   const { clock, log, metrics } = context
-  const queue = makeQueue(options, context)
+  const queue = await openQueue({ redis: options.redis, role: 'web', ...context })
   const queueError = new RepeatedError(log, clock, 'batches cannot be pushed')
   const courier = new Courier(new Producer(newProducerId()), queue, clock, queueError)
   const { flushIntervalMs, keysMax } = options
@@ -91,21 +90,11 @@ function makeParts(options: OptionValues<typeof webOptions>, context: ServiceCon
   ]
 }
 
-function makeQueue(
-  { redis }: OptionValues<typeof webOptions>,
-  { parent, clock, log }: ServiceContext,
-): ProducerQueue {
-  if (redis !== null) return new RedisQueue({ url: redis, shardIndex: 0, clock, log })
-  if (parent !== null) return connectEmbeddedQueue(parent, clock)
-  throw new UsageError('piccolo web needs --redis; without Redis, piccolo up runs everything on this machine')
-}
-
 /**
  * A queue that cannot be right stops the start. One that is away does not: increments are taken and wait in
  * memory, as they would if it had gone away a moment later.
  */
 async function firstContact(queue: ProducerQueue, queueError: RepeatedError): Promise<void> {
-  if (!(queue instanceof RedisQueue)) return
   try {
     await queue.connect()
   } catch (error) {

@@ -102,11 +102,9 @@ export class Server {
     this.#underWayCount++
     response.onAborted(this.#onAborted)
     try {
-      const head = readHead(request)
+      const head = readHead(request, this.#options.bodyBytesMax)
       if (typeof head === 'string') {
         this.#refuseAndClose(response, head)
-      } else if (head.contentLength > this.#options.bodyBytesMax) {
-        this.#refuseAndClose(response, 'body_too_large')
       } else {
         /** Null while there was nothing that is not the last. */
         let body: Body | null = null
@@ -127,7 +125,7 @@ export class Server {
   /** The usual case: the whole body in one piece, within the bound that its length was checked against. */
   #receiveWhole(response: HttpResponse, head: Head, chunk: ArrayBuffer): void {
     try {
-      this.#count(response, head, Buffer.from(chunk))
+      this.#count(response, head, new Uint8Array(chunk))
     } catch (error) {
       this.#fault(response, error)
     }
@@ -150,7 +148,7 @@ export class Server {
     }
   }
 
-  #count(response: HttpResponse, { contentType, query }: Head, body: Buffer): void {
+  #count(response: HttpResponse, { contentType, query }: Head, body: Uint8Array): void {
     const outcome = this.#options.ingest.count(contentType, query, body)
     this.#underWayCount--
     if (outcome.code === null) answerAccepted(response, outcome.accepted, this.#isDraining)

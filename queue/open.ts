@@ -1,0 +1,30 @@
+import type { Channel } from '../lib/channel.ts'
+import type { Clock } from '../lib/clock.ts'
+import { UsageError } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import { connectEmbeddedQueue } from './embedded-ipc.ts'
+import type { ConsumerQueue, ProducerQueue } from './queue.ts'
+
+export interface QueueOptions {
+  /** Where Redis is; null for the embedded queue, at the other end of `parent`. */
+  readonly redis: string | null
+  readonly parent: Channel | null
+  /** Who asks, as in `piccolo web`. */
+  readonly role: 'web' | 'consumer'
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** The queue of the first shard, not yet connected. Throws UsageError when there is neither kind of queue. */
+export async function openQueue(options: QueueOptions): Promise<ProducerQueue & ConsumerQueue> {
+  const { redis, parent, role, clock, log } = options
+  if (redis !== null) {
+    // The client for Redis takes as long to load as all the rest, so it loads where it is used.
+    const { RedisQueue } = await import('./redis.ts')
+    return new RedisQueue({ url: redis, shardIndex: 0, clock, log })
+  }
+  if (parent !== null) return connectEmbeddedQueue(parent, clock)
+  throw new UsageError(
+    `piccolo ${role} needs --redis; without Redis, piccolo up runs everything on this machine`,
+  )
+}
