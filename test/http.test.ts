@@ -37,12 +37,14 @@ const statusByCode: Record<ProblemCode, number> = {
   body_too_large: 413,
   content_type_unknown: 415,
   memory_full: 503,
+  waiting_full: 503,
   fault: 500,
 }
 
 /** Codes that stand in no table below, and why. */
 const codesElsewhere: Partial<Record<ProblemCode, string>> = {
   memory_full: 'has a test with a service of its own',
+  waiting_full: 'has a test with a service of its own: acks.redis.test.ts',
   fault: 'nothing that a client sends provokes it',
 }
 
@@ -386,11 +388,10 @@ const refusedAndClosed = rows({
   },
   key_not_utf8: { 'a query that is not ASCII': head({ target: '/increment?key=n\xc3\xb6&value=1' }) },
   ack_unknown: {
-    'an acknowledgement of the queue': post(form('no'), { target: '/increment?ack=queued' }),
-    'an acknowledgement of the store': post(form('no'), { target: '/increment?ack=committed' }),
+    'an acknowledgement in capital letters': post(form('no'), { target: '/increment?ack=COMMITTED' }),
     'an empty acknowledgement': post(form('no'), { target: '/increment?ack=' }),
     'two acknowledgements': post(form('no'), { target: '/increment?ack=memory&ack=queued' }),
-    'an encoded acknowledgement': post(form('no'), { target: '/increment?%61ck=queued' }),
+    'an encoded acknowledgement': post(form('no'), { target: '/increment?%61ck=never' }),
   },
   idempotency_unavailable: {
     'an idempotency key': post(form('no'), { headers: 'Idempotency-Key: "1"\r\n' }),

@@ -1,4 +1,5 @@
 import type { HttpResponse } from 'uWebSockets.js'
+import type { Ack } from './waiting.ts'
 import { type IncrementProblem, type ProblemCode, problemBody, problems, statusLine } from './problems.ts'
 
 export interface Refusal {
@@ -21,6 +22,17 @@ const acceptedOne = encoder.encode(acceptedBody(1))
 export function answerAccepted(response: HttpResponse, accepted: number, isLast: boolean): void {
   response.writeStatus(okJson)
   response.end(accepted === 1 ? acceptedOne : acceptedBody(accepted), isLast)
+}
+
+/** Answers a request that waited: 200 when what it asked for was reached, 202 when not. */
+export function answerReached(
+  response: HttpResponse,
+  accepted: number,
+  { asked, reached, isLast }: { asked: Ack; reached: Ack; isLast: boolean },
+): void {
+  response.writeStatus(asked === reached || reached === 'committed' ? '200 OK' : '202 Accepted')
+  response.writeHeader('Content-Type', 'application/json')
+  response.end(acceptedBody(accepted, reached), isLast)
 }
 
 export function answerProblem(response: HttpResponse, code: ProblemCode, refusal: Refusal): void {
@@ -57,6 +69,6 @@ export function answerLater(response: HttpResponse, onAborted: () => void, work:
   })
 }
 
-function acceptedBody(accepted: number): string {
-  return `{"accepted":${accepted},"ack":"memory"}`
+function acceptedBody(accepted: number, ack: Ack = 'memory'): string {
+  return `{"accepted":${accepted},"ack":"${ack}"}`
 }

@@ -2,7 +2,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { OperationError } from '../../lib/errors.ts'
 import type { RepeatedError } from '../../lib/log.ts'
 import { windowBatchesMax } from '../../queue/limits.ts'
-import type { ProducerQueue } from '../../queue/queue.ts'
+import type { Position, ProducerQueue } from '../../queue/queue.ts'
 import type { Producer } from './producer.ts'
 
 /** A producer says at least so often that it lives. */
@@ -26,7 +26,17 @@ export class Courier {
   /** The delivery under way; null when there is none. */
   #delivery: Promise<boolean> | null = null
 
-  constructor(producer: Producer, queue: ProducerQueue, clock: Clock, error: RepeatedError) {
+  readonly #onPosition: (position: Position) => void
+
+  /** `onPosition` hears whatever the queue says of the producer. */
+  constructor(
+    producer: Producer,
+    queue: ProducerQueue,
+    clock: Clock,
+    error: RepeatedError,
+    onPosition: (position: Position) => void = () => {},
+  ) {
+    this.#onPosition = onPosition
     this.producer = producer
     this.#queue = queue
     this.#clock = clock
@@ -61,10 +71,14 @@ export class Courier {
       for (; pushCount < pushCountMax; pushCount++) {
         const push = this.producer.nextPush(this.#clock.monotonicMs())
         if (push === null) break
-        this.producer.pushed(await this.#queue.push(push), this.#clock.monotonicMs())
+        const position = await this.#queue.push(push)
+        this.producer.pushed(position, this.#clock.monotonicMs())
+        this.#onPosition(position)
       }
       if (pushCount === 0 && this.#isGreetingDue()) {
-        this.producer.confirmed(await this.#queue.greet(this.producer.id), this.#clock.monotonicMs())
+        const position = await this.#queue.greet(this.producer.id)
+        this.producer.confirmed(position, this.#clock.monotonicMs())
+        this.#onPosition(position)
       }
       this.#heardMs = this.#clock.monotonicMs()
       this.#isHopeless = false

@@ -11,6 +11,7 @@ import { until } from '../../test/condition.ts'
 import { Courier } from './courier.ts'
 import { Flusher } from './flusher.ts'
 import { Producer } from './producer.ts'
+import { Waiting } from './waiting.ts'
 
 /** An embedded queue that can be away, and that loses every other answer if told to. */
 class FlakyQueue extends EmbeddedQueue {
@@ -50,6 +51,7 @@ function make(options: { keysMax?: number } = {}): void {
     clock: systemClock,
     flushIntervalMs: 10,
     keysMax: options.keysMax ?? 1_000_000,
+    waiting: new Waiting(systemClock, 5_000),
   })
 }
 beforeEach(() => make())

@@ -5,7 +5,10 @@ import type { ProducerQueue } from '../../queue/queue.ts'
 import { Accumulator } from './accumulator.ts'
 import type { Courier } from './courier.ts'
 import type { Increment } from './increment.ts'
+import type { Ack, Generation, Waiting } from './waiting.ts'
 
+/** How often what is accepted goes to the queue while a request waits for that. */
+const hurryIntervalMs = 5
 /** How often a stopping process tries to hand on what it holds. */
 const drainIntervalMs = 10
 
@@ -16,12 +19,15 @@ export interface FlusherOptions {
   readonly flushIntervalMs: number
   /** Distinct keys that may wait here, not yet cut into batches. */
   readonly keysMax: number
+  /** Requests that wait for more than that their increments are in memory. */
+  readonly waiting: Waiting
 }
 
 /** An accumulator that takes no more, being cut into batches. */
 interface Sealing {
   readonly oldest: { readonly wallMs: number; readonly monotonicMs: number }
   readonly entries: ReturnType<Accumulator['entries']>
+  readonly generation: Generation
   remainingKeyCount: number
 }
 
@@ -33,6 +39,8 @@ interface Sealing {
 export class Flusher {
   readonly #options: FlusherOptions
   #accumulator: Accumulator
+  /** What the accumulator will have become. */
+  #generation: Generation = { sequenceLast: null }
   /** Swapped out and not yet cut into batches altogether; null most of the time. */
   #sealing: Sealing | null = null
   /** Increments sealed since the start: the producer's side of the ledger. */
@@ -40,8 +48,14 @@ export class Flusher {
   #incrementsAccepted = 0
   #running: Promise<void> | null = null
   #stopRequested = false
+  /** When the last flush began. */
+  #flushedMs = 0
+  /** The current pause is a short one. */
+  #isHurried = false
   /** Ends the current pause between two flushes; null while flushing. */
   #endPause: (() => void) | null = null
+  /** Looks again how long the current pause is to be; null while flushing. */
+  #replan: (() => void) | null = null
 
   constructor(options: FlusherOptions) {
     this.#options = options
@@ -94,6 +108,16 @@ export class Flusher {
     return true
   }
 
+  /**
+   * Waits for what was added last: `settle` is called later, with how far it came. Answers how to stop
+   * waiting.
+   */
+  await(ack: Ack, settle: (reached: Ack) => void): () => void {
+    const cancel = this.#options.waiting.add(ack, this.#generation, settle)
+    this.#shortenPause()
+    return cancel
+  }
+
   start(): void {
     this.#running ??= this.#run()
   }
@@ -122,11 +146,11 @@ export class Flusher {
   }
 
   async #run(): Promise<void> {
-    const { clock, flushIntervalMs } = this.#options
+    const { clock } = this.#options
     while (!this.#stopRequested) {
-      const startedMs = clock.monotonicMs()
+      this.#flushedMs = clock.monotonicMs()
       await this.#flush()
-      await this.#pause(flushIntervalMs - (clock.monotonicMs() - startedMs))
+      await this.#pause()
     }
   }
 
@@ -142,15 +166,23 @@ export class Flusher {
   }
 
   #swap(): void {
-    const { keyCount, oldest } = this.#accumulator
+    const { oldest } = this.#accumulator
     if (oldest === null || this.#sealing !== null || !this.#options.courier.producer.hasRoom) return
-    this.#sealing = { oldest, entries: this.#accumulator.entries(), remainingKeyCount: keyCount }
+    this.#take(oldest)
+  }
+
+  /** Takes the accumulator away to be sealed, and begins a new one. */
+  #take(oldest: Sealing['oldest']): void {
+    const { keyCount } = this.#accumulator
+    const entries = this.#accumulator.entries()
+    this.#sealing = { oldest, entries, generation: this.#generation, remainingKeyCount: keyCount }
     this.#accumulator = this.#newAccumulator(keyCount)
+    this.#generation = { sequenceLast: null }
   }
 
   #sealOne(): void {
     if (this.#sealing === null) return
-    const { entries, oldest } = this.#sealing
+    const { entries, oldest, generation } = this.#sealing
     const keyCount = Math.min(batchKeysMax, this.#sealing.remainingKeyCount)
     const keys: string[] = []
     const sums: Sum[] = []
@@ -164,18 +196,19 @@ export class Flusher {
     this.#incrementsSealed += increments
     const content = { oldestMs: oldest.wallMs, increments, sealed: this.#incrementsSealed, keys, sums }
     const encode = (id: BatchId) => encodeBatch({ ...id, ...content } satisfies Batch)
-    this.#options.courier.producer.seal(encode, oldest.monotonicMs)
+    const sequence = this.#options.courier.producer.seal(encode, oldest.monotonicMs)
     this.#sealing.remainingKeyCount -= keyCount
-    if (this.#sealing.remainingKeyCount === 0) this.#sealing = null
+    if (this.#sealing.remainingKeyCount > 0) return
+    generation.sequenceLast = sequence
+    this.#sealing = null
   }
 
   /** Regardless of the window: the process ends, and what is not sealed is lost. */
   #sealEverything(): void {
     while (this.#sealing !== null) this.#sealOne()
-    const { keyCount, oldest } = this.#accumulator
+    const { oldest } = this.#accumulator
     if (oldest === null) return
-    this.#sealing = { oldest, entries: this.#accumulator.entries(), remainingKeyCount: keyCount }
-    this.#accumulator = this.#newAccumulator(0)
+    this.#take(oldest)
     this.#sealEverything()
   }
 
@@ -184,15 +217,39 @@ export class Flusher {
     return new Accumulator(() => ({ wallMs: clock.nowMs(), monotonicMs: clock.monotonicMs() }), slotCount)
   }
 
-  async #pause(delayMs: number): Promise<void> {
+  /** Until the next flush is due, which may become earlier meanwhile. */
+  async #pause(): Promise<void> {
     if (this.#stopRequested) return
+    const { clock } = this.#options
     await new Promise<void>(resolve => {
-      const timer: Timer = this.#options.clock.after(Math.max(0, delayMs), resolve)
+      let timer: Timer
+      const plan = () => {
+        timer = clock.after(Math.max(0, this.#flushedMs + this.#intervalMs() - clock.monotonicMs()), resolve)
+      }
+      plan()
+      this.#replan = () => {
+        timer.cancel()
+        plan()
+      }
       this.#endPause = () => {
         timer.cancel()
         resolve()
       }
     })
     this.#endPause = null
+    this.#replan = null
+  }
+
+  #shortenPause(): void {
+    if (this.#isHurried) return
+    this.#isHurried = true
+    this.#replan?.()
+  }
+
+  /** Short while somebody waits, unless the queue is away: hurrying would not bring it back. */
+  #intervalMs(): number {
+    const { waiting, courier, flushIntervalMs } = this.#options
+    this.#isHurried = waiting.count > 0 && !courier.isFailing
+    return this.#isHurried ? Math.min(hurryIntervalMs, flushIntervalMs) : flushIntervalMs
   }
 }

@@ -1,5 +1,6 @@
 import type { HttpRequest } from 'uWebSockets.js'
 import type { ProblemCode } from './problems.ts'
+import { type Ack, acks } from './waiting.ts'
 
 /** What the headers and the query say about the body. */
 export interface Head {
@@ -8,12 +9,14 @@ export interface Head {
   /** Undecoded, without the question mark, ASCII only. */
   readonly query: string
   readonly isChunked: boolean
+  /** Null when the request does not say: the server's default. */
+  readonly ack: Ack | null
 }
 
 export const formType = 'application/x-www-form-urlencoded'
 
 /** Of nearly every request: made once. */
-const usualHead: Head = { contentType: formType, query: '', isChunked: false }
+const usualHead: Head = { contentType: formType, query: '', isChunked: false, ack: null }
 
 /**
  * Reads what precedes the body. Refuses what two parties on the way could understand differently (RFC 9112,
@@ -43,12 +46,12 @@ export function readHead(request: HttpRequest, bodyBytesMax: number): Head | Pro
     return 'length_required'
   }
   if (headers.hasIdempotencyKey) return 'idempotency_unavailable'
-  const problem = query === '' ? null : refuseQuery(query)
-  if (problem !== null) return problem
+  const ack = query === '' ? null : readAck(query)
+  if (ack === 'key_not_utf8' || ack === 'ack_unknown') return ack
   if (length > bodyBytesMax) return 'body_too_large'
   const isChunked = transferEncoding !== null
   const isUsual = contentType === formType && query === '' && !isChunked
-  return isUsual ? usualHead : { contentType, query, isChunked }
+  return isUsual ? usualHead : { contentType, query, isChunked, ack }
 }
 
 /** Whether two parties could see differently where this request ends, whatever its path. */
@@ -102,9 +105,11 @@ function readLength(text: string): number {
   return length
 }
 
-function refuseQuery(query: string): ProblemCode | null {
+function readAck(query: string): Ack | null | 'key_not_utf8' | 'ack_unknown' {
   if (!/^[\x21-\x7e]*$/.test(query)) return 'key_not_utf8'
   // The name may be percent-encoded, too.
   if (!/ack|%/.test(query)) return null
-  return new URLSearchParams(query).getAll('ack').every(ack => ack === 'memory') ? null : 'ack_unknown'
+  const [given, ...more] = new URLSearchParams(query).getAll('ack')
+  if (given === undefined) return null
+  return (more.length === 0 && acks.find(ack => ack === given)) || 'ack_unknown'
 }

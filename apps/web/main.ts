@@ -9,11 +9,13 @@ import type { ProducerQueue } from '../../queue/queue.ts'
 import { Courier } from './courier.ts'
 import { Flusher } from './flusher.ts'
 import { HandoverTaker, leaveHandover } from './handover.ts'
+import { IncrementRoute } from './increment-route.ts'
 import { Ingest } from './ingest.ts'
 import type { webOptions } from './options.ts'
 import { Producer } from './producer.ts'
 import { webReadiness } from './readiness.ts'
 import { Server } from './server.ts'
+import { Waiting } from './waiting.ts'
 
 /** The web process: takes increments, and hands their sums to the queue. Resolves to the exit code. */
 export function runWeb(options: OptionValues<typeof webOptions>, process: string): Promise<ExitCode> {
@@ -26,9 +28,11 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
   const { clock, log, metrics } = context
   const queue = await openQueue({ redis: options.redis, role: 'web', ...context })
   const queueError = new RepeatedError(log, clock, 'batches cannot be pushed')
-  const courier = new Courier(new Producer(newProducerId()), queue, clock, queueError)
-  const { flushIntervalMs, keysMax } = options
-  const flusher = new Flusher({ courier, queue, clock, flushIntervalMs, keysMax })
+  const { flushIntervalMs, keysMax, bodyBytesMax, defaultAck, waitingMax } = options
+  const waiting = new Waiting(clock, options.ackTimeoutMs)
+  const producer = new Producer(newProducerId())
+  const courier = new Courier(producer, queue, clock, queueError, position => waiting.progress(position))
+  const flusher = new Flusher({ courier, queue, clock, flushIntervalMs, keysMax, waiting })
   const taker = new HandoverTaker({ database: options.database, queue, clock, log })
   const ingest = new Ingest(flusher, log, metrics)
   let isStopping = false
@@ -40,7 +44,8 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
       ...options,
     })
   const status = { readiness, metricsText: context.metricsText }
-  const server = new Server({ ingest, status, clock, bodyBytesMax: options.bodyBytesMax })
+  const route = new IncrementRoute({ ingest, flusher, waiting, bodyBytesMax, defaultAck, waitingMax })
+  const server = new Server({ ingest, route, status, clock })
 
   metrics.counterOf(
     'piccolo_increments_accepted_total',
@@ -57,6 +62,11 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
     'piccolo_oldest_unconfirmed_seconds',
     'Age of the oldest increment that is not in the store',
     () => flusher.oldestAgeMs() / 1000,
+  )
+  metrics.gaugeOf(
+    'piccolo_requests_waiting',
+    'Requests that wait for queued or committed',
+    () => waiting.count,
   )
   metrics.gaugeOf('piccolo_connections', 'Open HTTP connections', () => server.connectionCount)
 

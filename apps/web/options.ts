@@ -1,7 +1,8 @@
-import { integerOption } from '../../lib/options.ts'
+import { choiceOption, integerOption } from '../../lib/options.ts'
 import { serviceOptions } from '../../lib/service-options.ts'
 import { queueOptions } from '../../queue/options.ts'
 import { storeOptions } from '../../store/options.ts'
+import { acks } from './waiting.ts'
 
 export const webOptions = {
   port: integerOption({
@@ -33,6 +34,26 @@ export const webOptions = {
     fallback: 1_048_576,
     placeholder: 'BYTES',
     help: 'largest body of a request',
+  }),
+  defaultAck: choiceOption({
+    choices: acks,
+    fallback: 'memory',
+    placeholder: 'ACK',
+    help: 'what an answer promises when the request does not say: memory, queued or committed',
+  }),
+  ackTimeoutMs: integerOption({
+    min: 100,
+    max: 600_000,
+    fallback: 5_000,
+    placeholder: 'MS',
+    help: 'how long a request waits for queued or committed; then it is answered 202',
+  }),
+  waitingMax: integerOption({
+    min: 1,
+    max: 1_000_000,
+    fallback: 10_000,
+    placeholder: 'COUNT',
+    help: 'requests that may wait so in a web process; one more is answered 503',
   }),
   ...serviceOptions,
 }

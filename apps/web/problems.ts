@@ -31,7 +31,7 @@ export const problems = {
     status: 400,
     detail: 'Nothing was counted; mend what is listed in errors and send it again.',
   },
-  ack_unknown: { status: 400, detail: 'ack is memory; queued and committed come with a later version.' },
+  ack_unknown: { status: 400, detail: 'ack is memory, queued or committed, given once.' },
   idempotency_unavailable: {
     status: 400,
     detail: 'This version does not know Idempotency-Key; leave the header out if a retry may count twice.',
@@ -52,6 +52,10 @@ export const problems = {
   memory_full: {
     status: 503,
     detail: 'Too many distinct keys wait for the queue; nothing was counted, try again later.',
+  },
+  waiting_full: {
+    status: 503,
+    detail: 'Too many requests wait for their acknowledgement; nothing was counted, try again later.',
   },
   fault: { status: 500, detail: 'A fault of ours; nothing was counted. It is in the log.' },
 } as const satisfies Record<string, { status: number; detail: string }>

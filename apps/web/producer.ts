@@ -72,8 +72,8 @@ export class Producer {
     return this.#sequenceNext > this.#sequenceSealed
   }
 
-  /** Seals the element that `encode` makes for the next sequence. */
-  seal(encode: (id: BatchId) => string, oldestMs: number): void {
+  /** Seals the element that `encode` makes for the next sequence, and answers that sequence. */
+  seal(encode: (id: BatchId) => string, oldestMs: number): number {
     const id = { producer: this.id, sequence: this.#sequenceSealed + 1 }
     const element = encode(id)
     const written = batchIdOf(element)
@@ -84,6 +84,7 @@ export class Producer {
     this.#sequenceSealed = id.sequence
     this.#unconfirmed.push({ ...id, element, oldestMs })
     this.#unconfirmedBytes += element.length
+    return id.sequence
   }
 
   /** What to push now; null when there is nothing. */

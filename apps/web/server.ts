@@ -8,9 +8,9 @@ import {
 import { type Clock, sleep } from '../../lib/clock.ts'
 import { metricsContentType } from '../../lib/metrics.ts'
 import { readinessBody, type StatusSource } from '../../lib/status-server.ts'
-import { answerAccepted, answerLater, answerProblem, endHead, type Refusal } from './answer.ts'
-import { Body } from './body.ts'
-import { type Head, isFramingAmbiguous, readHead } from './head.ts'
+import { endHead } from './answer.ts'
+import { isFramingAmbiguous } from './head.ts'
+import type { IncrementRoute } from './increment-route.ts'
 import type { Ingest } from './ingest.ts'
 import type { ProblemCode } from './problems.ts'
 import { usage } from './usage.ts'
@@ -21,9 +21,9 @@ const drainIntervalMs = 5
 
 export interface ServerOptions {
   readonly ingest: Ingest
+  readonly route: IncrementRoute
   readonly status: StatusSource
   readonly clock: Clock
-  readonly bodyBytesMax: number
 }
 
 interface Page {
@@ -40,16 +40,6 @@ export class Server {
   readonly #app = App()
   #listenSocket: us_listen_socket | null = null
   #connectionCount = 0
-  /** Increment requests that are not answered yet. */
-  #underWayCount = 0
-  #isDraining = false
-  /**
-   * The client went away before the last byte of its body: nothing was counted, and there is nobody to
-   * tell.
-   */
-  readonly #onAborted = () => {
-    this.#underWayCount--
-  }
 
   constructor(options: ServerOptions) {
     this.#options = options
@@ -57,7 +47,7 @@ export class Server {
     this.#app.filter((_response, change) => {
       this.#connectionCount += Number(change)
     })
-    this.#app.post('/increment', this.#increment)
+    this.#app.post('/increment', options.route.handle)
     this.#otherwise('/increment', 'method_not_allowed', 'POST')
     this.#page('/', 'text/plain; charset=utf-8', async () => ({ body: usage }))
     this.#page('/healthz', 'application/json', async () => ({ body: '{"alive":true}' }))
@@ -85,103 +75,17 @@ export class Server {
    * not complete at the deadline is cut, uncounted.
    */
   async drain(timeoutMs: number): Promise<void> {
-    const { clock } = this.#options
-    this.#isDraining = true
+    const { clock, route } = this.#options
+    route.startDraining()
     if (this.#listenSocket !== null) us_listen_socket_close(this.#listenSocket)
     this.#listenSocket = null
     const startedMs = clock.monotonicMs()
     while (this.#connectionCount > 0) {
       const elapsedMs = clock.monotonicMs() - startedMs
-      if (elapsedMs >= (this.#underWayCount > 0 ? timeoutMs : idleGraceMs)) break
+      if (elapsedMs >= (route.underWayCount > 0 ? timeoutMs : idleGraceMs)) break
       await sleep(clock, drainIntervalMs)
     }
     this.#app.close()
-  }
-
-  readonly #increment = (response: HttpResponse, request: HttpRequest): void => {
-    this.#underWayCount++
-    response.onAborted(this.#onAborted)
-    try {
-      const head = readHead(request, this.#options.bodyBytesMax)
-      if (typeof head === 'string') {
-        this.#refuseAndClose(response, head)
-      } else {
-        /** Null while there was nothing that is not the last. */
-        let body: Body | null = null
-        response.onData((chunk, isLast) => {
-          if (isLast && body === null && !head.isChunked && !this.#isDraining) {
-            this.#receiveWhole(response, head, chunk)
-          } else {
-            body ??= new Body(this.#options.bodyBytesMax)
-            this.#receive(response, head, body, chunk, isLast)
-          }
-        })
-      }
-    } catch (error) {
-      this.#fault(response, error)
-    }
-  }
-
-  /** The usual case: the whole body in one piece, within the bound that its length was checked against. */
-  #receiveWhole(response: HttpResponse, head: Head, chunk: ArrayBuffer): void {
-    try {
-      this.#count(response, head, new Uint8Array(chunk))
-    } catch (error) {
-      this.#fault(response, error)
-    }
-  }
-
-  #receive(response: HttpResponse, head: Head, body: Body, chunk: ArrayBuffer, isLast: boolean): void {
-    try {
-      const bytes = body.add(chunk, isLast)
-      if (bytes === null) return
-      if (bytes === 'too large') {
-        this.#refuseAndClose(response, 'body_too_large')
-      } else if (head.isChunked || this.#isDraining) {
-        const copy = Buffer.from(bytes)
-        this.#later(response, () => this.#count(response, head, copy))
-      } else {
-        this.#count(response, head, bytes)
-      }
-    } catch (error) {
-      this.#fault(response, error)
-    }
-  }
-
-  #count(response: HttpResponse, { contentType, query }: Head, body: Uint8Array): void {
-    const outcome = this.#options.ingest.count(contentType, query, body)
-    this.#underWayCount--
-    if (outcome.code === null) answerAccepted(response, outcome.accepted, this.#isDraining)
-    else this.#refuse(response, outcome.code, { errors: outcome.errors, isLast: this.#isDraining })
-  }
-
-  #refuse(response: HttpResponse, code: ProblemCode, refusal: Refusal): void {
-    this.#options.ingest.refused(code)
-    answerProblem(response, code, refusal)
-  }
-
-  /** What follows on the connection is not to be trusted, or not worth reading. */
-  #refuseAndClose(response: HttpResponse, code: ProblemCode): void {
-    this.#later(response, () => {
-      this.#underWayCount--
-      this.#refuse(response, code, { isLast: true })
-    })
-  }
-
-  /** Nothing may be thrown into uWebSockets.js: it would end the process, or never answer the request. */
-  #fault(response: HttpResponse, error: unknown): void {
-    this.#options.ingest.fault(error)
-    this.#refuseAndClose(response, 'fault')
-  }
-
-  #later(response: HttpResponse, work: () => void): void {
-    answerLater(response, this.#onAborted, () => {
-      try {
-        work()
-      } catch (error) {
-        this.#fault(response, error)
-      }
-    })
   }
 
   #readiness(): Page {
@@ -196,7 +100,8 @@ export class Server {
   #page(path: string, type: string, make: () => Promise<Page>): void {
     const answer = (response: HttpResponse, request: HttpRequest) => {
       const isHead = isHeadRequest(request)
-      if (isFramingAmbiguous(request)) return this.#refuseUnderWay(response, 'framing_ambiguous')
+      if (isFramingAmbiguous(request))
+        return this.#options.route.refuseUnderWay(response, 'framing_ambiguous')
       let isAborted = false
       response.onAborted(() => {
         isAborted = true
@@ -207,12 +112,13 @@ export class Server {
           response.cork(() => {
             response.writeStatus(status).writeHeader('Content-Type', type)
             if (isHead) endHead(response, body)
-            else response.end(body, this.#isDraining)
+            else response.end(body, this.#options.route.isDraining)
           })
         },
         error => {
           this.#options.ingest.fault(error)
-          if (!isAborted) response.cork(() => this.#refuse(response, 'fault', { isHead, isLast: true }))
+          if (!isAborted)
+            response.cork(() => this.#options.route.refuse(response, 'fault', { isHead, isLast: true }))
         },
       )
     }
@@ -224,19 +130,15 @@ export class Server {
   /** Refuses what has no other handler. */
   #otherwise(path: string, code: ProblemCode, allow?: string): void {
     this.#app.any(path, (response, request) => {
-      if (isFramingAmbiguous(request)) return this.#refuseUnderWay(response, 'framing_ambiguous')
+      if (isFramingAmbiguous(request))
+        return this.#options.route.refuseUnderWay(response, 'framing_ambiguous')
       const isHead = isHeadRequest(request)
-      this.#refuse(response, code, {
+      this.#options.route.refuse(response, code, {
         isHead,
-        isLast: this.#isDraining,
+        isLast: this.#options.route.isDraining,
         ...(allow !== undefined && { allow }),
       })
     })
-  }
-
-  #refuseUnderWay(response: HttpResponse, code: ProblemCode): void {
-    this.#underWayCount++
-    this.#refuseAndClose(response, code)
   }
 }
 

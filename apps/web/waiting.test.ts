@@ -1,0 +1,100 @@
+import { beforeEach, expect, test } from 'vitest'
+import type { Clock } from '../../lib/clock.ts'
+import { type Generation, Waiting } from './waiting.ts'
+
+let nowMs: number
+let timers: { atMs: number; run: () => void }[]
+let waiting: Waiting
+let reached: string[]
+
+const clock: Clock = {
+  nowMs: () => nowMs,
+  monotonicMs: () => nowMs,
+  after(delayMs, run) {
+    const timer = { atMs: nowMs + delayMs, run }
+    timers.push(timer)
+    return {
+      cancel() {
+        timers = timers.filter(each => each !== timer)
+      },
+    }
+  },
+}
+function passTime(ms: number): void {
+  nowMs += ms
+  const due = timers.filter(timer => timer.atMs <= nowMs)
+  timers = timers.filter(timer => timer.atMs > nowMs)
+  for (const { run } of due) run()
+}
+const add = (ack: 'queued' | 'committed', generation: Generation) =>
+  waiting.add(ack, generation, result => reached.push(`${ack}: ${result}`))
+
+beforeEach(() => {
+  nowMs = 1_000
+  timers = []
+  reached = []
+  waiting = new Waiting(clock, 5_000)
+})
+
+test('who waits for the queue is answered by a push, who waits for the store by the watermark', () => {
+  const generation = { sequenceLast: 3 }
+  add('queued', generation)
+  add('committed', generation)
+  waiting.progress({ pushed: 2, applied: 1 })
+  expect(reached).toEqual([])
+  waiting.progress({ pushed: 3, applied: 2 })
+  expect(reached).toEqual(['queued: queued'])
+  waiting.progress({ pushed: 3, applied: 3 })
+  expect(reached).toEqual(['queued: queued', 'committed: committed'])
+  expect(waiting.count).toBe(0)
+})
+
+test('what is not sealed altogether has reached nothing, wherever its producer stands', () => {
+  const generation: Generation = { sequenceLast: null }
+  add('committed', generation)
+  waiting.progress({ pushed: 9, applied: 9 })
+  expect(reached).toEqual([])
+  generation.sequenceLast = 9
+  waiting.progress({ pushed: 9, applied: 9 })
+  expect(reached).toEqual(['committed: committed'])
+})
+
+test('a queue that forgot everything but the watermark has had the batch all the same', () => {
+  add('queued', { sequenceLast: 2 })
+  waiting.progress({ pushed: 0, applied: 2 })
+  expect(reached).toEqual(['queued: committed'])
+})
+
+test('when the time is over the answer says how far it came, and later progress says nothing more', () => {
+  add('committed', { sequenceLast: 3 })
+  add('committed', { sequenceLast: 4 })
+  waiting.progress({ pushed: 3, applied: 2 })
+  passTime(4_999)
+  expect(reached).toEqual([])
+  passTime(1)
+  expect(reached).toEqual(['committed: queued', 'committed: memory'])
+  waiting.progress({ pushed: 4, applied: 4 })
+  expect(reached).toHaveLength(2)
+  expect(timers).toEqual([])
+})
+
+test('each waits its own time', () => {
+  add('committed', { sequenceLast: 3 })
+  passTime(3_000)
+  add('queued', { sequenceLast: null })
+  passTime(2_000)
+  expect(reached).toEqual(['committed: memory'])
+  passTime(2_999)
+  expect(reached).toHaveLength(1)
+  passTime(1)
+  expect(reached).toEqual(['committed: memory', 'queued: memory'])
+})
+
+test('who no longer waits is not answered', () => {
+  const cancel = add('committed', { sequenceLast: 1 })
+  cancel()
+  waiting.progress({ pushed: 1, applied: 1 })
+  passTime(10_000)
+  expect(reached).toEqual([])
+  expect(waiting.count).toBe(0)
+})

@@ -1,0 +1,94 @@
+import type { Clock, Timer } from '../../lib/clock.ts'
+import type { Position } from '../../queue/queue.ts'
+
+export const acks = ['memory', 'queued', 'committed'] as const
+/** What an answer promises: the sums are in memory, the queue has them, the store has them. */
+export type Ack = (typeof acks)[number]
+
+/** The increments of one accumulator, which become batches together. */
+export interface Generation {
+  /** Of the last of its batches; null while it is not sealed altogether. */
+  sequenceLast: number | null
+}
+
+interface Waiter {
+  readonly ack: Ack
+  readonly generation: Generation
+  readonly deadlineMs: number
+  readonly settle: (reached: Ack) => void
+}
+
+/**
+ * The requests that wait until their increments have come as far as they asked. All wait equally long, and
+ * increments become batches in the order in which they came: whoever came first is always the next.
+ */
+export class Waiting {
+  readonly #clock: Clock
+  readonly #timeoutMs: number
+  /** By what they wait for, in the order in which they came. */
+  readonly #waiters = { memory: new Set<Waiter>(), queued: new Set<Waiter>(), committed: new Set<Waiter>() }
+  #position: Position = { pushed: 0, applied: 0 }
+  /** Null while nobody waits. */
+  #timer: Timer | null = null
+
+  constructor(clock: Clock, timeoutMs: number) {
+    this.#clock = clock
+    this.#timeoutMs = timeoutMs
+  }
+
+  get count(): number {
+    return this.#waiters.queued.size + this.#waiters.committed.size
+  }
+
+  /**
+   * Calls `settle` once, later, with how far the generation has come: as far as was asked, or less when the
+   * time is over. Answers how to stop waiting, after which `settle` is not called.
+   */
+  add(ack: Ack, generation: Generation, settle: (reached: Ack) => void): () => void {
+    const deadlineMs = this.#clock.monotonicMs() + this.#timeoutMs
+    const waiter: Waiter = { ack, generation, deadlineMs, settle }
+    this.#waiters[ack].add(waiter)
+    this.#timer ??= this.#clock.after(this.#timeoutMs, () => this.#expire())
+    return () => this.#waiters[ack].delete(waiter)
+  }
+
+  /** To be called with whatever the queue says of the producer. */
+  progress(position: Position): void {
+    this.#position = position
+    for (const ack of ['queued', 'committed'] as const) {
+      for (const waiter of this.#waiters[ack]) {
+        if (!this.#hasReached(waiter.generation, ack)) break
+        this.#settle(waiter)
+      }
+    }
+  }
+
+  #hasReached({ sequenceLast }: Generation, ack: Ack): boolean {
+    if (ack === 'memory') return true
+    if (sequenceLast === null) return false
+    const { pushed, applied } = this.#position
+    return sequenceLast <= (ack === 'queued' ? Math.max(pushed, applied) : applied)
+  }
+
+  #settle(waiter: Waiter): void {
+    this.#waiters[waiter.ack].delete(waiter)
+    const reached = acks.findLast(ack => this.#hasReached(waiter.generation, ack))
+    waiter.settle(reached ?? 'memory')
+  }
+
+  #expire(): void {
+    const now = this.#clock.monotonicMs()
+    let nextMs = Number.POSITIVE_INFINITY
+    for (const waiters of Object.values(this.#waiters)) {
+      for (const waiter of waiters) {
+        if (waiter.deadlineMs > now) {
+          nextMs = Math.min(nextMs, waiter.deadlineMs)
+          break
+        }
+        this.#settle(waiter)
+      }
+    }
+    this.#timer =
+      nextMs < Number.POSITIVE_INFINITY ? this.#clock.after(nextMs - now, () => this.#expire()) : null
+  }
+}

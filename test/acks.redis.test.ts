@@ -1,0 +1,131 @@
+import { request } from 'node:http'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { until } from './condition.ts'
+import { RedisServer } from './redis-server.ts'
+import { Folder, Service } from './service.ts'
+
+let folder: Folder
+let service: Service | null = null
+let redis: RedisServer | null = null
+
+beforeEach(() => {
+  folder = new Folder()
+})
+afterEach(async () => {
+  await service?.[Symbol.asyncDispose]()
+  await redis?.[Symbol.asyncDispose]()
+  folder[Symbol.dispose]()
+  service = redis = null
+})
+
+interface Answer {
+  readonly status: number
+  readonly body: unknown
+}
+
+async function increment(key: string, ack?: string): Promise<Answer> {
+  const target = `${service!.url}/increment${ack === undefined ? '' : `?ack=${ack}`}`
+  const response = await fetch(target, { method: 'POST', body: new URLSearchParams({ key, value: '1' }) })
+  return { status: response.status, body: await response.json() }
+}
+const reached = (ack: string) => ({ status: 200, body: { accepted: 1, ack } })
+const late = (ack: string) => ({ status: 202, body: { accepted: 1, ack } })
+const signalConsumer = (signal: NodeJS.Signals) =>
+  process.kill(service!.children().get('piccolo consumer')!, signal)
+async function metric(name: string): Promise<number> {
+  const text = await (await fetch(`${service!.url}/metrics`)).text()
+  const lines = text.split('\n').filter(line => line.startsWith(`${name}{`))
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
+}
+
+describe.each(['embedded', 'redis'])('on the %s queue', kind => {
+  const start = async (...args: string[]) => {
+    if (kind === 'redis') redis = await RedisServer.start()
+    service = await Service.start(folder, ...args, ...(redis === null ? [] : ['--redis', redis.url]))
+  }
+
+  test('committed is answered when the total is in the database, long before the next flush is due', async () => {
+    await start('--flush-interval-ms', '60000')
+    for (let count = 1; count <= 20; count++) {
+      expect(await increment('foo', 'committed')).toEqual(reached('committed'))
+      expect(folder.totals().get('foo')).toBe(String(count))
+    }
+  })
+
+  test('requests that wait together are committed together', async () => {
+    await start('--flush-interval-ms', '60000')
+    const answers = await Promise.all(Array.from({ length: 500 }, () => increment('foo', 'committed')))
+    for (const answer of answers) expect(answer).toEqual(reached('committed'))
+    expect(folder.totals().get('foo')).toBe('500')
+    expect(await metric('piccolo_batches_committed_total')).toBeLessThan(250)
+  })
+
+  test('queued is answered without the store; committed without it is 202, and counts when it is back', async () => {
+    await start('--flush-interval-ms', '60000', '--ack-timeout-ms', '500')
+    signalConsumer('SIGSTOP')
+    expect(await increment('foo', 'queued')).toEqual(reached('queued'))
+    expect(await increment('foo', 'committed')).toEqual(late('queued'))
+    expect(await metric('piccolo_requests_waiting')).toBe(0)
+    signalConsumer('SIGCONT')
+    await service!.hasTotals(new Map([['foo', '2']]))
+  })
+
+  test('the default for requests that do not say is an option', async () => {
+    await start('--flush-interval-ms', '60000', '--default-ack', 'committed')
+    expect(await increment('foo')).toEqual(reached('committed'))
+    expect(folder.totals().get('foo')).toBe('1')
+    expect(await increment('foo', 'memory')).toEqual(reached('memory'))
+  })
+
+  test('beyond the bound a request that would wait is refused and nothing of it is counted', async () => {
+    await start('--waiting-max', '3', '--ack-timeout-ms', '60000')
+    signalConsumer('SIGSTOP')
+    const waiting = Array.from({ length: 3 }, () => increment('foo', 'committed'))
+    await until('three wait', async () => (await metric('piccolo_requests_waiting')) === 3)
+    expect(await increment('foo', 'committed')).toMatchObject({ status: 503, body: { code: 'waiting_full' } })
+    expect(await increment('foo', 'memory')).toEqual(reached('memory'))
+    signalConsumer('SIGCONT')
+    for (const answer of await Promise.all(waiting)) expect(answer).toEqual(reached('committed'))
+    await service!.hasTotals(new Map([['foo', '4']]))
+  })
+
+  test('a client that goes away while it waits harms nobody, and its increment counts', async () => {
+    await start('--ack-timeout-ms', '60000')
+    signalConsumer('SIGSTOP')
+    const clients = Array.from({ length: 20 }, () => {
+      const options = { method: 'POST', headers: { 'content-length': 15 } }
+      const client = request(`${service!.url}/increment?ack=committed`, options)
+      client.on('error', () => {})
+      client.end('key=foo&value=1')
+      return client
+    })
+    await until('all wait', async () => (await metric('piccolo_requests_waiting')) === 20)
+    for (const client of clients) client.destroy()
+    await until('nobody waits', async () => (await metric('piccolo_requests_waiting')) === 0)
+    signalConsumer('SIGCONT')
+    expect(await increment('foo', 'committed')).toEqual(reached('committed'))
+    await service!.hasTotals(new Map([['foo', '21']]))
+    expect(await service!.stop()).toBe(0)
+  })
+
+  test('a stop answers who waits, and then ends', async () => {
+    await start('--flush-interval-ms', '60000', '--web-processes', '1')
+    const waiting = Array.from({ length: 50 }, () => increment('foo', 'committed'))
+    const [answers, exitCode] = await Promise.all([Promise.allSettled(waiting), service!.stop()])
+    expect(exitCode).toBe(0)
+    const answered = answers.filter(answer => answer.status === 'fulfilled')
+    for (const { value } of answered) expect(value).toEqual(reached('committed'))
+    expect(Number(folder.totals().get('foo') ?? 0)).toBeGreaterThanOrEqual(answered.length)
+  })
+})
+
+test('while Redis is away, a request that waits is answered 202 and counts when it is back', async () => {
+  redis = await RedisServer.start()
+  service = await Service.start(folder, '--redis', redis.url, '--ack-timeout-ms', '500')
+  await redis.kill()
+  expect(await increment('foo', 'queued')).toEqual(late('memory'))
+  expect(await increment('foo', 'committed')).toEqual(late('memory'))
+  await redis.start()
+  await service.hasTotals(new Map([['foo', '2']]))
+  expect(await increment('foo', 'committed')).toEqual(reached('committed'))
+})
