@@ -47,10 +47,19 @@ beforeEach(() => {
       if (error) throw error
       return store.apply(application)
     },
+    forgetIdempotencyKeys: (beforeMs, countMax) => store.forgetIdempotencyKeys(beforeMs, countMax),
   } as Store
   const gone = new GoneProducers(systemClock, 60_000, () => false)
   const metrics = new ConsumerMetrics(new Metrics('consumer'))
-  consumer = new Consumer({ queue, store: flaky, clock: systemClock, log, metrics, gone })
+  consumer = new Consumer({
+    queue,
+    store: flaky,
+    clock: systemClock,
+    log,
+    metrics,
+    gone,
+    idempotencyWindowMs: 1_000,
+  })
   running = consumer.run()
 })
 afterEach(async () => {
@@ -73,7 +82,7 @@ test('batches become totals and leave the queue', async () => {
   await push(2, { a: 2 })
   await counted('a', '3')
   await until('the queue is empty', async () => (await queue.length()) === 0)
-  expect(await queue.greet(producerId(1))).toEqual({ pushed: 2, applied: 2 })
+  expect(await queue.greet(producerId(1), 1)).toMatchObject({ pushed: 2, applied: 2 })
 })
 
 test('when telling the queue fails, the batches are read again and change nothing', async () => {
@@ -116,7 +125,7 @@ test('silence counts from the last sign of life, by our own clock', async () => 
   const clock: Clock = { ...systemClock, monotonicMs: () => nowMs }
   const gone = new GoneProducers(clock, 60_000, producer => producer === producerId(3))
   const id = (producer: number) => ({ producer: producerId(producer), sequence: 2 })
-  await queue.greet(producerId(1))
+  await queue.greet(producerId(1), 1)
   gone.watch([id(1), id(2), id(3)])
   expect(await gone.look(queue)).toEqual(new Set())
   nowMs = 59_999
@@ -126,7 +135,7 @@ test('silence counts from the last sign of life, by our own clock', async () => 
   // Producer 2 never said anything; producer 3 left its batches in a file.
   expect(await gone.look(queue)).toEqual(new Set([producerId(1), producerId(2)]))
   await until('the clock of the queue moved', async () => {
-    await queue.greet(producerId(1))
+    await queue.greet(producerId(1), 1)
     return (await gone.look(queue)).size === 1
   })
   gone.watch([])
@@ -142,7 +151,7 @@ test('a shard of another store is refused', async () => {
 })
 
 test('a store that lacks what was confirmed is refused until the loss is accepted', async () => {
-  await queue.publish({ watermarks: new Map([[producerId(7), 3]]), parked: [], discarded: [] })
+  await queue.publish({ watermarks: new Map([[producerId(7), 3]]), parked: [], outcomes: [], discarded: [] })
   const claim = (acceptOlderStore: boolean) => claimQueue(queue, store, { acceptOlderStore, log })
   await expect(claim(false)).rejects.toMatchObject({ code: 'store_outdated' })
   await claim(true)

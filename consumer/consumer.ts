@@ -14,6 +14,9 @@ const retryDelayMs = { soon: 100, later: 1_000 } as const
 const forgetIntervalMs = 60_000
 /** The queue remembers a silent producer for a day; see ConsumerQueue.forget. */
 const forgetAfterMs = 86_400_000
+/** Idempotency keys that are dropped in one transaction; the next ones in the next round. */
+const keysForgottenMax = 1_000
+const keysForgetIntervalMs = 1_000
 
 interface Round {
   /**
@@ -31,6 +34,8 @@ export interface ConsumerParts {
   readonly log: Log
   readonly metrics: ConsumerMetrics
   readonly gone: GoneProducers
+  /** How long an idempotency key is kept. */
+  readonly idempotencyWindowMs: number
 }
 
 /**
@@ -53,6 +58,7 @@ export class Consumer {
   /** A hint that came while not asleep; the next sleep is skipped. */
   #hinted = false
   #forgotAtMs = 0
+  #keysForgottenMs = Number.NEGATIVE_INFINITY
 
   constructor(parts: ConsumerParts) {
     this.#parts = parts
@@ -93,6 +99,7 @@ export class Consumer {
     for (;;) {
       if (this.#stopRequested) remaining ??= await this.#parts.queue.length().catch(() => 0)
       const { outcome, elementCount } = await this.#round()
+      this.#forgetIdempotencyKeys()
       if (remaining !== null) {
         remaining -= elementCount
         if (outcome !== 'busy' || remaining <= 0) return
@@ -129,8 +136,8 @@ export class Consumer {
     }
     gone.watch(applied.parked)
     try {
-      const { watermarks, parked } = applied
-      await queue.publish({ watermarks, parked, discarded: rejected.map(({ element }) => element) })
+      const { watermarks, parked, outcomes } = applied
+      await queue.publish({ watermarks, parked, outcomes, discarded: rejected.map(({ element }) => element) })
     } catch (error) {
       return this.#failed(error, this.#queueError)
     }
@@ -184,6 +191,20 @@ export class Consumer {
       if (producerCount > 0) this.#parts.log.info({ producerCount }, 'forgot producers that ended')
     } catch (error) {
       this.#failed(error, this.#queueError)
+    }
+  }
+
+  /** In small steps, so that no commit waits long for it; one that fails is made again later. */
+  #forgetIdempotencyKeys(): void {
+    const { store, clock, idempotencyWindowMs } = this.#parts
+    const now = clock.monotonicMs()
+    if (now - this.#keysForgottenMs < keysForgetIntervalMs) return
+    try {
+      const count = store.forgetIdempotencyKeys(clock.nowMs() - idempotencyWindowMs, keysForgottenMax)
+      if (count < keysForgottenMax) this.#keysForgottenMs = now
+    } catch (error) {
+      this.#failed(error, this.#storeError)
+      this.#keysForgottenMs = now
     }
   }
 

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { exitCodes, type ExitCode, OperationError, UsageError } from '../lib/errors.ts'
-import type { OptionValues } from '../lib/options.ts'
+import { durationMs, type OptionValues } from '../lib/options.ts'
 import { whyNotListening } from '../lib/port.ts'
 import { runService, type ServiceContext } from '../lib/service.ts'
 import { StatusServer } from '../lib/status-server.ts'
@@ -29,7 +29,9 @@ async function makeParts(options: Options, context: ServiceContext) {
   const isHandedOver = (producer: string) => existsSync(handoverPath(options.database, producer))
   const gone = new GoneProducers(clock, options.producerGoneAfterMs, isHandedOver)
   gone.watch(store.parked())
-  const consumer = new Consumer({ queue, store, clock, log, gone, metrics: new ConsumerMetrics(metrics) })
+  const idempotencyWindowMs = durationMs(options.idempotencyWindow)
+  const counted = new ConsumerMetrics(metrics)
+  const consumer = new Consumer({ queue, store, clock, log, gone, metrics: counted, idempotencyWindowMs })
   metrics.gaugeOf('piccolo_queue_batches', 'Batches in the queue', () =>
     queue.length().catch(() => Number.NaN),
   )

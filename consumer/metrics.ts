@@ -14,6 +14,7 @@ export class ConsumerMetrics {
   #rows = 0
   #setAside = 0
   #lost = 0
+  #duplicates = 0
   #rejected = 0
   #parked = 0
 
@@ -25,11 +26,16 @@ export class ConsumerMetrics {
     )
     this.#commit = metrics.histogram('piccolo_commit_seconds', 'Duration of one transaction', commitBuckets)
     const counters: [string, string, () => number][] = [
-      ['piccolo_increments_committed_total', 'Increments in committed batches', () => this.#increments],
+      ['piccolo_increments_committed_total', 'Increments added to totals', () => this.#increments],
       ['piccolo_batches_committed_total', 'Batches that were added to totals', () => this.#batches],
       ['piccolo_rows_written_total', 'Totals written, one for each key of a transaction', () => this.#rows],
       ['piccolo_sums_set_aside_total', 'Sums that did not fit into a 64-bit total', () => this.#setAside],
       ['piccolo_increments_lost_total', 'Increments that the ledger declared lost', () => this.#lost],
+      [
+        'piccolo_increments_duplicate_total',
+        'Increments of repeated requests, not counted again',
+        () => this.#duplicates,
+      ],
       ['piccolo_elements_rejected_total', 'Elements of the queue that were no batches', () => this.#rejected],
     ]
     for (const [name, help, read] of counters) metrics.counterOf(name, help, read)
@@ -50,6 +56,8 @@ export class ConsumerMetrics {
     this.#rows += applied.rowCount
     this.#setAside += applied.setAsideCount
     this.#rejected += rejectedCount
+    this.#duplicates += applied.duplicateCount
+    this.#increments -= applied.duplicateCount
     this.#parked = applied.parked.length
     for (const increments of applied.lost.values()) this.#lost += increments
   }

@@ -1,4 +1,4 @@
-import { integerOption, switchOption } from '../lib/options.ts'
+import { durationOption, integerOption, switchOption } from '../lib/options.ts'
 import { queueOptions } from '../queue/options.ts'
 import { serviceOptions } from '../lib/service-options.ts'
 import { storeOptions } from '../store/options.ts'
@@ -19,6 +19,11 @@ export const consumerOptions = {
     fallback: 60_000,
     placeholder: 'MS',
     help: 'silence after which what a dead web process took with it is given up',
+  }),
+  idempotencyWindow: durationOption({
+    fallback: '24h',
+    placeholder: 'SPAN',
+    help: 'how long a repeated Idempotency-Key is recognised, at least',
   }),
   acceptOlderStore: switchOption({
     help: 'start with a database older than what was confirmed; record the loss',

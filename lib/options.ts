@@ -71,6 +71,28 @@ export function choiceOption<const T extends string>(spec: {
   }
 }
 
+const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+const durationPattern = /^(\d{1,9})([smhd])$/
+
+/** A time span such as `90s`, `15m`, `24h` or `7d`; `durationMs` reads it. */
+export function durationOption(spec: {
+  fallback: string
+  placeholder: string
+  help: string
+}): Option<string> {
+  return {
+    ...spec,
+    expected: 'a time span such as 90s, 15m, 24h or 7d',
+    parse: text => (durationPattern.test(text) ? text : undefined),
+  }
+}
+
+/** Milliseconds of a time span that `durationOption` let through. */
+export function durationMs(text: string): number {
+  const [, count, unit] = durationPattern.exec(text)!
+  return Number(count) * unitMs[unit as keyof typeof unitMs]
+}
+
 /** A switch: `--name`, or `PICCOLO_NAME=true`. */
 export function switchOption(spec: { help: string }): Option<boolean> {
   return {

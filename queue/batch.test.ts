@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { batch, producerId } from '../test/builders.ts'
+import { batch, keyedRequest, producerId } from '../test/builders.ts'
 import { addSums, type Batch, batchIdOf, decodeBatch, encodeBatch, newProducerId, type Sum } from './batch.ts'
-import { batchBytesMax, batchKeysMax, keyBytesMax } from './limits.ts'
+import { batchBytesMax, batchKeysMax, idempotencyKeyBytesMax, keyBytesMax } from './limits.ts'
 
 test('an element starts with its producer and its sequence in plain text', () => {
   const element = encodeBatch(batch({ producer: 7, sequence: 12, sums: { a: 5, b: -(2n ** 60n) } }))
@@ -32,6 +32,7 @@ test('whatever is encoded is decoded as it was', () => {
         sealed: increments,
         keys: pairs.map(([key]) => key),
         sums: pairs.map(([, each]) => (Object.is(each, -0) ? 0 : each)),
+        keyed: [],
       }
       expect(decodeBatch(encodeBatch(sealed))).toEqual(sealed)
     }),
@@ -62,10 +63,46 @@ test.each([
   expect(() => decodeBatch(element)).toThrowError(expect.objectContaining({ code: 'batch_corrupt' }))
 })
 
+test('a batch without keyed requests is in the format that every version reads', () => {
+  const plain = encodeBatch(batch({ sequence: 1, sums: { a: 1 } }))
+  expect(plain).toContain('"v":1')
+  expect(plain).not.toContain('keyed')
+  expect(decodeBatch(plain).keyed).toEqual([])
+})
+
+test('keyed requests travel unsummed, each with its sums, of whatever size', () => {
+  const keyed = [keyedRequest('"x" y', 'a', 5), keyedRequest('z', 'a', 2n ** 70n)]
+  for (const sums of [{}, { a: 1 }]) {
+    const sealed = batch({ sequence: 3, sums, keyed })
+    expect(encodeBatch(sealed)).toContain('"v":2')
+    expect(decodeBatch(encodeBatch(sealed))).toEqual(sealed)
+  }
+})
+
+test.each([
+  '"keyed":[]',
+  '"keyed":{}',
+  '"keyed":[null]',
+  '"keyed":[{"idempotencyKey":"a","fingerprint":"f","increments":1,"keys":["a"]}]',
+  '"keyed":[{"idempotencyKey":1,"fingerprint":"f","increments":1,"keys":["a"],"sums":[1]}]',
+  '"keyed":[{"idempotencyKey":"a","fingerprint":"f","increments":-1,"keys":["a"],"sums":[1]}]',
+  '"keyed":[{"idempotencyKey":"a","fingerprint":"f","increments":1,"keys":["a"],"sums":[1.5]}]',
+])('keyed requests that nobody writes are refused: %s', keyed => {
+  const header = '"v":2,"oldestMs":1,"increments":1,"sealed":1,"keys":[],"sums":[]'
+  const element = `${newProducerId()} 1 {${header},${keyed}}`
+  expect(() => decodeBatch(element)).toThrowError(expect.objectContaining({ code: 'batch_corrupt' }))
+})
+
 test('the largest batch fits its bound', () => {
   const keys = Array.from({ length: batchKeysMax }, (_, index) => String(index).padEnd(keyBytesMax, '"'))
-  const sums = keys.map(() => -(2n ** 70n))
-  const content = { oldestMs: Date.UTC(2100), increments: 1e15, sealed: 1e15, keys, sums }
+  const keyed = keys.map(key => ({
+    idempotencyKey: '"'.repeat(idempotencyKeyBytesMax),
+    fingerprint: 'f'.repeat(22),
+    increments: 1e15,
+    keys: [key],
+    sums: [-(2n ** 70n)],
+  }))
+  const content = { oldestMs: Date.UTC(2100), increments: 1e15, sealed: 1e15, keys: [], sums: [], keyed }
   const element = encodeBatch({ producer: newProducerId(), sequence: 1e15, ...content })
   expect(element.length).toBeLessThan(batchBytesMax)
 })

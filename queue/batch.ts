@@ -7,6 +7,20 @@ import { batchBytesMax, batchKeysMax } from './limits.ts'
 export type Sum = number | bigint
 
 /**
+ * What one request with an Idempotency-Key asked to count. It travels unsummed: only the store knows whether
+ * it was counted before. `keys[i]` is to be incremented by `sums[i]`; a key stands at most once.
+ */
+export interface KeyedRequest {
+  readonly idempotencyKey: string
+  /** Of what it asks for: the same key with another fingerprint is another request, and refused. */
+  readonly fingerprint: string
+  /** How many increments its sums are made of. */
+  readonly increments: number
+  readonly keys: readonly string[]
+  readonly sums: readonly Sum[]
+}
+
+/**
  * A sealed, immutable set of sums from one producer for one shard.
  * `keys[i]` was incremented by `sums[i]`; a key stands at most once.
  */
@@ -22,6 +36,8 @@ export interface Batch {
   readonly sealed: number
   readonly keys: readonly string[]
   readonly sums: readonly Sum[]
+  /** Besides the sums; counted in `increments`. */
+  readonly keyed: readonly KeyedRequest[]
 }
 
 /** Names one batch; all that the queue needs to know of it. */
@@ -35,7 +51,9 @@ export function newProducerId(): string {
   return randomBytes(10).toString('hex')
 }
 
-const formatVersion = 1
+/** Without keyed requests; what every version reads. */
+const plainFormat = 1
+const keyedFormat = 2
 const elementPattern = /^([0-9a-f]{8,64}) ([1-9][0-9]{0,15}) (\{.*\})$/s
 const sumPattern = /^-?[0-9]{1,30}$/
 
@@ -44,14 +62,29 @@ const sumPattern = /^-?[0-9]{1,30}$/
  * text, so that the queue's scripts need not parse JSON. Sums beyond ±(2^53-1) travel as decimal strings.
  */
 export function encodeBatch(batch: Batch): string {
-  assert(batch.keys.length === batch.sums.length && batch.keys.length > 0)
-  assert(batch.keys.length <= batchKeysMax, `${batch.keys.length} keys in one batch`)
-  const { producer, sequence, oldestMs, increments, sealed, keys } = batch
-  const sums = batch.sums.map(sum => (typeof sum === 'bigint' ? sum.toString() : sum))
-  const body = JSON.stringify({ v: formatVersion, oldestMs, increments, sealed, keys, sums })
-  const element = `${producer} ${sequence} ${body}`
+  const { producer, sequence, oldestMs, increments, sealed, keys, keyed } = batch
+  const keyCount = keyed.reduce((count, request) => count + request.keys.length, keys.length)
+  assert(keyCount > 0 && keyCount <= batchKeysMax, `${keyCount} keys in one batch`)
+  for (const each of [batch, ...keyed]) assert(each.keys.length === each.sums.length)
+  const header = { v: keyed.length > 0 ? keyedFormat : plainFormat, oldestMs, increments, sealed }
+  const body = {
+    ...header,
+    keys,
+    sums: batch.sums.map(encodeSum),
+    ...(keyed.length > 0 && { keyed: keyed.map(encodeKeyed) }),
+  }
+  const element = `${producer} ${sequence} ${JSON.stringify(body)}`
   assert(element.length < batchBytesMax)
   return element
+}
+
+function encodeKeyed(request: KeyedRequest): KeyedRequest {
+  const { idempotencyKey, fingerprint, increments, keys } = request
+  return { idempotencyKey, fingerprint, increments, keys, sums: request.sums.map(encodeSum) as Sum[] }
+}
+
+function encodeSum(sum: Sum): number | string {
+  return typeof sum === 'bigint' ? sum.toString() : sum
 }
 
 /** Throws OperationError `batch_corrupt` on anything that encodeBatch does not write. */
@@ -65,21 +98,34 @@ export function decodeBatch(element: string): Batch {
   } catch (error) {
     throw corrupt('is not JSON', error)
   }
-  if (body.v !== formatVersion) throw corrupt(`is of format ${String(body.v)}, known is ${formatVersion}`)
-  const { oldestMs, increments, sealed, keys, sums } = body
+  if (body.v !== plainFormat && body.v !== keyedFormat)
+    throw corrupt(`is of format ${String(body.v)}, known are ${plainFormat} and ${keyedFormat}`)
+  const { oldestMs, increments, sealed } = body
   if (!isCount(oldestMs) || !isCount(increments) || !isCount(sealed)) throw corrupt('has a bad header')
-  if (!Array.isArray(keys) || !Array.isArray(sums) || keys.length !== sums.length || keys.length === 0)
+  const keyed = body.v === keyedFormat ? decodeKeyed(body.keyed) : []
+  const { keys, sums } = decodeSums(body)
+  if (keys.length === 0 && keyed.length === 0) throw corrupt('has no sums')
+  return { producer, sequence: Number(sequence), oldestMs, increments, sealed, keys, sums, keyed }
+}
+
+function decodeSums({ keys, sums }: Record<string, unknown>): {
+  keys: readonly string[]
+  sums: readonly Sum[]
+} {
+  if (!Array.isArray(keys) || !Array.isArray(sums) || keys.length !== sums.length)
     throw corrupt('has no matching keys and sums')
   if (!keys.every(key => typeof key === 'string' && key !== '')) throw corrupt('has a key that is no text')
-  return {
-    producer,
-    sequence: Number(sequence),
-    oldestMs,
-    increments,
-    sealed,
-    keys,
-    sums: sums.map(decodeSum),
-  }
+  return { keys, sums: sums.map(decodeSum) }
+}
+
+function decodeKeyed(keyed: unknown): KeyedRequest[] {
+  if (!Array.isArray(keyed) || keyed.length === 0) throw corrupt('has no keyed requests')
+  return keyed.map((request: Record<string, unknown>) => {
+    const { idempotencyKey, fingerprint, increments } = request ?? {}
+    if (typeof idempotencyKey !== 'string' || typeof fingerprint !== 'string' || !isCount(increments))
+      throw corrupt('has a bad keyed request')
+    return { idempotencyKey, fingerprint, increments, ...decodeSums(request) }
+  })
 }
 
 /** Producer and sequence of an element; null when it does not start with them. */

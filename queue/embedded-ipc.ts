@@ -47,7 +47,7 @@ export function connectEmbeddedQueue(channel: Channel, clock: Clock): ProducerQu
     durable: false,
     connect: async () => {},
     push: push => call('push', push),
-    greet: producer => call('greet', producer),
+    greet: (producer, lowest) => call('greet', producer, lowest),
     bind: storeId => call('bind', storeId),
     read: () => call('read'),
     publish: publication => call('publish', publication),

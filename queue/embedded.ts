@@ -17,6 +17,8 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
   readonly #pushed = new Map<string, number>()
   readonly #applied = new Map<string, number>()
   readonly #aliveMs = new Map<string, number>()
+  /** By producer and sequence. */
+  readonly #outcomes = new Map<string, Map<number, string>>()
   #store: string | null = null
   readonly #pushedListeners = new Set<() => void>()
   readonly #appliedListeners = new Set<() => void>()
@@ -36,12 +38,12 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
       pushed = sequence
       for (const listener of this.#pushedListeners) listener()
     }
-    return { pushed, applied: this.#applied.get(producer) ?? 0 }
+    return { ...this.#position(producer, lowest), pushed }
   }
 
-  async greet(producer: string): Promise<Position> {
+  async greet(producer: string, lowest: number): Promise<Position> {
     this.#aliveMs.set(producer, this.#clock.nowMs())
-    return { pushed: this.#pushed.get(producer) ?? 0, applied: this.#applied.get(producer) ?? 0 }
+    return this.#position(producer, lowest)
   }
 
   async bind(storeId: string): Promise<string> {
@@ -60,7 +62,11 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     return this.#elements.slice(0, count)
   }
 
-  async publish({ watermarks, parked, discarded }: Publication): Promise<void> {
+  async publish({ watermarks, parked, discarded, outcomes }: Publication): Promise<void> {
+    for (const { producer, sequence, letters } of outcomes) {
+      const known = this.#outcomes.get(producer) ?? new Map<number, string>()
+      this.#outcomes.set(producer, known.set(sequence, known.get(sequence) ?? letters))
+    }
     for (const [producer, watermark] of watermarks)
       this.#applied.set(producer, Math.max(watermark, this.#applied.get(producer) ?? 0))
     for (const { producer } of parked) this.#pushed.set(producer, watermarks.get(producer) ?? 0)
@@ -93,7 +99,7 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
       ...this.#applied.keys(),
     ])) {
       if ((this.#aliveMs.get(producer) ?? 0) >= silentBefore) continue
-      for (const known of [this.#aliveMs, this.#pushed, this.#applied]) known.delete(producer)
+      for (const known of [this.#aliveMs, this.#pushed, this.#applied, this.#outcomes]) known.delete(producer)
       forgotten++
     }
     return forgotten
@@ -124,6 +130,17 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
   }
 
   async close(): Promise<void> {}
+
+  #position(producer: string, lowest: number): Position {
+    const known = this.#outcomes.get(producer)
+    for (const sequence of known?.keys() ?? []) if (sequence < lowest) known!.delete(sequence)
+    if (known?.size === 0) this.#outcomes.delete(producer)
+    return {
+      pushed: this.#pushed.get(producer) ?? 0,
+      applied: this.#applied.get(producer) ?? 0,
+      outcomes: new Map(known),
+    }
+  }
 
   #isDone(element: string, removable: ReadonlySet<string>): boolean {
     if (removable.has(element)) return true

@@ -16,7 +16,12 @@ export const batchKeysMax = 10_000
 export const entryBytesMax = 2 * keyBytesMax + 4 + 24
 /** Producer, sequence, and the batch's own fields. */
 export const batchHeaderBytesMax = 512
-export const batchBytesMax = batchHeaderBytesMax + batchKeysMax * entryBytesMax
+/** An Idempotency-Key, in ASCII. */
+export const idempotencyKeyBytesMax = 255
+/** What a request with an idempotency key adds to its entries as JSON: the key, escaped, and its own fields. */
+export const keyedBytesMax = 2 * idempotencyKeyBytesMax + 160
+/** Each key may be one of a keyed request of its own. */
+export const batchBytesMax = batchHeaderBytesMax + batchKeysMax * (entryBytesMax + keyedBytesMax)
 /** Redis refuses a longer string (proto-max-bulk-len). */
 const redisValueBytesMax = 512 * mebibyte
 assert(batchBytesMax < redisValueBytesMax)

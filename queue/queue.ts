@@ -6,6 +6,26 @@ export interface Position {
   readonly pushed: number
   /** Watermark, as the consumer last published it. */
   readonly applied: number
+  /**
+   * What became of the keyed requests of its batches, by sequence: a letter of `outcomes` for each, in their
+   * order. Of every such batch from the `lowest` that was given up to `applied`.
+   */
+  readonly outcomes: ReadonlyMap<number, string>
+}
+
+/** What the store made of a keyed request. */
+export const outcomes = {
+  /** It was counted. */
+  applied: 'a',
+  /** It was counted before, and is not counted again. */
+  duplicate: 'd',
+  /** Its key was used before, for something else. */
+  conflict: 'c',
+} as const
+
+/** Of the keyed requests of one batch, in their order. */
+export interface BatchOutcomes extends BatchId {
+  readonly letters: string
 }
 
 export interface Push extends BatchId {
@@ -29,8 +49,8 @@ export interface ProducerQueue {
    * Either way the answer says where the producer stands, and the producer counts as alive.
    */
   push(push: Push): Promise<Position>
-  /** Says that the producer lives, and asks where it stands. */
-  greet(producer: string): Promise<Position>
+  /** Says that the producer lives, and asks where it stands; outcomes below `lowest` are dropped. */
+  greet(producer: string, lowest: number): Promise<Position>
   /**
    * A hint that watermarks may have moved. May be late, spurious or missing. Answers how to stop listening.
    */
@@ -44,6 +64,8 @@ export interface Publication {
   readonly watermarks: ReadonlyMap<string, number>
   /** Batches that wait in the store for one before them. */
   readonly parked: readonly BatchId[]
+  /** Of every batch with keyed requests that was read, and of every one applied. */
+  readonly outcomes: readonly BatchOutcomes[]
   /** Elements that are no batches; the store keeps them, so they may go. */
   readonly discarded: readonly string[]
 }
@@ -55,7 +77,7 @@ export interface ConsumerQueue {
   /** Up to `readBatchesMax` elements, oldest first, without removing them. */
   read(): Promise<string[]>
   /**
-   * In one atomic step: raises `applied` to the watermarks; sets `pushed` of a producer with parked batches
+   * In one atomic step: raises `applied` to the watermarks; keeps the outcomes for their producers; sets `pushed` of a producer with parked batches
    * back to its watermark, so that it sends the missing ones again; removes from the head what is applied,
    * parked or discarded; and, if the list is empty then, sets every `pushed` back to its `applied`.
    */

@@ -5,15 +5,32 @@ import type { RedisVersion } from './redis-check.ts'
  * it promises. Numbers travel as decimal text: Redis integers above 2^53 are not exact in every client, and
  * Lua prints large numbers in scientific notation unless told otherwise.
  *
- * KEYS are always: batches, pushed, applied, alive, store, wake (a pub/sub channel).
+ * KEYS are always: batches, pushed, applied, alive, store, outcomes, wake (a pub/sub channel).
  */
 const keys = `
-local batches, pushed, applied, alive, store, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local batches, pushed, applied, alive, store = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local outcomes, wake = KEYS[6], KEYS[7]
 local function number_in(hash, field) return tonumber(redis.call('HGET', hash, field) or '0') end
 local function text(number) return string.format('%.0f', number) end
 local function say_alive(producer)
   local now = redis.call('TIME')
   redis.call('HSET', alive, producer, now[1] .. '.' .. string.format('%06d', now[2]))
+end
+`
+
+/** The outcomes of a producer from its lowest unconfirmed sequence on, as `7:ad 9:a`; those below are dropped. */
+const outcomesOf = `
+local function outcomes_of(producer, lowest)
+  local all = redis.call('HGET', outcomes, producer)
+  if not all then return '' end
+  local kept = {}
+  for sequence, letters in string.gmatch(all, '(%d+):(%a+)') do
+    if tonumber(sequence) >= lowest then kept[#kept + 1] = sequence .. ':' .. letters end
+  end
+  local wanted = table.concat(kept, ' ')
+  if wanted == '' then redis.call('HDEL', outcomes, producer)
+  elseif wanted ~= all then redis.call('HSET', outcomes, producer, wanted) end
+  return wanted
 end
 `
 
@@ -23,8 +40,8 @@ local bound = redis.call('GET', store)
 if bound and bound ~= ARGV[1] then return redis.error_reply('FOREIGN ' .. bound) end
 `
 
-/** ARGV: producer, sequence, lowest, element. Answers pushed and applied. */
-const pushScript = `${keys}
+/** ARGV: producer, sequence, lowest, element. Answers pushed, applied and outcomes. */
+const pushScript = `${keys}${outcomesOf}
 local producer, sequence, lowest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 say_alive(producer)
 local last = math.max(number_in(pushed, producer), lowest - 1)
@@ -34,13 +51,14 @@ if sequence == last + 1 then
   last = sequence
   redis.call('PUBLISH', wake, 'pushed')
 end
-return { text(last), text(number_in(applied, producer)) }
+return { text(last), text(number_in(applied, producer)), outcomes_of(producer, lowest) }
 `
 
-/** ARGV: producer. Answers pushed and applied. */
-const greetScript = `${keys}
+/** ARGV: producer, lowest. Answers pushed, applied and outcomes. */
+const greetScript = `${keys}${outcomesOf}
 say_alive(ARGV[1])
-return { text(number_in(pushed, ARGV[1])), text(number_in(applied, ARGV[1])) }
+local known = outcomes_of(ARGV[1], tonumber(ARGV[2]))
+return { text(number_in(pushed, ARGV[1])), text(number_in(applied, ARGV[1])), known }
 `
 
 /** ARGV: store id. Answers the id that the shard is bound to. Writes nothing if it is: Redis may be full. */
@@ -63,8 +81,8 @@ return elements
 `
 
 /**
- * ARGV: store id; then three lists, each preceded by the number of its items: producer and watermark,
- * producer and sequence of parked batches, discarded elements.
+ * ARGV: store id; then four lists, each preceded by the number of its items: producer and watermark,
+ * producer and sequence of parked batches, discarded elements, producer and sequence with letters.
  *
  * Removal comes first and reads the watermarks from ARGV and from the hash: where a full Redis refuses to
  * write the hashes (before Redis 7, which lets a script say that it frees memory), the list still shrinks.
@@ -80,7 +98,7 @@ local function items(width)
   next = next + 1 + count * width
   return list
 end
-local watermarks, parked, discarded = items(2), items(2), items(1)
+local watermarks, parked, discarded, settled = items(2), items(2), items(1), items(2)
 
 local watermark_of, is_parked, is_discarded = {}, {}, {}
 for _, item in ipairs(watermarks) do
@@ -104,6 +122,15 @@ while head and is_done(head) do
 end
 
 if not bound then redis.call('SET', store, ARGV[1]) end
+-- Before the watermarks: who sees that a batch is applied sees what became of it.
+for _, item in ipairs(settled) do
+  local known = redis.call('HGET', outcomes, item[1])
+  local sequence = string.match(item[2], '^%d+')
+  if not known then redis.call('HSET', outcomes, item[1], item[2])
+  elseif not string.find(' ' .. known, ' ' .. sequence .. ':', 1, true) then
+    redis.call('HSET', outcomes, item[1], known .. ' ' .. item[2])
+  end
+end
 for producer, watermark in pairs(watermark_of) do redis.call('HSET', applied, producer, text(watermark)) end
 for _, item in ipairs(parked) do redis.call('HSET', pushed, item[1], text(watermark_of[item[1]] or 0)) end
 if not head then
@@ -131,7 +158,7 @@ for _, hash in ipairs({ alive, pushed, applied }) do
 end
 local count = 0
 for producer in pairs(forgotten) do
-  for _, hash in ipairs({ alive, pushed, applied }) do redis.call('HDEL', hash, producer) end
+  for _, hash in ipairs({ alive, pushed, applied, outcomes }) do redis.call('HDEL', hash, producer) end
   count = count + 1
 end
 return count

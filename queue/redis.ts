@@ -9,6 +9,7 @@ import { readBatchesMax, readBytesMax, readBytesMin } from './limits.ts'
 import type { ConsumerQueue, Position, ProducerQueue, Publication, Push } from './queue.ts'
 import { checkRedisServer, whenReady } from './redis-check.ts'
 import { classifyRedisError } from './redis-errors.ts'
+import { readPosition } from './redis-position.ts'
 import { type RedisCommand, redisCommands } from './redis-scripts.ts'
 
 /** How long one call may take; after that its fate is unknown and the caller tries again. */
@@ -20,6 +21,9 @@ const callDeadlineMs = 2_000
 const socketTimeoutMs = 4_000
 const connectTimeoutMs = 2_000
 const reconnectDelayMsMax = 1_000
+
+/** In the order in which the scripts take them. */
+type RedisKey = 'batches' | 'pushed' | 'applied' | 'alive' | 'store' | 'outcomes' | 'wake'
 
 export interface RedisQueueOptions {
   /** `redis://`, `rediss://`, or the path of a unix socket, with or without `unix://`. */
@@ -39,7 +43,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   #subscriber: Redis | null = null
   readonly #options: RedisOptions & { replyMapping: 'legacy' }
   readonly #url: string
-  readonly #keys: Record<'batches' | 'pushed' | 'applied' | 'alive' | 'store' | 'wake', string>
+  readonly #keys: Record<RedisKey, string>
   #storeId = ''
   /** How much to read at a time: less after a read that took too long, for a link may be slow. */
   #readBytes = readBytesMax
@@ -61,6 +65,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
       applied: key('applied'),
       alive: key('alive'),
       store: key('store'),
+      outcomes: key('outcomes'),
       wake: key('wake'),
     }
     this.#options = {
@@ -92,11 +97,11 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   }
 
   async push({ producer, sequence, lowest, element }: Push): Promise<Position> {
-    return position(await this.#call('push', producer, sequence, lowest, element))
+    return readPosition(await this.#call('push', producer, sequence, lowest, element))
   }
 
-  async greet(producer: string): Promise<Position> {
-    return position(await this.#call('greet', producer))
+  async greet(producer: string, lowest: number): Promise<Position> {
+    return readPosition(await this.#call('greet', producer, lowest))
   }
 
   async bind(storeId: string): Promise<string> {
@@ -119,7 +124,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     }
   }
 
-  async publish({ watermarks, parked, discarded }: Publication): Promise<void> {
+  async publish({ watermarks, parked, discarded, outcomes }: Publication): Promise<void> {
     await this.#call(
       'publish',
       this.#storeId,
@@ -129,6 +134,8 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
       ...parked.flatMap(id => [id.producer, id.sequence]),
       discarded.length,
       ...discarded,
+      outcomes.length,
+      ...outcomes.flatMap(({ producer, sequence, letters }) => [producer, `${sequence}:${letters}`]),
     )
   }
 
@@ -238,11 +245,4 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     for (const [name, lua] of Object.entries(redisCommands(version)))
       this.#redis.defineCommand(name, { numberOfKeys, lua })
   }
-}
-
-function position(answer: unknown): Position {
-  const [pushed, applied] = (answer as string[]).map(Number)
-  if (!Number.isSafeInteger(pushed) || !Number.isSafeInteger(applied))
-    throw queueError('queue_refused', `Redis answered ${JSON.stringify(answer)} where two numbers were due`)
-  return { pushed: pushed!, applied: applied! }
 }

@@ -5,7 +5,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { storeError } from './errors.ts'
 import { refuseNetworkFileSystem } from './file-system.ts'
-import { applicationId, schema, schemaVersion } from './schema.ts'
+import { applicationId, migrations, schema, schemaVersion } from './schema.ts'
 import { takeOverSeedTable } from './seed-takeover.ts'
 import { type Database, openForReading, openForWriting, translateErrors, tryLock } from './sqlite.ts'
 import { SqliteStore } from './sqlite-store.ts'
@@ -97,7 +97,10 @@ function refuseCorrupt(database: Database, path: string): void {
 }
 
 function makeSchema(database: Database, clock: Clock, log: Log): void {
-  if (database.pragma('application_id', { simple: true }) === applicationId) return
+  if (database.pragma('application_id', { simple: true }) === applicationId) {
+    migrate(database, log)
+    return
+  }
   const make = database.transaction(() => {
     const seeded = tableNames(database).includes('numbers')
     if (seeded) database.exec('ALTER TABLE numbers RENAME TO seed_numbers')
@@ -110,6 +113,19 @@ function makeSchema(database: Database, clock: Clock, log: Log): void {
   })
   const taken = make.immediate()
   if (taken) log.info({ ...taken }, 'took over the totals of a seed database')
+}
+
+/** All steps in one transaction. */
+function migrate(database: Database, log: Log): void {
+  const from = database.pragma('user_version', { simple: true }) as number
+  if (from === schemaVersion) return
+  database
+    .transaction(() => {
+      for (let version = from + 1; version <= schemaVersion; version++) database.exec(migrations[version]!)
+      database.pragma(`user_version = ${schemaVersion}`)
+    })
+    .immediate()
+  log.info({ from, to: schemaVersion }, 'brought the database to the schema of this version')
 }
 
 function tableNames(database: Database): string[] {

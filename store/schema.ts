@@ -1,7 +1,20 @@
 /** SQLite's own place for "whose file is this": the letters PDai. */
 export const applicationId = 0x50446169
 /** Raised with every change below; a database of a higher version is refused. */
-export const schemaVersion = 1
+export const schemaVersion = 2
+
+const idempotencyKeys = `
+-- Requests with an idempotency key that were counted, kept for as long as a repetition shall be known.
+CREATE TABLE idempotency_keys (
+  key         TEXT PRIMARY KEY,
+  fingerprint TEXT NOT NULL,    -- of what the request asked for
+  producer    TEXT NOT NULL,    -- whose batch brought it
+  sequence    INTEGER NOT NULL, -- of that batch
+  position    INTEGER NOT NULL, -- from 0, among the keyed requests of that batch
+  applied_ms  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (applied_ms);
+`
 
 /**
  * Every table of a database. `numbers` is a public interface and never changes; all others are ours.
@@ -21,16 +34,17 @@ CREATE TABLE store (
 ) STRICT;
 
 -- Watermarks and the ledger, one row for each run of a web process, counted in increments:
--- sealed = applied + pending + lost.
+-- sealed = applied + duplicate + pending + lost.
 CREATE TABLE producers (
   producer   TEXT PRIMARY KEY,
   watermark  INTEGER NOT NULL, -- every batch up to this sequence is committed, or counted in lost
   sealed     INTEGER NOT NULL, -- increments that the producer had sealed up to its watermark
-  applied    INTEGER NOT NULL, -- increments in committed batches
+  applied    INTEGER NOT NULL, -- increments in committed batches that were added to totals
   lost       INTEGER NOT NULL, -- increments in batches that neither the queue nor the producer could bring
   sum        TEXT NOT NULL,    -- sum of the values of all applied increments, a decimal of any size
   first_ms   INTEGER NOT NULL, -- when its first batch was committed
-  last_ms    INTEGER NOT NULL  -- when its last batch was committed
+  last_ms    INTEGER NOT NULL, -- when its last batch was committed
+  duplicate  INTEGER NOT NULL DEFAULT 0 -- increments of requests whose idempotency key was there before
 ) STRICT, WITHOUT ROWID;
 
 -- Batches that arrived before one that they have to follow; applied and deleted when that one arrives.
@@ -66,4 +80,11 @@ CREATE TABLE rejected_elements (
   reason      TEXT NOT NULL,
   rejected_ms INTEGER NOT NULL
 ) STRICT;
+
+${idempotencyKeys}
 `
+
+/** By the version that they lead to: what makes it of the one before. */
+export const migrations: Readonly<Record<number, string>> = {
+  2: `ALTER TABLE producers ADD COLUMN duplicate INTEGER NOT NULL DEFAULT 0; ${idempotencyKeys}`,
+}

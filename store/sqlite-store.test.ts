@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../lib/clock.ts'
 import { OperationError } from '../lib/errors.ts'
 import type { Batch } from '../queue/batch.ts'
-import { batch, producerId } from '../test/builders.ts'
+import { batch, keyedRequest, producerId } from '../test/builders.ts'
 import { refuseNetworkFileSystem } from './file-system.ts'
 import { openStore, openStoreReader } from './open.ts'
 import type { Applied, Store } from './store.ts'
@@ -50,6 +50,71 @@ function code(work: () => unknown): string {
   }
   return 'nothing was thrown'
 }
+
+describe('requests with an idempotency key', () => {
+  const [once, again, other] = [
+    keyedRequest('k', 'a', 5),
+    keyedRequest('k', 'a', 5),
+    keyedRequest('k', 'a', 6),
+  ]
+  const letters = (applied: Applied) =>
+    applied.outcomes.map(({ producer, sequence, letters }) => `${Number(producer)} ${sequence} ${letters}`)
+
+  test('the first counts, its repetitions do not, and another request with its key is told apart', () => {
+    const store = open()
+    const first = batch({ sequence: 1, sums: { a: 1 }, keyed: [once, again] })
+    expect(letters(apply(store, [first]))).toEqual(['1 1 ad'])
+    const second = batch({
+      producer: 2,
+      sequence: 1,
+      sums: {},
+      keyed: [again, other, keyedRequest('l', 'b', 1)],
+    })
+    const applied = apply(store, [second])
+    expect(letters(applied)).toEqual(['2 1 dca'])
+    expect(applied.duplicateCount).toBe(2)
+    expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe('a|6\nb|1')
+    expect(sql('SELECT sealed, applied, duplicate, sum FROM producers')).toBe('3|2|1|6\n3|1|2|1')
+  })
+
+  test('a batch that is read again is told what was decided before', () => {
+    const store = open()
+    const first = batch({ sequence: 1, sums: {}, keyed: [once, again] })
+    const second = batch({ producer: 2, sequence: 1, sums: {}, keyed: [other] })
+    apply(store, [first, second])
+    expect(letters(apply(store, [second, first]))).toEqual(['2 1 c', '1 1 ad'])
+    expect(sql('SELECT key, value FROM numbers')).toBe('a|5')
+  })
+
+  test('a parked batch is decided about when it is applied, and not before', () => {
+    const store = open()
+    const parked = batch({ sequence: 2, sums: {}, keyed: [once] })
+    expect(letters(apply(store, [parked]))).toEqual([])
+    apply(store, [batch({ producer: 2, sequence: 1, sums: {}, keyed: [again] })])
+    expect(letters(apply(store, [batch({ sequence: 1, sums: { b: 1 } })]))).toEqual(['1 2 d'])
+    expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe('a|5\nb|1')
+  })
+
+  test('a transaction that is done again for an overflow decides the same', () => {
+    const store = open()
+    apply(store, [batch({ sequence: 1, sums: { max: 2n ** 63n - 1n } })])
+    const keyed = [once, keyedRequest('over', 'max', 1), again]
+    const applied = apply(store, [batch({ sequence: 2, sums: {}, keyed })])
+    expect(letters(applied)).toEqual(['1 2 aad'])
+    expect(applied.setAsideCount).toBe(1)
+    expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe('a|5\nmax|9223372036854775807')
+  })
+
+  test('keys are forgotten oldest first, so many at a time', () => {
+    const store = open()
+    const keyed = ['k1', 'k2', 'k3'].map(key => keyedRequest(key, 'a', 1))
+    apply(store, [batch({ sequence: 1, sums: {}, keyed })])
+    expect(store.forgetIdempotencyKeys(0, 10)).toBe(0)
+    expect(store.forgetIdempotencyKeys(Date.UTC(2100), 2)).toBe(2)
+    expect(store.forgetIdempotencyKeys(Date.UTC(2100), 2)).toBe(1)
+    expect(letters(apply(store, [batch({ sequence: 2, sums: {}, keyed })]))).toEqual(['1 2 aaa'])
+  })
+})
 
 describe('applying batches', () => {
   test('sums of one key add up over batches and transactions', () => {
@@ -180,6 +245,21 @@ describe('opening a store', () => {
     const before = readFileSync(path)
     expect(code(open)).toBe('store_newer')
     expect(readFileSync(path).equals(before)).toBe(true)
+  })
+
+  test('a database of the version before is brought to this one, with its totals and its ledger', () => {
+    const store = open()
+    apply(store, [batch({ sequence: 1, sums: { a: 5 } })])
+    close(store)
+    sql('DROP TABLE idempotency_keys; ALTER TABLE producers DROP COLUMN duplicate; PRAGMA user_version = 1')
+    const opened = open()
+    apply(opened, [
+      batch({ sequence: 1 }),
+      batch({ sequence: 2, sums: {}, keyed: [keyedRequest('k', 'a', 2)] }),
+    ])
+    expect(sql('SELECT key, value FROM numbers')).toBe('a|7')
+    expect(sql('SELECT watermark, applied, duplicate FROM producers')).toBe('2|2|0')
+    expect(sql('PRAGMA user_version')).toBe('2')
   })
 
   test("another program's database is refused and left as it is", () => {

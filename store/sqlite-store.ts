@@ -1,15 +1,30 @@
 import { type Batch, type BatchId, decodeBatch, encodeBatch } from '../queue/batch.ts'
+import type { BatchOutcomes } from '../queue/queue.ts'
 import type { Clock } from '../lib/clock.ts'
 import { type Progress, type Sequenced, sequenceBatches } from './sequencing.ts'
 import { assertDurable, type Database, type Statement, translateErrors } from './sqlite.ts'
 import type { Application, Applied, Store } from './store.ts'
-import { type KeySum, mergeSums, sumOfBatch, TotalOverflow, Totals } from './totals.ts'
+import { IdempotencyKeys } from './idempotency.ts'
+import { type KeySum, type KeysAndSums, mergeSums, sumOfAll, TotalOverflow, Totals } from './totals.ts'
 
 interface ProducerRow extends Progress {
   readonly applied: number
   readonly lost: number
+  readonly duplicate: number
   readonly sum: string
   readonly first_ms: number
+}
+
+/** A batch that is being applied, and what of it counts. */
+interface Decided {
+  readonly batch: Batch
+  /** To be added to the totals. */
+  readonly parts: readonly KeysAndSums[]
+  readonly outcomes: BatchOutcomes
+  /** Increments in `parts`. */
+  readonly applied: number
+  /** Increments of the other keyed requests. */
+  readonly duplicate: number
 }
 
 /** The store in a SQLite database that has our schema; see `openStore`. */
@@ -18,6 +33,7 @@ export class SqliteStore implements Store {
   readonly #database: Database
   readonly #clock: Clock
   readonly #totals: Totals
+  readonly #idempotencyKeys: IdempotencyKeys
   readonly #onClose: () => void
   readonly #statements: ReturnType<typeof prepareStatements>
   #checkedDurable = false
@@ -27,6 +43,7 @@ export class SqliteStore implements Store {
     this.#clock = clock
     this.#onClose = onClose
     this.#totals = new Totals(database)
+    this.#idempotencyKeys = new IdempotencyKeys(database)
     this.#statements = prepareStatements(database)
     this.id = (database.prepare('SELECT id FROM store').get() as { id: string }).id
   }
@@ -59,6 +76,10 @@ export class SqliteStore implements Store {
         if (row.watermark < watermark) this.#writeProducer(producer, { ...row, watermark })
       }
     })
+  }
+
+  forgetIdempotencyKeys(beforeMs: number, countMax: number): number {
+    return this.#transaction(() => this.#idempotencyKeys.forget(beforeMs, countMax))
   }
 
   close(): void {
@@ -103,18 +124,45 @@ export class SqliteStore implements Store {
     })
     for (const { element, reason } of rejected) this.#statements.reject.run(element, reason, now, element)
     this.#movePark(sequenced, now)
-    const sums = mergeSums(sequenced.apply)
+    const decided = sequenced.apply.map(batch => this.#decide(batch, now))
+    const sums = mergeSums(decided.flatMap(({ parts }) => parts))
     const setAside = add(sums)
     for (const [key, sum] of setAside) this.#setAside(key, sum, now)
-    const lost = this.#writeProgress(producers, sequenced.apply, now)
+    const lost = this.#writeProgress(producers, decided, now)
     return {
       watermarks: sequenced.watermarks,
       parked: this.#statements.parkedIds.all() as BatchId[],
       applied: sequenced.apply,
+      outcomes: [
+        ...batches.filter(batch => isRepeated(batch, producers)).map(batch => this.#recall(batch)),
+        ...decided.map(({ outcomes }) => outcomes).filter(({ letters }) => letters !== ''),
+      ],
+      duplicateCount: decided.reduce((count, { duplicate }) => count + duplicate, 0),
       rowCount: sums.length - setAside.length,
       setAsideCount: setAside.length,
       lost,
     }
+  }
+
+  /** What of a batch is to be added: all but the keyed requests that were counted before. */
+  #decide(batch: Batch, now: number): Decided {
+    const { producer, sequence, increments, keyed } = batch
+    const { letters, applied } = this.#idempotencyKeys.decide(batch, now)
+    const all = keyed.reduce((count, request) => count + request.increments, 0)
+    const counted = applied.reduce((count, request) => count + request.increments, 0)
+    const duplicate = all - counted
+    return {
+      batch,
+      parts: [batch, ...applied],
+      outcomes: { producer, sequence, letters },
+      applied: increments - duplicate,
+      duplicate,
+    }
+  }
+
+  #recall(batch: Batch): BatchOutcomes {
+    const { producer, sequence } = batch
+    return { producer, sequence, letters: this.#idempotencyKeys.recall(batch) }
   }
 
   #movePark({ park, unpark }: Sequenced, now: number): void {
@@ -129,19 +177,20 @@ export class SqliteStore implements Store {
     this.#statements.adjust.run(adjustment, `set aside: ${key}`, now)
   }
 
-  #writeProgress(producers: ReadonlyMap<string, ProducerRow>, applied: readonly Batch[], now: number) {
+  #writeProgress(producers: ReadonlyMap<string, ProducerRow>, decided: readonly Decided[], now: number) {
     const rows = new Map<string, ProducerRow>()
     const lost = new Map<string, number>()
-    for (const batch of applied) {
+    for (const { batch, parts, applied, duplicate } of decided) {
       const row = rows.get(batch.producer) ?? producers.get(batch.producer)!
       const missing = Math.max(0, batch.sealed - batch.increments - row.sealed)
       if (missing > 0) lost.set(batch.producer, (lost.get(batch.producer) ?? 0) + missing)
       rows.set(batch.producer, {
         watermark: batch.sequence,
         sealed: batch.sealed,
-        applied: row.applied + batch.increments,
+        applied: row.applied + applied,
+        duplicate: row.duplicate + duplicate,
         lost: row.lost + missing,
-        sum: (BigInt(row.sum) + sumOfBatch(batch)).toString(),
+        sum: parts.reduce((sum, part) => sum + sumOfAll(part), BigInt(row.sum)).toString(),
         first_ms: row.first_ms || now,
       })
     }
@@ -150,14 +199,16 @@ export class SqliteStore implements Store {
   }
 
   #writeProducer(producer: string, row: ProducerRow): void {
-    const { watermark, sealed, applied, lost, sum, first_ms } = row
+    const { watermark, sealed, applied, lost, duplicate, sum, first_ms } = row
     const now = this.#clock.nowMs()
-    this.#statements.writeProducer.run(producer, watermark, sealed, applied, lost, sum, first_ms || now, now)
+    const firstMs = first_ms || now
+    const values = [watermark, sealed, applied, lost, sum, firstMs, now, duplicate]
+    this.#statements.writeProducer.run(producer, ...values)
   }
 
   #producer(producer: string): ProducerRow {
     const row = this.#statements.producer.get(producer) as ProducerRow | undefined
-    return row ?? { watermark: 0, sealed: 0, applied: 0, lost: 0, sum: '0', first_ms: 0 }
+    return row ?? { watermark: 0, sealed: 0, applied: 0, lost: 0, duplicate: 0, sum: '0', first_ms: 0 }
   }
 
   #element({ producer, sequence }: BatchId): string {
@@ -165,14 +216,22 @@ export class SqliteStore implements Store {
   }
 }
 
+/** A batch with keyed requests that was applied by an earlier transaction. */
+function isRepeated(
+  { producer, sequence, keyed }: Batch,
+  producers: ReadonlyMap<string, ProducerRow>,
+): boolean {
+  return keyed.length > 0 && sequence <= producers.get(producer)!.watermark
+}
+
 function prepareStatements(database: Database) {
   const prepare = (sql: string): Statement => database.prepare(sql)
   return {
     producer: prepare(
-      'SELECT watermark, sealed, applied, lost, sum, first_ms FROM producers WHERE producer = ?',
+      'SELECT watermark, sealed, applied, lost, duplicate, sum, first_ms FROM producers WHERE producer = ?',
     ),
     watermarks: prepare('SELECT producer, watermark FROM producers'),
-    writeProducer: prepare('INSERT OR REPLACE INTO producers VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
+    writeProducer: prepare('INSERT OR REPLACE INTO producers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
     parkedIds: prepare('SELECT producer, sequence FROM parked'),
     parkedElement: prepare('SELECT element FROM parked WHERE producer = ? AND sequence = ?'),
     park: prepare('INSERT INTO parked VALUES (?, ?, ?, ?)'),

@@ -1,4 +1,5 @@
 import type { Batch, BatchId, Sum } from '../queue/batch.ts'
+import type { BatchOutcomes } from '../queue/queue.ts'
 
 /** An element of the queue that is no batch. */
 export interface Rejected {
@@ -21,6 +22,10 @@ export interface Applied {
   readonly parked: readonly BatchId[]
   /** Batches that were added to the totals by this application. */
   readonly applied: readonly Batch[]
+  /** Of every batch with keyed requests that was given, and of every one applied. */
+  readonly outcomes: readonly BatchOutcomes[]
+  /** Increments of requests that were counted before, or whose key was used for another one. */
+  readonly duplicateCount: number
   /** Rows of `numbers` that were written. */
   readonly rowCount: number
   /** Sums that did not fit into a total. */
@@ -48,6 +53,8 @@ export interface Store {
    * they held.
    */
   acceptLoss(watermarks: ReadonlyMap<string, number>): void
+  /** Drops up to `countMax` idempotency keys that were applied before then; answers how many. */
+  forgetIdempotencyKeys(beforeMs: number, countMax: number): number
   close(): void
 }
 

@@ -1,7 +1,13 @@
-import { addSums, type Batch, type Sum } from '../queue/batch.ts'
+import { addSums, type Sum } from '../queue/batch.ts'
 import type { Database, Statement } from './sqlite.ts'
 
 export type KeySum = readonly [key: string, sum: Sum]
+
+/** `keys[i]` gains `sums[i]`. */
+export interface KeysAndSums {
+  readonly keys: readonly string[]
+  readonly sums: readonly Sum[]
+}
 
 const totalMin = -(2n ** 63n)
 const totalMax = 2n ** 63n - 1n
@@ -11,12 +17,12 @@ const rowsPerStatement = 100
 const conflict = 'ON CONFLICT (key) DO UPDATE SET value = value + excluded.value'
 
 /**
- * Sums of the same key over all batches, the keys in the order in which the table keeps them (nearly: by
+ * Sums of the same key over all parts, the keys in the order in which the table keeps them (nearly: by
  * UTF-16).
  */
-export function mergeSums(batches: readonly Batch[]): KeySum[] {
+export function mergeSums(parts: readonly KeysAndSums[]): KeySum[] {
   const merged = new Map<string, Sum>()
-  for (const { keys, sums } of batches) {
+  for (const { keys, sums } of parts) {
     for (let index = 0; index < keys.length; index++) {
       const key = keys[index]!
       const known = merged.get(key)
@@ -26,8 +32,8 @@ export function mergeSums(batches: readonly Batch[]): KeySum[] {
   return [...merged].sort(([left], [right]) => (left < right ? -1 : 1))
 }
 
-/** The sum of all values in a batch, exact. */
-export function sumOfBatch({ sums }: Batch): bigint {
+/** The sum of all values, exact. */
+export function sumOfAll({ sums }: KeysAndSums): bigint {
   let exact = 0n
   let sum = 0
   for (const each of sums) {

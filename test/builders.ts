@@ -1,4 +1,4 @@
-import type { Batch, Sum } from '../queue/batch.ts'
+import type { Batch, KeyedRequest, Sum } from '../queue/batch.ts'
 
 /** A batch for tests; a producer given as a number becomes the id `00000001`. */
 export function batch(given: {
@@ -8,9 +8,11 @@ export function batch(given: {
   increments?: number
   sealed?: number
   oldestMs?: number
+  keyed?: readonly KeyedRequest[]
 }): Batch {
   const sums = given.sums ?? { a: 1 }
-  const increments = given.increments ?? Object.keys(sums).length
+  const keyed = given.keyed ?? []
+  const increments = given.increments ?? Object.keys(sums).length + keyed.length
   return {
     producer: producerId(given.producer ?? 1),
     sequence: given.sequence,
@@ -18,10 +20,16 @@ export function batch(given: {
     increments,
     sealed: given.sealed ?? given.sequence * increments,
     keys: Object.keys(sums),
+    keyed,
     sums: Object.values(sums),
   }
 }
 
 export function producerId(number: number): string {
   return String(number).padStart(8, '0')
+}
+
+/** A request of one increment with an idempotency key. */
+export function keyedRequest(idempotencyKey: string, key: string, sum: Sum): KeyedRequest {
+  return { idempotencyKey, fingerprint: `${key}=${sum}`, increments: 1, keys: [key], sums: [sum] }
 }

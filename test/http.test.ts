@@ -29,12 +29,15 @@ const statusByCode: Record<ProblemCode, number> = {
   json_malformed: 400,
   increments_refused: 400,
   ack_unknown: 400,
-  idempotency_unavailable: 400,
+  idempotency_key_invalid: 400,
   framing_ambiguous: 400,
   not_found: 404,
   method_not_allowed: 405,
+  idempotency_key_in_flight: 409,
   length_required: 411,
   body_too_large: 413,
+  idempotency_too_many_keys: 413,
+  idempotency_key_reused: 422,
   content_type_unknown: 415,
   memory_full: 503,
   waiting_full: 503,
@@ -44,6 +47,9 @@ const statusByCode: Record<ProblemCode, number> = {
 /** Codes that stand in no table below, and why. */
 const codesElsewhere: Partial<Record<ProblemCode, string>> = {
   memory_full: 'has a test with a service of its own',
+  idempotency_key_in_flight: 'has a test of its own: idempotency.redis.test.ts',
+  idempotency_key_reused: 'has a test of its own: idempotency.redis.test.ts',
+  idempotency_too_many_keys: 'has a test of its own: idempotency.redis.test.ts',
   waiting_full: 'has a test with a service of its own: acks.redis.test.ts',
   fault: 'nothing that a client sends provokes it',
 }
@@ -393,8 +399,13 @@ const refusedAndClosed = rows({
     'two acknowledgements': post(form('no'), { target: '/increment?ack=memory&ack=queued' }),
     'an encoded acknowledgement': post(form('no'), { target: '/increment?%61ck=never' }),
   },
-  idempotency_unavailable: {
-    'an idempotency key': post(form('no'), { headers: 'Idempotency-Key: "1"\r\n' }),
+  idempotency_key_invalid: {
+    'half-quoted': post(form('no'), { headers: 'Idempotency-Key: "1\r\n' }),
+    'an idempotency key of two words': post(form('no'), { headers: 'Idempotency-Key: a b\r\n' }),
+    'an idempotency key that is too long': post(form('no'), {
+      headers: `Idempotency-Key: "${'x'.repeat(256)}"\r\n`,
+    }),
+    'two idempotency keys': post(form('no'), { headers: 'Idempotency-Key: a\r\nIdempotency-Key: a\r\n' }),
     'an empty idempotency key': post(form('no'), { headers: 'idempotency-key:\r\n' }),
   },
 })

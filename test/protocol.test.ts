@@ -77,7 +77,7 @@ class World {
       for (const web of this.#producers) {
         web.seal(this.#nowMs)
         await this.#push(web, true)
-        web.producer.confirmed(await this.#queue.greet(web.producer.id), this.#nowMs)
+        web.producer.confirmed(await this.#queue.greet(web.producer.id, 1), this.#nowMs)
       }
       await this.#consume('first', true)
     }
@@ -185,7 +185,7 @@ class World {
   async #loseHead(): Promise<void> {
     const [head] = this.#mayLoseQueue ? await this.#queue.read() : []
     if (head === undefined) return
-    await this.#queue.publish({ watermarks: new Map(), parked: [], discarded: [head] })
+    await this.#queue.publish({ watermarks: new Map(), parked: [], outcomes: [], discarded: [head] })
     this.#note('the oldest batch vanishes')
   }
 
@@ -236,6 +236,7 @@ class Web {
       sealed: this.#sealedCount,
       keys,
       sums: keys.map(() => 1),
+      keyed: [],
     }
     this.producer.seal(id => encodeBatch({ ...id, ...content }), nowMs)
     this.open = []
@@ -266,7 +267,12 @@ class MemoryStore {
       this.#progress.set(batch.producer, { watermark: batch.sequence, sealed: batch.sealed })
     }
     for (const count of sequenced.missing.values()) this.lostBatchCount += count
-    return { watermarks: sequenced.watermarks, parked: [...this.parked.values()], discarded: [] }
+    return {
+      watermarks: sequenced.watermarks,
+      parked: [...this.parked.values()],
+      outcomes: [],
+      discarded: [],
+    }
   }
 }
 

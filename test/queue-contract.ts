@@ -24,7 +24,7 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
   const push = (producer: number, sequence: number, lowest = 1) =>
     queue.push({ producer: producerId(producer), sequence, lowest, element: element(producer, sequence) })
   const publish = (publication: Partial<Publication>) =>
-    queue.publish({ watermarks: new Map(), parked: [], discarded: [], ...publication })
+    queue.publish({ watermarks: new Map(), parked: [], outcomes: [], discarded: [], ...publication })
 
   test('batches come out in the order in which they went in, and stay until they are published', async () => {
     await push(1, 1)
@@ -37,27 +37,27 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
   })
 
   test('a push answers where the producer stands', async () => {
-    expect(await push(1, 1)).toEqual({ pushed: 1, applied: 0 })
+    expect(await push(1, 1)).toMatchObject({ pushed: 1, applied: 0 })
     await publish({ watermarks: new Map([[p1, 1]]) })
-    expect(await push(1, 2)).toEqual({ pushed: 2, applied: 1 })
-    expect(await queue.greet(p1)).toEqual({ pushed: 2, applied: 1 })
+    expect(await push(1, 2)).toMatchObject({ pushed: 2, applied: 1 })
+    expect(await queue.greet(p1, 1)).toMatchObject({ pushed: 2, applied: 1 })
   })
 
   test('a repeated push appends nothing', async () => {
     await push(1, 1)
-    expect(await push(1, 1)).toEqual({ pushed: 1, applied: 0 })
+    expect(await push(1, 1)).toMatchObject({ pushed: 1, applied: 0 })
     expect(await queue.length()).toBe(1)
   })
 
   test('a push that leaves a gap appends nothing and says where to go on', async () => {
     await push(1, 1)
-    expect(await push(1, 3)).toEqual({ pushed: 1, applied: 0 })
+    expect(await push(1, 3)).toMatchObject({ pushed: 1, applied: 0 })
     expect(await queue.length()).toBe(1)
   })
 
   test('a queue that knows nothing of a producer takes its lowest unconfirmed batch', async () => {
-    expect(await push(1, 7, 7)).toEqual({ pushed: 7, applied: 0 })
-    expect(await push(2, 8, 7)).toEqual({ pushed: 6, applied: 0 })
+    expect(await push(1, 7, 7)).toMatchObject({ pushed: 7, applied: 0 })
+    expect(await push(2, 8, 7)).toMatchObject({ pushed: 6, applied: 0 })
     expect(await queue.read()).toEqual([element(1, 7)])
   })
 
@@ -85,8 +85,8 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     await push(2, 1)
     await publish({ watermarks: new Map([[p1, 3]]), parked: [{ producer: p1, sequence: 5 }] })
     expect(await queue.read()).toEqual([element(2, 1)])
-    expect(await queue.greet(p1)).toEqual({ pushed: 3, applied: 3 })
-    expect(await push(1, 4, 4)).toEqual({ pushed: 4, applied: 3 })
+    expect(await queue.greet(p1, 1)).toMatchObject({ pushed: 3, applied: 3 })
+    expect(await push(1, 4, 4)).toMatchObject({ pushed: 4, applied: 3 })
   })
 
   test('when the list is empty, producers whose batches vanished are sent back', async () => {
@@ -94,7 +94,7 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     await push(1, 2)
     await publish({ watermarks: new Map([[p1, 1]]), discarded: [element(1, 2)] })
     expect(await queue.length()).toBe(0)
-    expect(await queue.greet(p1)).toEqual({ pushed: 1, applied: 1 })
+    expect(await queue.greet(p1, 1)).toMatchObject({ pushed: 1, applied: 1 })
   })
 
   test('while anything is in the list, nobody is sent back', async () => {
@@ -103,13 +103,40 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     await push(2, 1)
     await publish({ watermarks: new Map([[p1, 1]]), discarded: [element(1, 2)] })
     expect(await queue.length()).toBe(1)
-    expect(await queue.greet(p1)).toEqual({ pushed: 2, applied: 1 })
+    expect(await queue.greet(p1, 1)).toMatchObject({ pushed: 2, applied: 1 })
   })
 
   test('only what is named is discarded', async () => {
     await push(1, 1)
     await publish({ discarded: ['garbage', element(1, 2)] })
     expect(await queue.length()).toBe(1)
+  })
+
+  test('what became of keyed requests is told with the watermark, until the producer has heard it', async () => {
+    const heard = async (lowest: number) => [...(await queue.greet(p1, lowest)).outcomes]
+    for (const sequence of [1, 2, 3]) await push(1, sequence)
+    const first = { producer: p1, sequence: 1, letters: 'ad' }
+    await publish({ watermarks: new Map([[p1, 2]]), outcomes: [first] })
+    expect(await heard(1)).toEqual([[1, 'ad']])
+    expect((await push(1, 3)).outcomes).toEqual(new Map([[1, 'ad']]))
+    const third = { producer: p1, sequence: 3, letters: 'c' }
+    const other = { producer: p2, sequence: 3, letters: 'a' }
+    await publish({ watermarks: new Map([[p1, 3]]), outcomes: [first, third, other] })
+    expect(await heard(1)).toEqual([
+      [1, 'ad'],
+      [3, 'c'],
+    ])
+    expect(await heard(2)).toEqual([[3, 'c']])
+    expect(await heard(4)).toEqual([])
+    expect(await heard(1)).toEqual([])
+    expect([...(await queue.greet(p2, 1)).outcomes]).toEqual([[3, 'a']])
+  })
+
+  test('a repeated publication does not change what became of a keyed request', async () => {
+    const outcomes = (letters: string) => [{ producer: p1, sequence: 7, letters }]
+    await publish({ watermarks: new Map([[p1, 7]]), outcomes: outcomes('a') })
+    await publish({ watermarks: new Map([[p1, 7]]), outcomes: outcomes('d') })
+    expect((await queue.greet(p1, 7)).outcomes).toEqual(new Map([[7, 'a']]))
   })
 
   test('a shard stays bound to its first store', async () => {
@@ -121,7 +148,7 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     const signs = new Set<string>()
     const sign = async () => (await queue.signsOfLife([p1])).get(p1)!
     expect(await sign()).toBe('')
-    await queue.greet(p1)
+    await queue.greet(p1, 1)
     signs.add(await sign())
     await until('the clock moved', async () => {
       await push(1, 1)
@@ -137,7 +164,7 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     expect(await queue.forget(60_000)).toBe(0)
     expect(await queue.forget(-2_000)).toBe(1)
     expect(await queue.watermarks()).toEqual(new Map())
-    expect(await push(1, 2, 2)).toEqual({ pushed: 2, applied: 0 })
+    expect(await push(1, 2, 2)).toMatchObject({ pushed: 2, applied: 0 })
   })
 
   test('listeners hear of pushes and publications', async () => {

@@ -1,6 +1,15 @@
-import { addSums, type Sum } from '../../queue/batch.ts'
+import { addSums, type KeyedRequest, type Sum } from '../../queue/batch.ts'
 
 const slotCountMin = 64
+
+/** A request with an idempotency key, and where it went: what became of it stands there. */
+export interface Keyed {
+  readonly request: KeyedRequest
+  /** Of the batch that it travels in; null until that is sealed. */
+  sequenceLast: number | null
+  /** From 0, among the keyed requests of that batch. */
+  position: number
+}
 
 /**
  * The sums that a web process has accepted and not yet sealed. A key's first increment gives it a slot;
@@ -15,6 +24,8 @@ export class Accumulator {
   #counts: Float64Array
   /** What no longer fits into a slot's sum, for the rare key that leaves ±(2^53-1). */
   readonly #carries = new Map<number, bigint>()
+  readonly #keyed: Keyed[] = []
+  #keyedKeyCount = 0
   /**
    * When the oldest increment in here was accepted; null while empty. Epoch milliseconds and monotonic
    * ones.
@@ -30,8 +41,18 @@ export class Accumulator {
     this.#counts = new Float64Array(size)
   }
 
+  /** Keys of the sums, and keys of the keyed requests, which are not merged. */
   get keyCount(): number {
+    return this.#slotByKey.size + this.#keyedKeyCount
+  }
+
+  /** Keys of the sums. */
+  get summedKeyCount(): number {
     return this.#slotByKey.size
+  }
+
+  get keyed(): readonly Keyed[] {
+    return this.#keyed
   }
 
   get oldest() {
@@ -50,6 +71,13 @@ export class Accumulator {
     this.#counts[slot]!++
     if (Number.isSafeInteger(sum)) this.#sums[slot] = sum
     else this.#carry(slot, value)
+  }
+
+  /** Takes a request that is not to be summed. */
+  addKeyed(keyed: Keyed): void {
+    this.#oldest ??= this.#now()
+    this.#keyed.push(keyed)
+    this.#keyedKeyCount += keyed.request.keys.length
   }
 
   /** The entries, in the order in which their keys came. The accumulator must not be added to any more. */

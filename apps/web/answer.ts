@@ -24,15 +24,24 @@ export function answerAccepted(response: HttpResponse, accepted: number, isLast:
   response.end(accepted === 1 ? acceptedOne : acceptedBody(accepted), isLast)
 }
 
-/** Answers a request that waited: 200 when what it asked for was reached, 202 when not. */
+export interface Reached {
+  readonly accepted: number
+  readonly reached: Ack
+  /** As far as was asked: 200, otherwise 202. */
+  readonly isComplete: boolean
+  readonly isLast: boolean
+  /** What the store made of a request with an idempotency key. */
+  readonly result?: 'applied' | 'duplicate' | undefined
+}
+
+/** Answers a request that waited. */
 export function answerReached(
   response: HttpResponse,
-  accepted: number,
-  { asked, reached, isLast }: { asked: Ack; reached: Ack; isLast: boolean },
+  { accepted, reached, isComplete, isLast, result }: Reached,
 ): void {
-  response.writeStatus(asked === reached || reached === 'committed' ? '200 OK' : '202 Accepted')
+  response.writeStatus(isComplete ? '200 OK' : '202 Accepted')
   response.writeHeader('Content-Type', 'application/json')
-  response.end(acceptedBody(accepted, reached), isLast)
+  response.end(JSON.stringify({ accepted, ack: reached, result }), isLast)
 }
 
 export function answerProblem(response: HttpResponse, code: ProblemCode, refusal: Refusal): void {
@@ -69,6 +78,6 @@ export function answerLater(response: HttpResponse, onAborted: () => void, work:
   })
 }
 
-function acceptedBody(accepted: number, ack: Ack = 'memory'): string {
-  return `{"accepted":${accepted},"ack":"${ack}"}`
+function acceptedBody(accepted: number): string {
+  return `{"accepted":${accepted},"ack":"memory"}`
 }

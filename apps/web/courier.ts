@@ -76,7 +76,7 @@ export class Courier {
         this.#onPosition(position)
       }
       if (pushCount === 0 && this.#isGreetingDue()) {
-        const position = await this.#queue.greet(this.producer.id)
+        const position = await this.#queue.greet(this.producer.id, this.producer.lowest)
         this.producer.confirmed(position, this.#clock.monotonicMs())
         this.#onPosition(position)
       }
@@ -87,7 +87,8 @@ export class Courier {
     } catch (error) {
       if (!(error instanceof OperationError)) throw error
       // A full Redis refuses the push as a whole, and with it the sign of life.
-      if (error.code === 'queue_full') await this.#queue.greet(this.producer.id).catch(() => {})
+      if (error.code === 'queue_full')
+        await this.#queue.greet(this.producer.id, this.producer.lowest).catch(() => {})
       this.#error.happened(error)
       this.#isHopeless = error.policy.retry === 'never'
       const pauseMs = error.policy.retry === 'soon' ? 0 : 1_000

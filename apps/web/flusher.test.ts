@@ -27,9 +27,9 @@ class FlakyQueue extends EmbeddedQueue {
     if (this.losesAnswers && this.#pushCount++ % 2 === 0) throw this.#away()
     return position
   }
-  override async greet(producer: string): Promise<Position> {
+  override async greet(producer: string, lowest: number): Promise<Position> {
     if (this.isAway) throw this.#away()
-    return super.greet(producer)
+    return super.greet(producer, lowest)
   }
   #away(): Error {
     return queueError('queue_unreachable', 'away')
@@ -69,6 +69,7 @@ async function consume(into: Batch[] = []): Promise<Batch[]> {
     await queue.publish({
       watermarks: new Map([[batch.producer, batch.sequence]]),
       parked: [],
+      outcomes: [],
       discarded: [],
     })
   }

@@ -1,11 +1,11 @@
 import { type Clock, settledWithin, sleep, type Timer } from '../../lib/clock.ts'
-import { type Batch, type BatchId, encodeBatch, type Sum } from '../../queue/batch.ts'
-import { batchKeysMax } from '../../queue/limits.ts'
+import { type Batch, type BatchId, encodeBatch } from '../../queue/batch.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
-import { Accumulator } from './accumulator.ts'
+import { Accumulator, type Keyed } from './accumulator.ts'
 import type { Courier } from './courier.ts'
 import type { Increment } from './increment.ts'
-import type { Ack, Generation, Waiting } from './waiting.ts'
+import { Sealing } from './sealing.ts'
+import type { Generation, Settle, Waiting } from './waiting.ts'
 
 /** How often what is accepted goes to the queue while a request waits for that. */
 const hurryIntervalMs = 5
@@ -21,14 +21,6 @@ export interface FlusherOptions {
   readonly keysMax: number
   /** Requests that wait for more than that their increments are in memory. */
   readonly waiting: Waiting
-}
-
-/** An accumulator that takes no more, being cut into batches. */
-interface Sealing {
-  readonly oldest: { readonly wallMs: number; readonly monotonicMs: number }
-  readonly entries: ReturnType<Accumulator['entries']>
-  readonly generation: Generation
-  remainingKeyCount: number
 }
 
 /**
@@ -71,7 +63,7 @@ export class Flusher {
 
   /** Distinct keys that wait to be cut into batches. */
   get keyCount(): number {
-    return this.#accumulator.keyCount + (this.#sealing?.remainingKeyCount ?? 0)
+    return this.#accumulator.keyCount + (this.#sealing?.keyCount ?? 0)
   }
 
   /** Age of the oldest increment that is not confirmed; zero when everything accepted is in the store. */
@@ -108,12 +100,22 @@ export class Flusher {
     return true
   }
 
+  /** False when there is no room for its keys: nothing was counted then. */
+  tryAddKeyed(keyed: Keyed): boolean {
+    if (this.keyCount + keyed.request.keys.length > this.#options.keysMax) return false
+    this.#accumulator.addKeyed(keyed)
+    this.#incrementsAccepted += keyed.request.increments
+    return true
+  }
+
   /**
-   * Waits for what was added last: `settle` is called later, with how far it came. Answers how to stop
-   * waiting.
+   * Waits for what was added last, or for the store's decision about a keyed request: `settle` is called
+   * later, with how far it came. Answers how to stop waiting.
    */
-  await(ack: Ack, settle: (reached: Ack) => void): () => void {
-    const cancel = this.#options.waiting.add(ack, this.#generation, settle)
+  await(ack: 'queued' | 'committed' | Keyed, settle: Settle): () => void {
+    const isKeyed = typeof ack === 'object'
+    const [awaited, generation] = isKeyed ? (['keyed', ack] as const) : [ack, this.#generation]
+    const cancel = this.#options.waiting.add(awaited, generation, settle)
     this.#shortenPause()
     return cancel
   }
@@ -173,34 +175,22 @@ export class Flusher {
 
   /** Takes the accumulator away to be sealed, and begins a new one. */
   #take(oldest: Sealing['oldest']): void {
-    const { keyCount } = this.#accumulator
-    const entries = this.#accumulator.entries()
-    this.#sealing = { oldest, entries, generation: this.#generation, remainingKeyCount: keyCount }
-    this.#accumulator = this.#newAccumulator(keyCount)
+    this.#sealing = new Sealing(this.#accumulator, oldest, this.#generation)
+    this.#accumulator = this.#newAccumulator(this.#accumulator.summedKeyCount)
     this.#generation = { sequenceLast: null }
   }
 
   #sealOne(): void {
-    if (this.#sealing === null) return
-    const { entries, oldest, generation } = this.#sealing
-    const keyCount = Math.min(batchKeysMax, this.#sealing.remainingKeyCount)
-    const keys: string[] = []
-    const sums: Sum[] = []
-    let increments = 0
-    for (let index = 0; index < keyCount; index++) {
-      const { key, sum, count } = entries.next().value!
-      keys.push(key)
-      sums.push(sum)
-      increments += count
-    }
-    this.#incrementsSealed += increments
-    const content = { oldestMs: oldest.wallMs, increments, sealed: this.#incrementsSealed, keys, sums }
-    const encode = (id: BatchId) => encodeBatch({ ...id, ...content } satisfies Batch)
-    const sequence = this.#options.courier.producer.seal(encode, oldest.monotonicMs)
-    this.#sealing.remainingKeyCount -= keyCount
-    if (this.#sealing.remainingKeyCount > 0) return
-    generation.sequenceLast = sequence
-    this.#sealing = null
+    const sealing = this.#sealing
+    if (sealing === null) return
+    const { wallMs, monotonicMs } = sealing.oldest
+    sealing.cut(({ keys, sums, keyed, increments }) => {
+      this.#incrementsSealed += increments
+      const content = { oldestMs: wallMs, increments, sealed: this.#incrementsSealed, keys, sums, keyed }
+      const encode = (id: BatchId) => encodeBatch({ ...id, ...content } satisfies Batch)
+      return this.#options.courier.producer.seal(encode, monotonicMs)
+    })
+    if (sealing.keyCount === 0) this.#sealing = null
   }
 
   /** Regardless of the window: the process ends, and what is not sealed is lost. */

@@ -1,4 +1,5 @@
 import type { HttpRequest } from 'uWebSockets.js'
+import { readIdempotencyKey } from './idempotency.ts'
 import type { ProblemCode } from './problems.ts'
 import { type Ack, acks } from './waiting.ts'
 
@@ -11,12 +12,20 @@ export interface Head {
   readonly isChunked: boolean
   /** Null when the request does not say: the server's default. */
   readonly ack: Ack | null
+  /** Null when the request has none. */
+  readonly idempotencyKey: string | null
 }
 
 export const formType = 'application/x-www-form-urlencoded'
 
 /** Of nearly every request: made once. */
-const usualHead: Head = { contentType: formType, query: '', isChunked: false, ack: null }
+const usualHead: Head = {
+  contentType: formType,
+  query: '',
+  isChunked: false,
+  ack: null,
+  idempotencyKey: null,
+}
 
 /**
  * Reads what precedes the body. Refuses what two parties on the way could understand differently (RFC 9112,
@@ -28,7 +37,7 @@ export function readHead(request: HttpRequest, bodyBytesMax: number): Head | Pro
   headers.contentLength = null
   headers.transferEncoding = null
   headers.isRepeated = false
-  headers.hasIdempotencyKey = false
+  headers.idempotencyKey = null
   request.forEach(visit)
   const { contentType, contentLength, transferEncoding } = headers
   // Undefined, whatever its type says, when there is no question mark.
@@ -45,13 +54,16 @@ export function readHead(request: HttpRequest, bodyBytesMax: number): Head | Pro
     // Without either header there is no body, which is fine where the query holds everything.
     return 'length_required'
   }
-  if (headers.hasIdempotencyKey) return 'idempotency_unavailable'
   const ack = query === '' ? null : readAck(query)
   if (ack === 'key_not_utf8' || ack === 'ack_unknown') return ack
   if (length > bodyBytesMax) return 'body_too_large'
   const isChunked = transferEncoding !== null
-  const isUsual = contentType === formType && query === '' && !isChunked
-  return isUsual ? usualHead : { contentType, query, isChunked, ack }
+  const header = headers.idempotencyKey
+  const isUsual = contentType === formType && query === '' && !isChunked && header === null
+  if (isUsual) return usualHead
+  const idempotencyKey = header === null ? null : readIdempotencyKey(header)
+  if (header !== null && idempotencyKey === null) return 'idempotency_key_invalid'
+  return { contentType, query, isChunked, ack, idempotencyKey }
 }
 
 /** Whether two parties could see differently where this request ends, whatever its path. */
@@ -66,7 +78,8 @@ const headers = {
   contentLength: null as string | null,
   transferEncoding: null as string | null,
   isRepeated: false,
-  hasIdempotencyKey: false,
+  /** Null when the header is missing; empty, which no key is, when it stands there twice. */
+  idempotencyKey: null as string | null,
 }
 
 /** By length first: comparing every name with every other one costs more than all else here. */
@@ -82,7 +95,7 @@ function visit(name: string, value: string): void {
       }
       break
     case 15:
-      if (name === 'idempotency-key') headers.hasIdempotencyKey = true
+      if (name === 'idempotency-key') headers.idempotencyKey = headers.idempotencyKey === null ? value : ''
       break
     case 17:
       if (name === 'transfer-encoding') {

@@ -1,9 +1,21 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
-import { answerAccepted, answerLater, answerProblem, answerReached, type Refusal } from './answer.ts'
+import { batchKeysMax } from '../../queue/limits.ts'
+import { outcomes } from '../../queue/queue.ts'
+import type { Keyed } from './accumulator.ts'
+import {
+  answerAccepted,
+  answerLater,
+  answerProblem,
+  answerReached,
+  type Reached,
+  type Refusal,
+} from './answer.ts'
 import { Body } from './body.ts'
 import type { Flusher } from './flusher.ts'
 import { type Head, readHead } from './head.ts'
-import type { Ingest } from './ingest.ts'
+import { keyedRequest } from './idempotency.ts'
+import { type Ingest, readIncrements, refusal } from './ingest.ts'
+import type { Refusal as IncrementsRefused } from './json.ts'
 import type { ProblemCode } from './problems.ts'
 import type { Ack, Waiting } from './waiting.ts'
 
@@ -26,6 +38,8 @@ export class IncrementRoute {
   /** Requests that are not answered yet. */
   #underWayCount = 0
   #isDraining = false
+  /** Idempotency keys of requests that wait here, with their fingerprints. */
+  readonly #inFlight = new Map<string, string>()
   /**
    * The client went away before the last byte of its body: nothing was counted, and there is nobody to
    * tell.
@@ -101,35 +115,95 @@ export class IncrementRoute {
     }
   }
 
-  #count(response: HttpResponse, { contentType, query, ack }: Head, body: Uint8Array): void {
+  #count(response: HttpResponse, head: Head, body: Uint8Array): void {
     const { ingest, waiting, waitingMax, defaultAck } = this.#options
-    const asked = ack ?? defaultAck
-    if (asked !== 'memory' && waiting.count >= waitingMax) {
-      this.#underWayCount--
-      this.refuse(response, 'waiting_full', { isLast: this.#isDraining })
+    const asked = head.ack ?? defaultAck
+    const mustWait = asked !== 'memory' || head.idempotencyKey !== null
+    if (mustWait && waiting.count >= waitingMax) {
+      this.#answerProblem(response, refusal('waiting_full'))
       return
     }
-    const outcome = ingest.count(contentType, query, body)
-    if (outcome.code === null && asked !== 'memory') {
+    if (head.idempotencyKey !== null) {
+      const refused = this.#countKeyed(response, head, body, head.idempotencyKey)
+      if (refused !== null) this.#answerProblem(response, refused)
+      return
+    }
+    const outcome = ingest.count(head.contentType, head.query, body)
+    if (outcome.code !== null) {
+      this.#answerProblem(response, outcome)
+    } else if (asked !== 'memory') {
       this.#await(response, asked, outcome.accepted)
-      return
+    } else {
+      this.#underWayCount--
+      answerAccepted(response, outcome.accepted, this.#isDraining)
     }
-    this.#underWayCount--
-    if (outcome.code === null) answerAccepted(response, outcome.accepted, this.#isDraining)
-    else this.refuse(response, outcome.code, { errors: outcome.errors, isLast: this.#isDraining })
   }
 
   /** Answers once what was counted has come as far as the client asked. */
-  #await(response: HttpResponse, asked: Ack, accepted: number): void {
+  #await(response: HttpResponse, asked: 'queued' | 'committed', accepted: number): void {
     const cancel = this.#options.flusher.await(asked, reached => {
-      this.#underWayCount--
-      response.cork(() => answerReached(response, accepted, { asked, reached, isLast: this.#isDraining }))
+      const isComplete = reached === asked || reached === 'committed'
+      this.#answerReached(response, { accepted, reached, isComplete })
     })
     // The increments count all the same: only nobody hears of it.
     response.onAborted(() => {
       cancel()
       this.#underWayCount--
     })
+  }
+
+  /**
+   * Counts what has an idempotency key, and answers when the store has decided whether it is a repetition.
+   * Null, or why nothing was counted.
+   */
+  #countKeyed(response: HttpResponse, head: Head, body: Uint8Array, key: string): IncrementsRefused | null {
+    const read = readIncrements(head.contentType, head.query, body)
+    if ('code' in read) return read
+    const request = keyedRequest(key, read.increments)
+    if (request.keys.length > batchKeysMax) return refusal('idempotency_too_many_keys')
+    const inFlight = this.#inFlight.get(key)
+    if (inFlight !== undefined)
+      return refusal(
+        inFlight === request.fingerprint ? 'idempotency_key_in_flight' : 'idempotency_key_reused',
+      )
+    const keyed: Keyed = { request, sequenceLast: null, position: 0 }
+    const outcome = this.#options.ingest.countKeyed(keyed)
+    if (outcome.code !== null) return outcome
+    this.#inFlight.set(key, request.fingerprint)
+    this.#awaitKeyed(response, keyed, outcome.accepted)
+    return null
+  }
+
+  #awaitKeyed(response: HttpResponse, keyed: Keyed, accepted: number): void {
+    const { idempotencyKey } = keyed.request
+    const cancel = this.#options.flusher.await(keyed, (reached, position) => {
+      this.#inFlight.delete(idempotencyKey)
+      const letter = position.outcomes.get(keyed.sequenceLast ?? 0)?.[keyed.position]
+      if (letter === outcomes.conflict) {
+        response.cork(() => this.#answerProblem(response, refusal('idempotency_key_reused')))
+        return
+      }
+      // Neither when the time is over, or the queue lost its memory: to ask again is safe, and tells.
+      const result =
+        letter === outcomes.applied ? 'applied' : letter === outcomes.duplicate ? 'duplicate' : undefined
+      this.#answerReached(response, { accepted, reached, isComplete: result !== undefined, result })
+    })
+    response.onAborted(() => {
+      cancel()
+      // Its client may well ask again on another connection: the store knows both by their key.
+      this.#inFlight.delete(idempotencyKey)
+      this.#underWayCount--
+    })
+  }
+
+  #answerReached(response: HttpResponse, reached: Omit<Reached, 'isLast'>): void {
+    this.#underWayCount--
+    response.cork(() => answerReached(response, { ...reached, isLast: this.#isDraining }))
+  }
+
+  #answerProblem(response: HttpResponse, { code, errors }: IncrementsRefused): void {
+    this.#underWayCount--
+    this.refuse(response, code, { errors, isLast: this.#isDraining })
   }
 
   refuse(response: HttpResponse, code: ProblemCode, refusal: Refusal): void {

@@ -1,15 +1,14 @@
 import type { Log } from '../../lib/log.ts'
 import type { Metrics } from '../../lib/metrics.ts'
+import type { Keyed } from './accumulator.ts'
 import { asBuffer } from './body.ts'
 import type { Flusher } from './flusher.ts'
 import { readForm } from './form.ts'
 import { formType } from './head.ts'
-import { readJson, readNdjson } from './json.ts'
-import type { IncrementProblem, ProblemCode } from './problems.ts'
+import { type IncrementsRead, type Refusal, readJson, readNdjson } from './json.ts'
+import type { ProblemCode } from './problems.ts'
 
-export type Outcome =
-  | { readonly code: null; readonly accepted: number }
-  | { readonly code: ProblemCode; readonly errors: readonly IncrementProblem[] }
+export type Outcome = { readonly code: null; readonly accepted: number } | Refusal
 
 type BodyFormat = 'form' | 'json' | 'ndjson'
 
@@ -42,21 +41,25 @@ export class Ingest {
   }
 
   count(contentType: string, query: string, body: Uint8Array): Outcome {
-    const format = contentType === formType ? 'form' : (formats.get(contentType) ?? formatOf(contentType))
-    if (format === null) return refusal('content_type_unknown')
-    if (format === 'form') {
+    if (contentType === formType) {
       const increment = readForm(body, query)
       if (typeof increment === 'string') return refusal(increment)
       if (!this.#flusher.tryAdd(increment.key, increment.value)) return refusal('memory_full')
       this.#requestsAccepted++
       return acceptedOne
     }
-    const bytes = asBuffer(body)
-    const read = format === 'json' ? readJson(bytes) : readNdjson(bytes)
+    const read = readIncrements(contentType, query, body)
     if ('code' in read) return read
     if (!this.#flusher.tryAddAll(read.increments)) return refusal('memory_full')
     this.#requestsAccepted++
     return { code: null, accepted: read.increments.length }
+  }
+
+  /** Takes a request that counts once, however often it comes. */
+  countKeyed(keyed: Keyed): Outcome {
+    if (!this.#flusher.tryAddKeyed(keyed)) return refusal('memory_full')
+    this.#requestsAccepted++
+    return { code: null, accepted: keyed.request.increments }
   }
 
   refused(code: ProblemCode): void {
@@ -68,7 +71,18 @@ export class Ingest {
   }
 }
 
-function refusal(code: ProblemCode): Outcome {
+/** All increments of a request, or what is wrong with it. Counts nothing. */
+export function readIncrements(contentType: string, query: string, body: Uint8Array): IncrementsRead {
+  const format = formats.get(contentType) ?? formatOf(contentType)
+  if (format === null) return refusal('content_type_unknown')
+  if (format === 'json') return readJson(asBuffer(body))
+  if (format === 'ndjson') return readNdjson(asBuffer(body))
+  const increment = readForm(body, query)
+  return typeof increment === 'string' ? refusal(increment) : { increments: [increment] }
+}
+
+/** Why a request is refused as a whole. */
+export function refusal(code: ProblemCode): Refusal {
   return { code, errors: [] }
 }
 

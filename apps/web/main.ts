@@ -1,6 +1,7 @@
 import { exitCodes, type ExitCode, OperationError, UsageError } from '../../lib/errors.ts'
 import { RepeatedError } from '../../lib/log.ts'
 import type { OptionValues } from '../../lib/options.ts'
+import type { Metrics } from '../../lib/metrics.ts'
 import { whyNotListening } from '../../lib/port.ts'
 import { runService, type ServiceContext } from '../../lib/service.ts'
 import { newProducerId } from '../../queue/batch.ts'
@@ -47,28 +48,7 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
   const route = new IncrementRoute({ ingest, flusher, waiting, bodyBytesMax, defaultAck, waitingMax })
   const server = new Server({ ingest, route, status, clock })
 
-  metrics.counterOf(
-    'piccolo_increments_accepted_total',
-    'Increments counted',
-    () => flusher.incrementsAccepted,
-  )
-  metrics.gaugeOf('piccolo_keys_waiting', 'Distinct keys not yet in a batch', () => flusher.keyCount)
-  metrics.gaugeOf(
-    'piccolo_batches_unconfirmed',
-    'Batches sealed and not yet in the store',
-    () => courier.producer.unconfirmed.length,
-  )
-  metrics.gaugeOf(
-    'piccolo_oldest_unconfirmed_seconds',
-    'Age of the oldest increment that is not in the store',
-    () => flusher.oldestAgeMs() / 1000,
-  )
-  metrics.gaugeOf(
-    'piccolo_requests_waiting',
-    'Requests that wait for queued or committed',
-    () => waiting.count,
-  )
-  metrics.gaugeOf('piccolo_connections', 'Open HTTP connections', () => server.connectionCount)
+  publishMetrics(metrics, { flusher, producer, waiting, server })
 
   return [
     {
@@ -98,6 +78,38 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
       },
     },
   ]
+}
+
+interface Measured {
+  readonly flusher: Flusher
+  readonly producer: Producer
+  readonly waiting: Waiting
+  readonly server: Server
+}
+
+function publishMetrics(metrics: Metrics, { flusher, producer, waiting, server }: Measured): void {
+  metrics.counterOf(
+    'piccolo_increments_accepted_total',
+    'Increments counted',
+    () => flusher.incrementsAccepted,
+  )
+  metrics.gaugeOf('piccolo_keys_waiting', 'Distinct keys not yet in a batch', () => flusher.keyCount)
+  metrics.gaugeOf(
+    'piccolo_batches_unconfirmed',
+    'Batches sealed and not yet in the store',
+    () => producer.unconfirmed.length,
+  )
+  metrics.gaugeOf(
+    'piccolo_oldest_unconfirmed_seconds',
+    'Age of the oldest increment that is not in the store',
+    () => flusher.oldestAgeMs() / 1000,
+  )
+  metrics.gaugeOf(
+    'piccolo_requests_waiting',
+    'Requests that wait for queued or committed',
+    () => waiting.count,
+  )
+  metrics.gaugeOf('piccolo_connections', 'Open HTTP connections', () => server.connectionCount)
 }
 
 /**

@@ -32,9 +32,9 @@ export const problems = {
     detail: 'Nothing was counted; mend what is listed in errors and send it again.',
   },
   ack_unknown: { status: 400, detail: 'ack is memory, queued or committed, given once.' },
-  idempotency_unavailable: {
+  idempotency_key_invalid: {
     status: 400,
-    detail: 'This version does not know Idempotency-Key; leave the header out if a retry may count twice.',
+    detail: 'An Idempotency-Key is 1 to 255 printable ASCII characters in quotes, given once.',
   },
   framing_ambiguous: {
     status: 400,
@@ -42,8 +42,21 @@ export const problems = {
   },
   not_found: { status: 404, detail: 'POST to /increment; GET / tells what there is.' },
   method_not_allowed: { status: 405, detail: 'The Allow header names the methods of this path.' },
+  idempotency_key_in_flight: {
+    status: 409,
+    detail: 'A request with this Idempotency-Key is under way; wait for its answer, or try again later.',
+  },
   length_required: { status: 411, detail: 'Send a Content-Length, or Transfer-Encoding: chunked.' },
   body_too_large: { status: 413, detail: 'Send the increments in several smaller requests.' },
+  idempotency_too_many_keys: {
+    status: 413,
+    detail:
+      'A request with an Idempotency-Key has at most 10000 different keys; send several, each with an own one.',
+  },
+  idempotency_key_reused: {
+    status: 422,
+    detail: 'This Idempotency-Key was used for other increments; nothing was counted. Take a fresh one.',
+  },
   content_type_unknown: {
     status: 415,
     detail:
@@ -67,9 +80,11 @@ const titles: Record<Problem['status'], string> = {
   400: 'Bad Request',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  409: 'Conflict',
   411: 'Length Required',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
+  422: 'Unprocessable Content',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 }

@@ -63,6 +63,11 @@ export class Producer {
     return this.#unconfirmed
   }
 
+  /** Of what is unconfirmed, or of what comes next. */
+  get lowest(): number {
+    return this.#unconfirmed[0]?.sequence ?? this.#sequenceSealed + 1
+  }
+
   get unconfirmedBytes(): number {
     return this.#unconfirmedBytes
   }
@@ -99,7 +104,7 @@ export class Producer {
   }
 
   /** To be called with the queue's answer to a push. */
-  pushed(position: Position, nowMs: number): void {
+  pushed(position: Pick<Position, 'pushed' | 'applied'>, nowMs: number): void {
     this.#progressMs = nowMs
     this.#sequenceNext = position.pushed + 1
     this.confirmed(position, nowMs)

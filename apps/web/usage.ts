@@ -4,6 +4,8 @@ export const usage = `Piccolo Daimao counts.
   POST /increment   key=foo&value=5                 application/x-www-form-urlencoded
                     {"key":"foo","value":5}         application/json, or an array of such objects
                     one such object a line          application/x-ndjson
+                    ?ack=queued or ?ack=committed   answered when the queue, or the database, has it
+                    Idempotency-Key: "…"            counted once, however often it is sent
   GET  /healthz     this process is alive
   GET  /readyz      it can keep its promises now
   GET  /metrics     in the format of Prometheus

@@ -26,6 +26,8 @@ function passTime(ms: number): void {
   timers = timers.filter(timer => timer.atMs > nowMs)
   for (const { run } of due) run()
 }
+const progress = (pushed: number, applied: number) =>
+  waiting.progress({ pushed, applied, outcomes: new Map() })
 const add = (ack: 'queued' | 'committed', generation: Generation) =>
   waiting.add(ack, generation, result => reached.push(`${ack}: ${result}`))
 
@@ -40,11 +42,11 @@ test('who waits for the queue is answered by a push, who waits for the store by 
   const generation = { sequenceLast: 3 }
   add('queued', generation)
   add('committed', generation)
-  waiting.progress({ pushed: 2, applied: 1 })
+  progress(2, 1)
   expect(reached).toEqual([])
-  waiting.progress({ pushed: 3, applied: 2 })
+  progress(3, 2)
   expect(reached).toEqual(['queued: queued'])
-  waiting.progress({ pushed: 3, applied: 3 })
+  progress(3, 3)
   expect(reached).toEqual(['queued: queued', 'committed: committed'])
   expect(waiting.count).toBe(0)
 })
@@ -52,28 +54,28 @@ test('who waits for the queue is answered by a push, who waits for the store by 
 test('what is not sealed altogether has reached nothing, wherever its producer stands', () => {
   const generation: Generation = { sequenceLast: null }
   add('committed', generation)
-  waiting.progress({ pushed: 9, applied: 9 })
+  progress(9, 9)
   expect(reached).toEqual([])
   generation.sequenceLast = 9
-  waiting.progress({ pushed: 9, applied: 9 })
+  progress(9, 9)
   expect(reached).toEqual(['committed: committed'])
 })
 
 test('a queue that forgot everything but the watermark has had the batch all the same', () => {
   add('queued', { sequenceLast: 2 })
-  waiting.progress({ pushed: 0, applied: 2 })
+  progress(0, 2)
   expect(reached).toEqual(['queued: committed'])
 })
 
 test('when the time is over the answer says how far it came, and later progress says nothing more', () => {
   add('committed', { sequenceLast: 3 })
   add('committed', { sequenceLast: 4 })
-  waiting.progress({ pushed: 3, applied: 2 })
+  progress(3, 2)
   passTime(4_999)
   expect(reached).toEqual([])
   passTime(1)
   expect(reached).toEqual(['committed: queued', 'committed: memory'])
-  waiting.progress({ pushed: 4, applied: 4 })
+  progress(4, 4)
   expect(reached).toHaveLength(2)
   expect(timers).toEqual([])
 })
@@ -93,7 +95,7 @@ test('each waits its own time', () => {
 test('who no longer waits is not answered', () => {
   const cancel = add('committed', { sequenceLast: 1 })
   cancel()
-  waiting.progress({ pushed: 1, applied: 1 })
+  progress(1, 1)
   passTime(10_000)
   expect(reached).toEqual([])
   expect(waiting.count).toBe(0)

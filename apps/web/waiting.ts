@@ -11,11 +11,17 @@ export interface Generation {
   sequenceLast: number | null
 }
 
+/** What a request may wait for; `keyed` is `committed` for one with an idempotency key. */
+export type AwaitedAck = 'queued' | 'committed' | 'keyed'
+
+/** Called with how far the increments came, and with what the queue said last. */
+export type Settle = (reached: Ack, position: Position) => void
+
 interface Waiter {
-  readonly ack: Ack
+  readonly ack: AwaitedAck
   readonly generation: Generation
   readonly deadlineMs: number
-  readonly settle: (reached: Ack) => void
+  readonly settle: Settle
 }
 
 /**
@@ -25,9 +31,12 @@ interface Waiter {
 export class Waiting {
   readonly #clock: Clock
   readonly #timeoutMs: number
-  /** By what they wait for, in the order in which they came. */
-  readonly #waiters = { memory: new Set<Waiter>(), queued: new Set<Waiter>(), committed: new Set<Waiter>() }
-  #position: Position = { pushed: 0, applied: 0 }
+  /**
+   * By what they wait for, in the order in which they came. Keyed ones are by themselves: each waits for its
+   * own batch, which may be before the last of its generation.
+   */
+  readonly #waiters = { queued: new Set<Waiter>(), committed: new Set<Waiter>(), keyed: new Set<Waiter>() }
+  #position: Position = { pushed: 0, applied: 0, outcomes: new Map() }
   /** Null while nobody waits. */
   #timer: Timer | null = null
 
@@ -37,14 +46,14 @@ export class Waiting {
   }
 
   get count(): number {
-    return this.#waiters.queued.size + this.#waiters.committed.size
+    return this.#waiters.queued.size + this.#waiters.committed.size + this.#waiters.keyed.size
   }
 
   /**
    * Calls `settle` once, later, with how far the generation has come: as far as was asked, or less when the
    * time is over. Answers how to stop waiting, after which `settle` is not called.
    */
-  add(ack: Ack, generation: Generation, settle: (reached: Ack) => void): () => void {
+  add(ack: AwaitedAck, generation: Generation, settle: Settle): () => void {
     const deadlineMs = this.#clock.monotonicMs() + this.#timeoutMs
     const waiter: Waiter = { ack, generation, deadlineMs, settle }
     this.#waiters[ack].add(waiter)
@@ -55,9 +64,9 @@ export class Waiting {
   /** To be called with whatever the queue says of the producer. */
   progress(position: Position): void {
     this.#position = position
-    for (const ack of ['queued', 'committed'] as const) {
-      for (const waiter of this.#waiters[ack]) {
-        if (!this.#hasReached(waiter.generation, ack)) break
+    for (const waiters of Object.values(this.#waiters)) {
+      for (const waiter of waiters) {
+        if (!this.#hasReached(waiter.generation, waiter.ack === 'queued' ? 'queued' : 'committed')) break
         this.#settle(waiter)
       }
     }
@@ -73,7 +82,7 @@ export class Waiting {
   #settle(waiter: Waiter): void {
     this.#waiters[waiter.ack].delete(waiter)
     const reached = acks.findLast(ack => this.#hasReached(waiter.generation, ack))
-    waiter.settle(reached ?? 'memory')
+    waiter.settle(reached ?? 'memory', this.#position)
   }
 
   #expire(): void {

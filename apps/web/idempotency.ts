@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto'
+import { addSums, type KeyedRequest, type Sum } from '../../queue/batch.ts'
+import { idempotencyKeyBytesMax } from '../../queue/limits.ts'
+import type { Increment } from './increment.ts'
+
+const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/
+const bare = /^[\x21\x23-\x7e]+$/
+
+/**
+ * Reads the value of the header: a string in quotes, as in the IETF draft of the Idempotency-Key header, or
+ * the same without quotes. Null when it is neither, empty, or longer than 255 characters.
+ */
+export function readIdempotencyKey(header: string): string | null {
+  const key = quoted.exec(header)?.[1]?.replace(/\\(.)/g, '$1') ?? (bare.test(header) ? header : '')
+  return key === '' || key.length > idempotencyKeyBytesMax ? null : key
+}
+
+/**
+ * The request as it travels to the store: its increments summed by key, and a fingerprint of them, so that
+ * the same increments in another form of body are the same request.
+ */
+export function keyedRequest(idempotencyKey: string, increments: readonly Increment[]): KeyedRequest {
+  const merged = new Map<string, Sum>()
+  const hash = createHash('sha256')
+  for (const { key, value } of increments) {
+    merged.set(key, addSums(merged.get(key) ?? 0, value))
+    hash.update(JSON.stringify([key, value]))
+  }
+  return {
+    idempotencyKey,
+    fingerprint: hash.digest('base64url').slice(0, 22),
+    increments: increments.length,
+    keys: [...merged.keys()],
+    sums: [...merged.values()],
+  }
+}
