@@ -18,7 +18,7 @@ export const entryBytesMax = 2 * keyBytesMax + 4 + 24
 export const batchHeaderBytesMax = 512
 /** An Idempotency-Key, in ASCII. */
 export const idempotencyKeyBytesMax = 255
-/** What a request with an idempotency key adds to its entries as JSON: the key, escaped, and its own fields. */
+/** What an idempotency key adds to the entries of its request as JSON: itself, escaped, and other fields. */
 export const keyedBytesMax = 2 * idempotencyKeyBytesMax + 160
 /** Each key may be one of a keyed request of its own. */
 export const batchBytesMax = batchHeaderBytesMax + batchKeysMax * (entryBytesMax + keyedBytesMax)

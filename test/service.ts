@@ -145,9 +145,19 @@ export class Service extends Program {
   }
 
   static async start(folder: Folder, ...args: string[]): Promise<Service> {
-    const service = new Service(folder, await freePort(), args)
-    await service.says(/"msg":"ready"/)
-    return service
+    return Service.startAt(folder, await freePort(), ...args)
+  }
+
+  /** Rejects, with nothing left running, when it does not become ready. */
+  static async startAt(folder: Folder, port: number, ...args: string[]): Promise<Service> {
+    const service = new Service(folder, port, args)
+    try {
+      await service.says(/"msg":"ready"/)
+      return service
+    } catch (error) {
+      await service[Symbol.asyncDispose]()
+      throw error
+    }
   }
 
   get url(): string {
