@@ -77,9 +77,10 @@ export interface ConsumerQueue {
   /** Up to `readBatchesMax` elements, oldest first, without removing them. */
   read(): Promise<string[]>
   /**
-   * In one atomic step: raises `applied` to the watermarks; keeps the outcomes for their producers; sets `pushed` of a producer with parked batches
-   * back to its watermark, so that it sends the missing ones again; removes from the head what is applied,
-   * parked or discarded; and, if the list is empty then, sets every `pushed` back to its `applied`.
+   * In one atomic step: raises `applied` to the watermarks; keeps the outcomes for their producers; sets
+   * `pushed` of a producer with parked batches back to its watermark, so that it sends the missing ones
+   * again; removes from the head what is applied, parked or discarded; and, if the list is empty then, sets
+   * every `pushed` back to its `applied`.
    */
   publish(publication: Publication): Promise<void>
   /** Every watermark that was ever published for the shard and is not forgotten. */

@@ -18,7 +18,7 @@ local function say_alive(producer)
 end
 `
 
-/** The outcomes of a producer from its lowest unconfirmed sequence on, as `7:ad 9:a`; those below are dropped. */
+/** The outcomes of a producer from its lowest unconfirmed batch on, as `7:ad 9:a`; the rest is dropped. */
 const outcomesOf = `
 local function outcomes_of(producer, lowest)
   local all = redis.call('HGET', outcomes, producer)
