@@ -9,6 +9,7 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   web: async () => (await import('./web.ts')).webCommand,
   consumer: async () => (await import('./consumer.ts')).consumerCommand,
   total: async () => (await import('./total.ts')).totalCommand,
+  verify: async () => (await import('./verify.ts')).verifyCommand,
   health: async () => (await import('./health.ts')).healthCommand,
   config: async () => (await import('./config.ts')).configCommand,
   targets: async () => (await import('./targets.ts')).targetsCommand,

@@ -178,3 +178,17 @@ export function redisCommands({ major }: RedisVersion): Record<RedisCommand, str
     forget: flagged('allow-oom', forgetScript),
   }
 }
+
+/** The names of the keys of a shard, in the order in which the scripts take them; braces keep them together. */
+export function redisKeys(shardIndex: number) {
+  const key = (name: string) => `piccolo:{${shardIndex}}:${name}`
+  return {
+    batches: key('batches'),
+    pushed: key('pushed'),
+    applied: key('applied'),
+    alive: key('alive'),
+    store: key('store'),
+    outcomes: key('outcomes'),
+    wake: key('wake'),
+  }
+}

@@ -10,7 +10,7 @@ import type { ConsumerQueue, Position, ProducerQueue, Publication, Push } from '
 import { checkRedisServer, whenReady } from './redis-check.ts'
 import { classifyRedisError } from './redis-errors.ts'
 import { readPosition } from './redis-position.ts'
-import { type RedisCommand, redisCommands } from './redis-scripts.ts'
+import { type RedisCommand, redisCommands, redisKeys } from './redis-scripts.ts'
 
 /** How long one call may take; after that its fate is unknown and the caller tries again. */
 const callDeadlineMs = 2_000
@@ -21,9 +21,6 @@ const callDeadlineMs = 2_000
 const socketTimeoutMs = 4_000
 const connectTimeoutMs = 2_000
 const reconnectDelayMsMax = 1_000
-
-/** In the order in which the scripts take them. */
-type RedisKey = 'batches' | 'pushed' | 'applied' | 'alive' | 'store' | 'outcomes' | 'wake'
 
 export interface RedisQueueOptions {
   /** `redis://`, `rediss://`, or the path of a unix socket, with or without `unix://`. */
@@ -43,7 +40,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   #subscriber: Redis | null = null
   readonly #options: RedisOptions & { replyMapping: 'legacy' }
   readonly #url: string
-  readonly #keys: Record<RedisKey, string>
+  readonly #keys: ReturnType<typeof redisKeys>
   #storeId = ''
   /** How much to read at a time: less after a read that took too long, for a link may be slow. */
   #readBytes = readBytesMax
@@ -58,16 +55,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     this.#clock = clock
     this.#log = log
     this.#url = url.replace(/^unix:\/\//, '')
-    const key = (name: string) => `piccolo:{${shardIndex}}:${name}`
-    this.#keys = {
-      batches: key('batches'),
-      pushed: key('pushed'),
-      applied: key('applied'),
-      alive: key('alive'),
-      store: key('store'),
-      outcomes: key('outcomes'),
-      wake: key('wake'),
-    }
+    this.#keys = redisKeys(shardIndex)
     this.#options = {
       protocol: 2,
       replyMapping: 'legacy',
@@ -152,6 +140,11 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
 
   async forget(silentMs: number): Promise<number> {
     return Number(await this.#call('forget', Math.ceil(silentMs / 1000)))
+  }
+
+  /** Elements from that index on, without any bound on their size: for who only looks. */
+  page(start: number, count: number): Promise<string[]> {
+    return this.#do(redis => redis.lrange(this.#keys.batches, start, start + count - 1))
   }
 
   length(): Promise<number> {

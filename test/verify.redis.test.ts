@@ -1,0 +1,128 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { encodeBatch } from '../queue/batch.ts'
+import { batch } from './builders.ts'
+import { until } from './condition.ts'
+import { RedisServer } from './redis-server.ts'
+import { Folder, Program, Service } from './service.ts'
+
+let folder: Folder
+const running: AsyncDisposable[] = []
+
+beforeEach(() => {
+  folder = new Folder()
+})
+afterEach(async () => {
+  for (const each of running.splice(0).reverse()) await each[Symbol.asyncDispose]()
+  folder[Symbol.dispose]()
+})
+
+async function up(...args: string[]): Promise<Service> {
+  const service = await Service.start(folder, ...args)
+  running.push(service)
+  return service
+}
+async function verify(...args: string[]): Promise<{ exitCode: number | null; output: string }> {
+  const program = new Program(['verify', '--database', folder.database, ...args])
+  running.push(program)
+  return { exitCode: await program.exited, output: program.output }
+}
+
+test('a sound database adds up, beside the running service', async () => {
+  const service = await up('--web-processes', '2')
+  for (let count = 0; count < 30; count++) await service.increment(`key ${count % 7}`, count - 9)
+  const body = new URLSearchParams({ key: 'x', value: '1' })
+  const keyed = { method: 'POST', headers: { 'Idempotency-Key': 'a' }, body }
+  for (let count = 0; count < 2; count++) await (await fetch(`${service.url}/increment`, keyed)).text()
+  await until('all is counted', async () => folder.sql('SELECT sum(sealed) FROM producers') === '32')
+  const { exitCode, output } = await verify()
+  expect(output).toContain(
+    'all producers, in increments: sealed 32, applied 31, duplicate 1, lost 0, parked 0\n',
+  )
+  expect(output).toContain('8 totals, sum 166; applied 166, adjusted 0\n')
+  expect(output).toMatch(/everything adds up, and the file is sound\n$/)
+  expect(exitCode).toBe(0)
+})
+
+test('a total changed by hand is found, with the difference', async () => {
+  const service = await up()
+  await service.increment('foo', 5)
+  await service.hasTotals(new Map([['foo', '5']]))
+  await service.stop()
+  folder.sql(`UPDATE numbers SET value = 2 WHERE key = 'foo'`)
+  const { exitCode, output } = await verify()
+  expect(output).toContain('WRONG: the totals sum up to 2, applied were 5: -3\n')
+  expect(output).not.toContain('adds up')
+  expect(exitCode).toBe(1)
+})
+
+test('a ledger that does not account for what was sealed is found', async () => {
+  const service = await up()
+  await service.increment('foo', 5)
+  await service.hasTotals(new Map([['foo', '5']]))
+  await service.stop()
+  folder.sql('UPDATE producers SET sealed = sealed + 2')
+  const { exitCode, output } = await verify()
+  expect(output).toMatch(/WRONG: producer [0-9a-f]+ sealed 3 increments, accounted for are 1\n/)
+  expect(exitCode).toBe(1)
+})
+
+test('sums beyond 64 bits, totals taken over and sums set aside add up', async () => {
+  folder.sql(`CREATE TABLE numbers (key TEXT, value INTEGER DEFAULT 0); CREATE UNIQUE INDEX i ON numbers (key);
+    INSERT INTO numbers VALUES ('a', 9223372036854775807), ('b', 9223372036854775807), ('c', -5)`)
+  const service = await up()
+  await service.increment('a', 1)
+  await service.increment('c', 2)
+  await service.hasTotals(
+    new Map([
+      ['a', '9223372036854775807'],
+      ['b', '9223372036854775807'],
+      ['c', '-3'],
+    ]),
+  )
+  await until('one is set aside', () => folder.sql('SELECT count(*) FROM set_aside') === '1')
+  const { exitCode, output } = await verify()
+  expect(output).toContain('sum 18446744073709551611; applied 3, adjusted 18446744073709551608\n')
+  expect(exitCode).toBe(0)
+})
+
+test('a damaged file is found', async () => {
+  const service = await up()
+  await service.increment('foo', 5)
+  await service.hasTotals(new Map([['foo', '5']]))
+  await service.stop()
+  folder.sql(`PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = 99 WHERE name = 'set_aside'`)
+  const { exitCode, output } = await verify()
+  expect(output).toMatch(/damaged|store_corrupt/)
+  expect(exitCode).not.toBe(0)
+})
+
+test('with Redis it counts what waits in the queue', async () => {
+  const redis = await RedisServer.start()
+  running.push(redis)
+  const service = await up('--redis', redis.url)
+  await service.increment('foo', 5)
+  await service.hasTotals(new Map([['foo', '5']]))
+  process.kill(service.children().get('piccolo consumer')!, 'SIGSTOP')
+  const admin = redis.client()
+  const elements = Array.from({ length: 70 }, (_, index) =>
+    encodeBatch(batch({ producer: 7, sequence: index + 1 })),
+  )
+  await admin.rpush('piccolo:{0}:batches', 'garbage', ...elements)
+  admin.disconnect()
+  const { exitCode, output } = await verify('--redis', redis.url)
+  process.kill(service.children().get('piccolo consumer')!, 'SIGCONT')
+  expect(output).toMatch(/all producers.*applied 1, .*queued 70\n/)
+  expect(exitCode).toBe(0)
+})
+
+test('no database, and no queue, are one clear line', async () => {
+  expect(await verify()).toMatchObject({
+    exitCode: 78,
+    output: expect.stringMatching(/^.*there is no database.*\n$/),
+  })
+  const service = await up()
+  await service.stop()
+  const { exitCode, output } = await verify('--redis', '/nowhere/redis.sock')
+  expect(output).toMatch(/queue_unreachable/)
+  expect(exitCode).toBe(69)
+})
