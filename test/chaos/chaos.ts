@@ -1,7 +1,7 @@
 import { until } from '../condition.ts'
 import { RedisServer } from '../redis-server.ts'
 import { differenceOf, Folder, freePort, Service } from '../service.ts'
-import { Random } from './random.ts'
+import { Random } from '../random.ts'
 import { type Book, newBook, RetryingClient } from './retrying-client.ts'
 
 export type QueueKind = 'embedded' | 'redis' | 'redis with append-only file'

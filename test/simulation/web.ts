@@ -1,0 +1,80 @@
+import type { Keyed } from '../../apps/web/accumulator.ts'
+import { Producer } from '../../apps/web/producer.ts'
+import { type Generation, type Settle, Waiting } from '../../apps/web/waiting.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { encodeBatch } from '../../queue/batch.ts'
+import type { Position } from '../../queue/queue.ts'
+
+const ackTimeoutMs = 5_000
+
+/** A web process, less its HTTP and its timers. */
+export class Web {
+  readonly producer: Producer
+  readonly waiting: Waiting
+  /** Every unkeyed increment that it accepted. */
+  readonly all: string[] = []
+  /** Accepted and not yet sealed. */
+  open: string[] = []
+  #keyed: Keyed[] = []
+  #generation: Generation = { sequenceLast: null }
+  #sealedCount = 0
+
+  constructor(id: string, clock: Clock) {
+    this.producer = new Producer(id)
+    this.waiting = new Waiting(clock, ackTimeoutMs)
+  }
+
+  add(key: string): void {
+    this.all.push(key)
+    this.open.push(key)
+  }
+
+  /** As `add`, for a client that waits. */
+  addAndWait(key: string, ack: 'queued' | 'committed', settle: Settle): void {
+    this.add(key)
+    this.waiting.add(ack, this.#generation, settle)
+  }
+
+  /** Answers how the client may go away. */
+  addKeyed(keyed: Keyed, settle: Settle): () => void {
+    this.#keyed.push(keyed)
+    return this.waiting.add('keyed', keyed, settle)
+  }
+
+  get holdsNothing(): boolean {
+    return this.open.length === 0 && this.#keyed.length === 0 && this.producer.unconfirmed.length === 0
+  }
+
+  seal(nowMs: number): void {
+    if ((this.open.length === 0 && this.#keyed.length === 0) || !this.producer.hasRoom) return
+    const [keys, keyed] = [this.open, this.#keyed]
+    const increments = keys.length + keyed.length
+    this.#sealedCount += increments
+    const content = {
+      oldestMs: nowMs,
+      increments,
+      sealed: this.#sealedCount,
+      keys,
+      sums: keys.map(() => 1),
+      keyed: keyed.map(({ request }) => request),
+    }
+    const sequence = this.producer.seal(id => encodeBatch({ ...id, ...content }), nowMs)
+    for (const [position, each] of keyed.entries()) Object.assign(each, { sequenceLast: sequence, position })
+    this.#generation.sequenceLast = sequence
+    this.#generation = { sequenceLast: null }
+    this.open = []
+    this.#keyed = []
+  }
+
+  /** What the courier does with an answer to a push. */
+  heard(position: Position, nowMs: number): void {
+    this.producer.pushed(position, nowMs)
+    this.waiting.progress(position)
+  }
+
+  /** What the courier does with an answer to a greeting. */
+  greeted(position: Position, nowMs: number): void {
+    this.producer.confirmed(position, nowMs)
+    this.waiting.progress(position)
+  }
+}

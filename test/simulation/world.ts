@@ -1,0 +1,277 @@
+import type { Keyed } from '../../apps/web/accumulator.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { type Batch, decodeBatch } from '../../queue/batch.ts'
+import { EmbeddedQueue } from '../../queue/embedded.ts'
+import { outcomes, type Position, type Publication, type Push } from '../../queue/queue.ts'
+import { keyedRequest, producerId } from '../builders.ts'
+import { Random } from '../random.ts'
+import { MemoryStore } from './memory-store.ts'
+import { Web } from './web.ts'
+
+const storeId = 'the store'
+const goneAfterMs = 60_000
+const calmRoundCount = 200
+
+/** A client's request with an idempotency key, which it sends until it hears what became of it. */
+interface Insisted {
+  readonly key: string
+  /** Copies that were sent, by whichever web process. */
+  sentCount: number
+  isDone: boolean
+}
+
+/**
+ * The delivery protocol under random faults, run by the code that production runs (Producer, Waiting,
+ * EmbeddedQueue, sequenceBatches, decideKeyed), with only time, network and disk replaced. Every increment
+ * is a key of its own, so that the fate of each is known. What must hold: nothing counts twice; whatever its
+ * producer still holds or has seen confirmed counts once in the end; what a client was told has been
+ * committed is in the store at that moment; a request with an idempotency key counts once, however often it
+ * was sent.
+ */
+export class World {
+  readonly history: string[] = []
+  readonly #random: Random
+  readonly #clock: Clock
+  readonly #store = new MemoryStore()
+  readonly #mayLoseQueue: boolean
+  #nowMs = 0
+  #timers: { readonly atMs: number; readonly run: () => void }[] = []
+  #queue: EmbeddedQueue
+  /**
+   * Sees all that the queue sees until it is frozen: what a backup of the queue would hold. Null after it
+   * was put back.
+   */
+  #backup: EmbeddedQueue | null
+  #isBackupFrozen = false
+  #webs: Web[] = []
+  readonly #dead: Web[] = []
+  #webCount = 0
+  #incrementCount = 0
+  readonly #insisted: Insisted[] = []
+  /** A promise that was broken at the moment when it was made; null while all is well. */
+  #broken: string | null = null
+  /** Pushes that timed out and may still be carried out. */
+  readonly #ghosts: Push[] = []
+  /** By consumer: what it read, or what it committed and has not published yet. */
+  readonly #rounds = new Map<string, { read: Batch[] } | { committed: Publication }>()
+
+  constructor(seed: number) {
+    this.#random = new Random(seed)
+    const nowMs = () => this.#nowMs
+    this.#clock = { nowMs, monotonicMs: nowMs, after: (delayMs, run) => this.#after(delayMs, run) }
+    this.#queue = new EmbeddedQueue(this.#clock)
+    this.#backup = new EmbeddedQueue(this.#clock)
+    this.#mayLoseQueue = this.#random.chance(0.7)
+    for (let count = 1 + this.#random.below(3); count > 0; count--) this.#newWeb()
+  }
+
+  async run(): Promise<void> {
+    await this.#queue.bind(storeId)
+    const stepCount = 20 + this.#random.below(130)
+    for (let step = 0; step < stepCount && this.#broken === null; step++) {
+      this.#passTime(this.#random.below(800))
+      await this.#step()
+    }
+    this.#rounds.clear()
+    for (const ghost of this.#ghosts) await this.#queue.push(ghost)
+    this.#note('faults stop')
+    this.#passTime(2 * goneAfterMs)
+    for (let round = 0; round < calmRoundCount; round++) {
+      this.#passTime(300)
+      if (round % 40 === 20) this.#insistOnAll()
+      for (const web of this.#webs) {
+        web.seal(this.#nowMs)
+        await this.#push(web, true)
+        web.greeted(await this.#queue.greet(web.producer.id, web.producer.lowest), this.#nowMs)
+      }
+      await this.#consume('first', true)
+    }
+  }
+
+  /** Null when every promise was kept. */
+  verdict(): string | null {
+    const { counts, parked, lostBatchCount } = this.#store
+    if (this.#broken !== null) return this.#broken
+    for (const [key, count] of counts) if (count !== 1) return `${key} was applied ${count} times`
+    for (const web of this.#webs) {
+      if (!web.holdsNothing) return `${web.producer.id} still holds something`
+      for (const key of web.all) if (!counts.has(key)) return `${key} of a living producer is missing`
+    }
+    for (const web of this.#dead) {
+      const unconfirmed = web.producer.unconfirmed.flatMap(({ element }) => decodeBatch(element).keys)
+      const held = new Set([...web.open, ...unconfirmed])
+      for (const key of web.all)
+        if (!counts.has(key) && !held.has(key)) return `${key} was confirmed and is missing`
+    }
+    for (const { key, isDone } of this.#insisted) {
+      if (!isDone) return `the client of ${key} was never told what became of it`
+      if (!counts.has(key)) return `${key} is missing although its client was told that it counts`
+    }
+    if (parked.size > 0) return 'something is parked for ever'
+    if (!this.#mayLoseQueue && lostBatchCount > 0)
+      return 'batches were given up although the queue lost nothing'
+    return null
+  }
+
+  async #step(): Promise<void> {
+    const dice = this.#random.next()
+    const web = this.#random.pick(this.#webs)
+    if (dice < 0.12) web.add(`i${this.#incrementCount++}`)
+    else if (dice < 0.18) this.#addAndWait(web)
+    else if (dice < 0.22) this.#insist(web, this.#newInsisted())
+    else if (dice < 0.26) this.#insistAgain()
+    else if (dice < 0.4) web.seal(this.#nowMs)
+    else if (dice < 0.6) await this.#push(web)
+    else if (dice < 0.85) await this.#consume(this.#random.chance(0.7) ? 'first' : 'second')
+    else if (dice < 0.88) this.#rounds.delete(this.#random.chance(0.5) ? 'first' : 'second')
+    else if (dice < 0.91) await this.#haunt()
+    else if (dice < 0.93) this.#loseQueue()
+    else if (dice < 0.95) this.#freezeOrPutBackBackup()
+    else if (dice < 0.96) await this.#loseHead()
+    else if (dice < 0.97) this.#kill(web)
+  }
+
+  #addAndWait(web: Web): void {
+    const key = `i${this.#incrementCount++}`
+    const ack = this.#random.pick(['queued', 'committed'] as const)
+    web.addAndWait(key, ack, reached => {
+      this.#note(`${key} waited for ${ack} and is ${reached}`)
+      if (reached === 'committed' && !this.#store.counts.has(key))
+        this.#broken = `${key} was acknowledged as committed and is not in the store`
+    })
+  }
+
+  #newInsisted(): Insisted {
+    const insisted = { key: `k${this.#insisted.length}`, sentCount: 0, isDone: false }
+    this.#insisted.push(insisted)
+    return insisted
+  }
+
+  /** Sends one of the requests whose fate is not known once more, perhaps while another copy is under way. */
+  #insistAgain(): void {
+    const open = this.#insisted.filter(each => !each.isDone)
+    if (open.length > 0) this.#insist(this.#random.pick(this.#webs), this.#random.pick(open))
+  }
+
+  #insistOnAll(): void {
+    for (const insisted of this.#insisted)
+      if (!insisted.isDone) this.#insist(this.#random.pick(this.#webs), insisted, false)
+  }
+
+  #insist(web: Web, insisted: Insisted, mayLeave = true): void {
+    const { key } = insisted
+    const isFirst = ++insisted.sentCount === 1
+    const keyed: Keyed = { request: keyedRequest(key, key, 1), sequenceLast: null, position: 0 }
+    const leave = web.addKeyed(keyed, (reached, position) => {
+      const letter = position.outcomes.get(keyed.sequenceLast ?? 0)?.[keyed.position]
+      this.#note(`${key} is ${reached} at ${web.producer.id}: ${letter}`)
+      if (letter === outcomes.conflict) this.#broken = `${key} was told to conflict with itself`
+      if (letter === undefined) return
+      insisted.isDone = true
+      if (!this.#store.counts.has(key)) this.#broken = `${key} was told ${letter} and is not in the store`
+      if (letter === outcomes.duplicate && isFirst && insisted.sentCount === 1)
+        this.#broken = `${key} was a duplicate at its only try`
+    })
+    if (mayLeave && this.#random.chance(0.1)) leave()
+  }
+
+  async #push(web: Web, isCalm = false): Promise<void> {
+    const push = web.producer.nextPush(this.#nowMs)
+    if (push === null) return
+    const name = `${push.producer} push ${push.sequence}`
+    const dice = isCalm ? 1 : this.#random.next()
+    if (dice < 0.1) return this.#note(`${name} is dropped`)
+    if (dice < 0.2) {
+      this.#ghosts.push(push)
+      return this.#note(`${name} times out and may come later`)
+    }
+    const position: Position = await this.#queue.push(push)
+    if (!this.#isBackupFrozen) await this.#backup?.push(push)
+    if (dice < 0.3) return this.#note(`${name}: the answer ${position.pushed} is lost`)
+    this.#note(`${name} is answered ${position.pushed}, applied ${position.applied}`)
+    web.heard(position, this.#nowMs)
+  }
+
+  async #haunt(): Promise<void> {
+    const [ghost] = this.#ghosts.splice(this.#random.below(this.#ghosts.length), 1)
+    if (ghost === undefined) return
+    await this.#queue.push(ghost)
+    this.#note(`late push of ${ghost.producer} ${ghost.sequence}`)
+  }
+
+  async #consume(name: string, isCalm = false): Promise<void> {
+    const round = this.#rounds.get(name)
+    this.#rounds.delete(name)
+    if (round === undefined) {
+      const elements = (await this.#queue.read()).slice(0, 1 + this.#random.below(5))
+      this.#rounds.set(name, { read: elements.map(decodeBatch) })
+    } else if ('read' in round) {
+      const isGone = () => isCalm || this.#random.chance(0.2)
+      const gone = new Set(this.#dead.map(web => web.producer.id).filter(isGone))
+      this.#rounds.set(name, { committed: this.#store.apply(round.read, gone) })
+      this.#note(`${name} commits ${round.read.map(each => `${each.producer} ${each.sequence}`)}`)
+    } else {
+      await this.#queue.publish(round.committed)
+      if (!this.#isBackupFrozen) await this.#backup?.publish(round.committed)
+      this.#note(`${name} publishes ${JSON.stringify([...round.committed.watermarks])}`)
+    }
+  }
+
+  #loseQueue(): void {
+    if (!this.#mayLoseQueue) return
+    this.#queue = new EmbeddedQueue(this.#clock)
+    this.#backup = null
+    this.#note('the queue forgets everything')
+  }
+
+  #freezeOrPutBackBackup(): void {
+    if (!this.#mayLoseQueue || this.#backup === null) return
+    if (this.#isBackupFrozen) {
+      this.#queue = this.#backup
+      this.#backup = null
+      this.#note('the queue is back as it was at the backup')
+    } else {
+      this.#isBackupFrozen = true
+      this.#note('a backup of the queue')
+    }
+  }
+
+  async #loseHead(): Promise<void> {
+    const [head] = this.#mayLoseQueue ? await this.#queue.read() : []
+    if (head === undefined) return
+    await this.#queue.publish({ watermarks: new Map(), parked: [], outcomes: [], discarded: [head] })
+    this.#note('the oldest batch vanishes')
+  }
+
+  #kill(web: Web): void {
+    this.#dead.push(web)
+    this.#webs = this.#webs.filter(each => each !== web)
+    this.#newWeb()
+    this.#note(`${web.producer.id} dies`)
+  }
+
+  #newWeb(): void {
+    this.#webs.push(new Web(producerId(++this.#webCount), this.#clock))
+  }
+
+  #after(delayMs: number, run: () => void): { cancel(): void } {
+    const timer = { atMs: this.#nowMs + delayMs, run }
+    this.#timers.push(timer)
+    return {
+      cancel: () => {
+        this.#timers = this.#timers.filter(each => each !== timer)
+      },
+    }
+  }
+
+  #passTime(ms: number): void {
+    this.#nowMs += ms
+    const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs)
+    this.#timers = this.#timers.filter(({ atMs }) => atMs > this.#nowMs)
+    for (const { run } of due) run()
+  }
+
+  #note(event: string): void {
+    this.history.push(event)
+  }
+}
