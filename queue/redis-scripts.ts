@@ -179,7 +179,7 @@ export function redisCommands({ major }: RedisVersion): Record<RedisCommand, str
   }
 }
 
-/** The names of the keys of a shard, in the order in which the scripts take them; braces keep them together. */
+/** A shard's keys, in the order in which the scripts take them; the braces keep them together in a cluster. */
 export function redisKeys(shardIndex: number) {
   const key = (name: string) => `piccolo:{${shardIndex}}:${name}`
   return {

@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest'
+import { batchKeysMax } from '../../queue/limits.ts'
+import { keyedRequest } from '../../test/builders.ts'
+import { Accumulator, type Keyed } from './accumulator.ts'
+import { type Content, Sealing } from './sealing.ts'
+import type { Generation } from './waiting.ts'
+
+const now = () => ({ wallMs: 1, monotonicMs: 1 })
+const keyed = (name: string): Keyed => ({
+  request: keyedRequest(name, name, 1),
+  sequenceLast: null,
+  position: -1,
+})
+
+function cutAll(accumulator: Accumulator, generation: Generation): Content[] {
+  const sealing = new Sealing(accumulator, accumulator.oldest!, generation)
+  const contents: Content[] = []
+  while (sealing.keyCount > 0) {
+    expect(generation.sequenceLast).toBeNull()
+    sealing.cut(content => contents.push(content))
+  }
+  return contents
+}
+
+test('a generation is complete with its last batch, and not before', () => {
+  const accumulator = new Accumulator(now)
+  for (let index = 0; index < 2 * batchKeysMax + 1; index++) accumulator.add(`k${index}`, 1)
+  const generation: Generation = { sequenceLast: null }
+  const contents = cutAll(accumulator, generation)
+  expect(contents.map(({ keys }) => keys.length)).toEqual([batchKeysMax, batchKeysMax, 1])
+  expect(generation.sequenceLast).toBe(3)
+})
+
+test('keyed requests follow the sums, and know the batch and the place where they went', () => {
+  const accumulator = new Accumulator(now)
+  const requests = ['x', 'y', 'z'].map(keyed)
+  for (let index = 0; index < batchKeysMax - 2; index++) accumulator.add(`k${index}`, 1)
+  for (const request of requests) accumulator.addKeyed(request)
+  expect(accumulator.keyCount).toBe(batchKeysMax + 1)
+  const contents = cutAll(accumulator, { sequenceLast: null })
+  expect(contents.map(each => [each.keys.length, each.keyed.length, each.increments])).toEqual([
+    [batchKeysMax - 2, 2, batchKeysMax],
+    [0, 1, 1],
+  ])
+  expect(requests.map(({ sequenceLast, position }) => [sequenceLast, position])).toEqual([
+    [1, 0],
+    [1, 1],
+    [2, 0],
+  ])
+})
+
+test('a keyed request is never divided', () => {
+  const accumulator = new Accumulator(now)
+  accumulator.add('a', 1)
+  const keys = Array.from({ length: batchKeysMax }, (_, index) => `k${index}`)
+  const request = { ...keyedRequest('x', 'a', 1), keys, sums: keys.map(() => 1) }
+  accumulator.addKeyed({ request, sequenceLast: null, position: -1 })
+  const contents = cutAll(accumulator, { sequenceLast: null })
+  expect(contents.map(each => [each.keys.length, each.keyed.length])).toEqual([
+    [1, 0],
+    [0, 1],
+  ])
+})

@@ -1,0 +1,215 @@
+/** A fault that somebody could make, and the tests that must not pass with it. */
+export interface Mutant {
+  readonly name: string
+  readonly file: string
+  /** Stands there once. */
+  readonly find: string
+  readonly replace: string
+  readonly tests: readonly string[]
+}
+
+const simulation = 'test/simulation.test.ts'
+const storeTests = 'store/sqlite-store.test.ts'
+const redisTests = 'queue/redis.redis.test.ts'
+
+/** The guarantees, each broken in the way that is most tempting. */
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'a batch is forgotten when the queue has taken it, not when the store has',
+    file: 'apps/web/producer.ts',
+    find: 'this.confirmed(position, nowMs)',
+    replace: 'this.confirmed({ applied: position.pushed }, nowMs)',
+    tests: [simulation],
+  },
+  {
+    name: 'a sequence is used again after a failed push',
+    file: 'apps/web/producer.ts',
+    find: 'this.#sequenceNext = position.pushed + 1',
+    replace: 'this.#sequenceNext = Math.max(this.#sequenceNext, position.pushed + 1)',
+    tests: [simulation],
+  },
+  {
+    name: 'what is unconfirmed is never sent again',
+    file: 'apps/web/producer.ts',
+    find: 'isStale ? first : undefined',
+    replace: 'isStale && false ? first : undefined',
+    tests: [simulation],
+  },
+  {
+    name: 'the embedded queue does not look at the lowest unconfirmed batch',
+    file: 'queue/embedded.ts',
+    find: 'Math.max(this.#pushed.get(producer) ?? 0, lowest - 1)',
+    replace: 'this.#pushed.get(producer) ?? 0',
+    tests: [simulation],
+  },
+  {
+    name: 'the embedded queue appends whatever comes',
+    file: 'queue/embedded.ts',
+    find: 'if (sequence === pushed + 1) {',
+    replace: 'if (sequence >= pushed) {',
+    tests: ['queue/embedded.test.ts'],
+  },
+  {
+    name: 'the embedded queue removes by count',
+    file: 'queue/embedded.ts',
+    find: 'while (removed < this.#elements.length && this.#isDone(this.#elements[removed]!, removable)) removed++',
+    replace: 'removed = Math.min(this.#elements.length, watermarks.size)',
+    tests: [simulation],
+  },
+  {
+    name: 'the embedded queue pops what it reads',
+    file: 'queue/embedded.ts',
+    find: 'return this.#elements.slice(0, count)',
+    replace: 'return this.#elements.splice(0, count)',
+    tests: ['queue/embedded.test.ts'],
+  },
+  {
+    name: 'a producer with parked batches is not sent back',
+    file: 'queue/embedded.ts',
+    find: 'for (const { producer } of parked) this.#pushed.set(producer, watermarks.get(producer) ?? 0)',
+    replace: '',
+    tests: ['queue/embedded.test.ts', simulation],
+  },
+  {
+    name: 'watermarks that were published go back',
+    file: 'queue/embedded.ts',
+    find: 'Math.max(watermark, this.#applied.get(producer) ?? 0)',
+    replace: 'watermark',
+    tests: ['queue/embedded.test.ts'],
+  },
+  {
+    name: 'outcomes are dropped before their producer has heard them',
+    file: 'queue/embedded.ts',
+    find: 'if (sequence < lowest) known!.delete(sequence)',
+    replace: 'if (sequence <= lowest) known!.delete(sequence)',
+    tests: ['queue/embedded.test.ts', simulation],
+  },
+  {
+    name: 'Redis appends whatever comes',
+    file: 'queue/redis-scripts.ts',
+    find: 'if sequence == last + 1 then',
+    replace: 'if sequence >= last then',
+    tests: [redisTests],
+  },
+  {
+    name: 'Redis forgets the lowest unconfirmed batch',
+    file: 'queue/redis-scripts.ts',
+    find: 'local last = math.max(number_in(pushed, producer), lowest - 1)',
+    replace: 'local last = number_in(pushed, producer)',
+    tests: [redisTests],
+  },
+  {
+    name: 'Redis removes everything that was read',
+    file: 'queue/redis-scripts.ts',
+    find: 'while head and is_done(head) do',
+    replace: 'while head do',
+    tests: [redisTests],
+  },
+  {
+    name: 'Redis changes what became of a keyed request when it is published again',
+    file: 'queue/redis-scripts.ts',
+    find: "redis.call('HSET', outcomes, item[1], known .. ' ' .. item[2])",
+    replace: "redis.call('HSET', outcomes, item[1], item[2])",
+    tests: [redisTests],
+  },
+  {
+    name: 'a batch that was applied is applied again',
+    file: 'store/sequencing.ts',
+    find: 'if (batch.sequence <= watermark) continue',
+    replace: 'if (batch.sequence <= watermark) {\n      take(batch)\n      continue\n    }',
+    tests: ['store/sequencing.test.ts', simulation],
+  },
+  {
+    name: 'a gap is jumped',
+    file: 'store/sequencing.ts',
+    find: 'if (batch.sequence === watermark + 1) take(batch)',
+    replace: 'if (batch.sequence > watermark) take(batch)',
+    tests: ['store/sequencing.test.ts', simulation],
+  },
+  {
+    name: 'a parked batch is dropped',
+    file: 'store/sequencing.ts',
+    find: 'park.set(nameOf(batch), batch)',
+    replace: '',
+    tests: ['store/sequencing.test.ts'],
+  },
+  {
+    name: 'the missing batches of a living producer are given up',
+    file: 'store/sequencing.ts',
+    find: 'if (gap > 0 && !gone.has(producer)) break',
+    replace: '',
+    tests: ['store/sequencing.test.ts', simulation],
+  },
+  {
+    name: 'totals are committed by themselves, before the watermarks',
+    file: 'store/sqlite-store.ts',
+    find: 'const lost = this.#writeProgress(producers, decided, now)',
+    replace:
+      "this.#database.exec('COMMIT; BEGIN')\n    const lost = this.#writeProgress(producers, decided, now)",
+    tests: ['store/store-faults.test.ts'],
+  },
+  {
+    name: 'the watermark is not written',
+    file: 'store/sqlite-store.ts',
+    find: '        watermark: batch.sequence,\n',
+    replace: '        watermark: row.watermark,\n',
+    tests: [storeTests],
+  },
+  {
+    name: 'a commit is not waited for until it is on disk',
+    file: 'store/sqlite.ts',
+    find: 'synchronous = FULL',
+    replace: 'synchronous = NORMAL',
+    tests: [storeTests],
+  },
+  {
+    name: 'a repeated request counts again',
+    file: 'store/idempotency.ts',
+    find: 'keys.add(idempotencyKey, { fingerprint, producer, sequence, position })',
+    replace: '',
+    tests: [storeTests, simulation],
+  },
+  {
+    name: 'another request with the same key passes for a repetition',
+    file: 'store/idempotency.ts',
+    find: 'return known.fingerprint === fingerprint ? outcomes.duplicate : outcomes.conflict',
+    replace: 'return outcomes.duplicate',
+    tests: [storeTests],
+  },
+  {
+    name: 'a batch that is read again takes its own request for a repetition',
+    file: 'store/idempotency.ts',
+    find: 'if (isOwn) return outcomes.applied',
+    replace: '',
+    tests: [storeTests],
+  },
+  {
+    name: 'committed is answered when the queue has it',
+    file: 'apps/web/waiting.ts',
+    find: "return sequenceLast <= (ack === 'queued' ? Math.max(pushed, applied) : applied)",
+    replace: 'return sequenceLast <= Math.max(pushed, applied)',
+    tests: ['apps/web/waiting.test.ts', simulation],
+  },
+  {
+    name: 'a generation counts as sealed with its first batch',
+    file: 'apps/web/sealing.ts',
+    find: 'if (this.#keyCount === 0) this.#generation.sequenceLast = sequence',
+    replace: 'this.#generation.sequenceLast ??= sequence',
+    tests: ['apps/web/sealing.test.ts'],
+  },
+  {
+    name: 'the queue is told before the store has committed',
+    file: 'consumer/consumer.ts',
+    find: 'applied = this.#apply(batches, rejected, producersGone)',
+    replace:
+      'void queue.publish({ watermarks: new Map(batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      applied = this.#apply(batches, rejected, producersGone)',
+    tests: ['consumer/consumer.test.ts'],
+  },
+  {
+    name: 'what overflows a safe integer is rounded',
+    file: 'apps/web/accumulator.ts',
+    find: 'if (Number.isSafeInteger(sum)) this.#sums[slot] = sum',
+    replace: 'if (Number.isFinite(sum)) this.#sums[slot] = sum',
+    tests: ['apps/web/accumulator.test.ts'],
+  },
+]

@@ -1,0 +1,67 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Mutant, mutants } from './list.ts'
+
+/**
+ * `npm run mutants [-- WORD]`: puts each fault of the list, or each with the word in its name, into a copy of
+ * the project and runs its tests there. Exits with 1 if one survives: what it breaks is not proven then.
+ */
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const timeoutMs = 180_000
+const [word = ''] = process.argv.slice(2)
+const chosen = mutants.filter(({ name }) => name.includes(word))
+const survivors: string[] = []
+const copy = mkdtempSync(join(tmpdir(), 'piccolo-mutants-'))
+try {
+  for (const file of execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).trim().split('\n')) {
+    mkdirSync(dirname(join(copy, file)), { recursive: true })
+    cpSync(join(root, file), join(copy, file))
+  }
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+  const tests = [...new Set(chosen.flatMap(mutant => mutant.tests))]
+  if (!(await passes(tests))) throw new Error(`without any fault, these fail: ${tests.join(' ')}`)
+  for (const [index, mutant] of chosen.entries()) {
+    const isCaught = await caught(mutant)
+    console.log(`${index + 1}/${chosen.length} ${isCaught ? 'caught  ' : 'SURVIVED'} ${mutant.name}`)
+    if (!isCaught) survivors.push(mutant.name)
+  }
+} finally {
+  rmSync(copy, { recursive: true, force: true })
+}
+console.log(`${chosen.length - survivors.length} of ${chosen.length} faults caught`)
+process.exit(survivors.length === 0 && chosen.length > 0 ? 0 : 1)
+
+async function caught({ name, file, find, replace, tests }: Mutant): Promise<boolean> {
+  const path = join(copy, file)
+  const text = readFileSync(path, 'utf8')
+  if (text.split(find).length !== 2) throw new Error(`${name}: ${file} has not exactly one ${find}`)
+  writeFileSync(
+    path,
+    text.replace(find, () => replace),
+  )
+  try {
+    return !(await passes(tests))
+  } finally {
+    writeFileSync(path, text)
+  }
+}
+
+/** A test that never ends has not passed. */
+function passes(tests: readonly string[]): Promise<boolean> {
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs')
+  const child = spawn(process.execPath, [vitest, 'run', '--bail', '1', ...tests], {
+    cwd: copy,
+    stdio: 'ignore',
+    detached: true,
+  })
+  const timer = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), timeoutMs)
+  return new Promise(resolve => {
+    child.once('exit', code => {
+      clearTimeout(timer)
+      resolve(code === 0)
+    })
+  })
+}
