@@ -179,7 +179,7 @@ export function redisCommands({ major }: RedisVersion): Record<RedisCommand, str
   }
 }
 
-/** A shard's keys, in the order in which the scripts take them; the braces keep them together in a cluster. */
+/** The keys of a shard, in the order of the scripts; the braces keep them on one node of a cluster. */
 export function redisKeys(shardIndex: number) {
   const key = (name: string) => `piccolo:{${shardIndex}}:${name}`
   return {

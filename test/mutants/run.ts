@@ -16,7 +16,12 @@ const chosen = mutants.filter(({ name }) => name.includes(word))
 const survivors: string[] = []
 const copy = mkdtempSync(join(tmpdir(), 'piccolo-mutants-'))
 try {
-  for (const file of execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).trim().split('\n')) {
+  for (const file of execFileSync('git', ['ls-files', '-co', '--exclude-standard'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
+    .trim()
+    .split('\n')) {
     mkdirSync(dirname(join(copy, file)), { recursive: true })
     cpSync(join(root, file), join(copy, file))
   }
