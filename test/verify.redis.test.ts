@@ -67,7 +67,8 @@ test('a ledger that does not account for what was sealed is found', async () => 
 })
 
 test('sums beyond 64 bits, totals taken over and sums set aside add up', async () => {
-  folder.sql(`CREATE TABLE numbers (key TEXT, value INTEGER DEFAULT 0); CREATE UNIQUE INDEX i ON numbers (key);
+  folder.sql(`CREATE TABLE numbers (key TEXT, value INTEGER DEFAULT 0);
+    CREATE UNIQUE INDEX i ON numbers (key);
     INSERT INTO numbers VALUES ('a', 9223372036854775807), ('b', 9223372036854775807), ('c', -5)`)
   const service = await up()
   await service.increment('a', 1)
