@@ -1,6 +1,7 @@
 import { request } from 'node:http'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { until } from './condition.ts'
+import { RawConnection } from './raw-http.ts'
 import { RedisServer } from './redis-server.ts'
 import { Folder, Service } from './service.ts'
 
@@ -128,4 +129,21 @@ test('while Redis is away, a request that waits is answered 202 and counts when 
   await redis.start()
   await service.hasTotals(new Map([['foo', '2']]))
   expect(await increment('foo', 'committed')).toEqual(reached('committed'))
+})
+
+test('requests on connections beyond the bound are refused until others are closed', async () => {
+  service = await Service.start(folder, '--web-processes', '1', '--connections-max', '3')
+  const others = await Promise.all([1, 2, 3].map(() => RawConnection.connect(service!.port)))
+  // The connection that asks for the metrics is kept, too, and counts.
+  const isAnswered = async (status: number, code?: string) => {
+    const answer = await increment('foo')
+    return (
+      answer.status === status && (code === undefined || (answer.body as { code?: string }).code === code)
+    )
+  }
+  await until('it is refused', () => isAnswered(503, 'connections_full'))
+  const counted = async () => BigInt(folder.totals().get('foo') ?? 0)
+  expect(await counted()).toBe(0n)
+  for (const each of others) each[Symbol.dispose]()
+  await until('it is accepted', () => isAnswered(200))
 })

@@ -40,6 +40,7 @@ const statusByCode: Record<ProblemCode, number> = {
   idempotency_key_reused: 422,
   content_type_unknown: 415,
   memory_full: 503,
+  connections_full: 503,
   waiting_full: 503,
   fault: 500,
 }
@@ -50,6 +51,7 @@ const codesElsewhere: Partial<Record<ProblemCode, string>> = {
   idempotency_key_in_flight: 'has a test of its own: idempotency.redis.test.ts',
   idempotency_key_reused: 'has a test of its own: idempotency.redis.test.ts',
   idempotency_too_many_keys: 'has a test of its own: idempotency.redis.test.ts',
+  connections_full: 'has a test with a service of its own: acks.redis.test.ts',
   waiting_full: 'has a test with a service of its own: acks.redis.test.ts',
   fault: 'nothing that a client sends provokes it',
 }

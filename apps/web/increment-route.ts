@@ -11,6 +11,7 @@ import {
   type Refusal,
 } from './answer.ts'
 import { Body } from './body.ts'
+import type { Connections } from './connections.ts'
 import type { Flusher } from './flusher.ts'
 import { type Head, readHead } from './head.ts'
 import { keyedRequest } from './idempotency.ts'
@@ -23,6 +24,7 @@ export interface IncrementRouteOptions {
   readonly ingest: Ingest
   readonly flusher: Flusher
   readonly waiting: Waiting
+  readonly connections: Connections
   readonly bodyBytesMax: number
   readonly defaultAck: Ack
   /** Requests that may wait for more than `memory` at a time. */
@@ -69,7 +71,8 @@ export class IncrementRoute {
     this.#underWayCount++
     response.onAborted(this.#onAborted)
     try {
-      const head = readHead(request, this.#options.bodyBytesMax)
+      const { bodyBytesMax, connections } = this.#options
+      const head = connections.isOverfull ? 'connections_full' : readHead(request, bodyBytesMax)
       if (typeof head === 'string') {
         this.#refuseAndClose(response, head)
       } else {

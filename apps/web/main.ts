@@ -7,6 +7,7 @@ import { runService, type ServiceContext } from '../../lib/service.ts'
 import { newProducerId } from '../../queue/batch.ts'
 import { openQueue } from '../../queue/open.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
+import { Connections } from './connections.ts'
 import { Courier } from './courier.ts'
 import { Flusher } from './flusher.ts'
 import { HandoverTaker, leaveHandover } from './handover.ts'
@@ -45,10 +46,12 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
       ...options,
     })
   const status = { readiness, metricsText: context.metricsText }
-  const route = new IncrementRoute({ ingest, flusher, waiting, bodyBytesMax, defaultAck, waitingMax })
-  const server = new Server({ ingest, route, status, clock })
+  const connections = new Connections(options.connectionsMax)
+  const limits = { bodyBytesMax, defaultAck, waitingMax }
+  const route = new IncrementRoute({ ingest, flusher, waiting, connections, ...limits })
+  const server = new Server({ ingest, route, connections, status, clock })
 
-  publishMetrics(metrics, { flusher, producer, waiting, server })
+  publishMetrics(metrics, { flusher, producer, waiting, connections })
 
   return [
     {
@@ -84,10 +87,10 @@ interface Measured {
   readonly flusher: Flusher
   readonly producer: Producer
   readonly waiting: Waiting
-  readonly server: Server
+  readonly connections: Connections
 }
 
-function publishMetrics(metrics: Metrics, { flusher, producer, waiting, server }: Measured): void {
+function publishMetrics(metrics: Metrics, { flusher, producer, waiting, connections }: Measured): void {
   metrics.counterOf(
     'piccolo_increments_accepted_total',
     'Increments counted',
@@ -109,7 +112,12 @@ function publishMetrics(metrics: Metrics, { flusher, producer, waiting, server }
     'Requests that wait for queued or committed',
     () => waiting.count,
   )
-  metrics.gaugeOf('piccolo_connections', 'Open HTTP connections', () => server.connectionCount)
+  metrics.gaugeOf('piccolo_connections', 'Open HTTP connections', () => connections.count)
+  metrics.gaugeOf(
+    'piccolo_unconfirmed_bytes',
+    'Size of the batches sealed and not yet in the store',
+    () => producer.unconfirmedBytes,
+  )
 }
 
 /**

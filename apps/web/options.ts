@@ -35,6 +35,13 @@ export const webOptions = {
     placeholder: 'BYTES',
     help: 'largest body of a request',
   }),
+  connectionsMax: integerOption({
+    min: 1,
+    max: 1_000_000,
+    fallback: 50_000,
+    placeholder: 'COUNT',
+    help: 'connections that a web process serves; requests on further ones are answered 503',
+  }),
   defaultAck: choiceOption({
     choices: acks,
     fallback: 'memory',

@@ -66,6 +66,10 @@ export const problems = {
     status: 503,
     detail: 'Too many distinct keys wait for the queue; nothing was counted, try again later.',
   },
+  connections_full: {
+    status: 503,
+    detail: 'Too many connections are open; nothing was counted. Keep fewer, or try again later.',
+  },
   waiting_full: {
     status: 503,
     detail: 'Too many requests wait for their acknowledgement; nothing was counted, try again later.',

@@ -9,6 +9,7 @@ import { type Clock, sleep } from '../../lib/clock.ts'
 import { metricsContentType } from '../../lib/metrics.ts'
 import { readinessBody, type StatusSource } from '../../lib/status-server.ts'
 import { endHead } from './answer.ts'
+import type { Connections } from './connections.ts'
 import { isFramingAmbiguous } from './head.ts'
 import type { IncrementRoute } from './increment-route.ts'
 import type { Ingest } from './ingest.ts'
@@ -22,6 +23,7 @@ const drainIntervalMs = 5
 export interface ServerOptions {
   readonly ingest: Ingest
   readonly route: IncrementRoute
+  readonly connections: Connections
   readonly status: StatusSource
   readonly clock: Clock
 }
@@ -39,13 +41,12 @@ export class Server {
   readonly #options: ServerOptions
   readonly #app = App()
   #listenSocket: us_listen_socket | null = null
-  #connectionCount = 0
 
   constructor(options: ServerOptions) {
     this.#options = options
     // biome-ignore lint/suspicious/useIterableCallbackReturn: this filter is not an array's
     this.#app.filter((_response, change) => {
-      this.#connectionCount += Number(change)
+      options.connections.count += Number(change)
     })
     this.#app.post('/increment', options.route.handle)
     this.#otherwise('/increment', 'method_not_allowed', 'POST')
@@ -54,10 +55,6 @@ export class Server {
     this.#page('/readyz', 'application/json', async () => this.#readiness())
     this.#page('/metrics', metricsContentType, async () => ({ body: await options.status.metricsText() }))
     this.#otherwise('/*', 'not_found')
-  }
-
-  get connectionCount(): number {
-    return this.#connectionCount
   }
 
   /** Other web processes may share the port. Resolves to false when the operating system refuses it. */
@@ -75,12 +72,12 @@ export class Server {
    * not complete at the deadline is cut, uncounted.
    */
   async drain(timeoutMs: number): Promise<void> {
-    const { clock, route } = this.#options
+    const { clock, route, connections } = this.#options
     route.startDraining()
     if (this.#listenSocket !== null) us_listen_socket_close(this.#listenSocket)
     this.#listenSocket = null
     const startedMs = clock.monotonicMs()
-    while (this.#connectionCount > 0) {
+    while (connections.count > 0) {
       const elapsedMs = clock.monotonicMs() - startedMs
       if (elapsedMs >= (route.underWayCount > 0 ? timeoutMs : idleGraceMs)) break
       await sleep(clock, drainIntervalMs)
