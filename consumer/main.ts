@@ -13,6 +13,13 @@ import { GoneProducers } from './gone-producers.ts'
 import { ConsumerMetrics } from './metrics.ts'
 import type { consumerOptions } from './options.ts'
 
+const ledgerGauges = [
+  ['piccolo_ledger_sealed_increments', 'Ledger: sealed by producers, up to their watermarks', 'sealed'],
+  ['piccolo_ledger_applied_increments', 'Ledger: added to totals', 'applied'],
+  ['piccolo_ledger_duplicate_increments', 'Ledger: of repeated requests, not added again', 'duplicate'],
+  ['piccolo_ledger_lost_increments', 'Ledger: neither queue nor producer could bring them', 'lost'],
+] as const
+
 type Options = OptionValues<typeof consumerOptions>
 
 /** The consumer: the one process that writes the database. Resolves to the exit code. */
@@ -35,6 +42,7 @@ async function makeParts(options: Options, context: ServiceContext) {
   metrics.gaugeOf('piccolo_queue_batches', 'Batches in the queue', () =>
     queue.length().catch(() => Number.NaN),
   )
+  for (const [name, help, state] of ledgerGauges) metrics.gaugeOf(name, help, () => store.account()[state])
   const status = new StatusServer({ readiness: () => consumer.readiness(), metricsText: context.metricsText })
   const hasPort = context.parent === null && options.consumerPort > 0
 

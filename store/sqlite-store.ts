@@ -2,9 +2,10 @@ import { type Batch, type BatchId, decodeBatch, encodeBatch } from '../queue/bat
 import type { BatchOutcomes } from '../queue/queue.ts'
 import type { Clock } from '../lib/clock.ts'
 import { type Progress, type Sequenced, sequenceBatches } from './sequencing.ts'
-import { assertDurable, type Database, type Statement, translateErrors } from './sqlite.ts'
-import type { Application, Applied, Store } from './store.ts'
+import { assertDurable, type Database, translateErrors } from './sqlite.ts'
+import type { Account, Application, Applied, Store } from './store.ts'
 import { IdempotencyKeys } from './idempotency.ts'
+import { prepareStatements } from './statements.ts'
 import { type KeySum, type KeysAndSums, mergeSums, sumOfAll, TotalOverflow, Totals } from './totals.ts'
 
 interface ProducerRow extends Progress {
@@ -67,6 +68,10 @@ export class SqliteStore implements Store {
 
   parked(): BatchId[] {
     return translateErrors(() => this.#statements.parkedIds.all()) as BatchId[]
+  }
+
+  account(): Account {
+    return translateErrors(() => this.#statements.account.get()) as Account
   }
 
   acceptLoss(watermarks: ReadonlyMap<string, number>): void {
@@ -222,23 +227,4 @@ function isRepeated(
   producers: ReadonlyMap<string, ProducerRow>,
 ): boolean {
   return keyed.length > 0 && sequence <= producers.get(producer)!.watermark
-}
-
-function prepareStatements(database: Database) {
-  const prepare = (sql: string): Statement => database.prepare(sql)
-  return {
-    producer: prepare(
-      'SELECT watermark, sealed, applied, lost, duplicate, sum, first_ms FROM producers WHERE producer = ?',
-    ),
-    watermarks: prepare('SELECT producer, watermark FROM producers'),
-    writeProducer: prepare('INSERT OR REPLACE INTO producers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
-    parkedIds: prepare('SELECT producer, sequence FROM parked'),
-    parkedElement: prepare('SELECT element FROM parked WHERE producer = ? AND sequence = ?'),
-    park: prepare('INSERT INTO parked VALUES (?, ?, ?, ?)'),
-    unpark: prepare('DELETE FROM parked WHERE producer = ? AND sequence = ?'),
-    setAside: prepare('INSERT INTO set_aside (key, value, reason, set_aside_ms) VALUES (?, ?, ?, ?)'),
-    adjust: prepare('INSERT INTO adjustments (sum, reason, adjusted_ms) VALUES (?, ?, ?)'),
-    reject: prepare(`INSERT INTO rejected_elements (element, reason, rejected_ms) SELECT ?, ?, ?
-      WHERE NOT EXISTS (SELECT 1 FROM rejected_elements WHERE element = ?)`),
-  }
 }

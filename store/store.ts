@@ -34,6 +34,14 @@ export interface Applied {
   readonly lost: ReadonlyMap<string, number>
 }
 
+/** The ledger of all producers together, in increments: `sealed` is the sum of the others. */
+export interface Account {
+  readonly sealed: number
+  readonly applied: number
+  readonly duplicate: number
+  readonly lost: number
+}
+
 /** Where totals live. Every method is one durable transaction. */
 export interface Store {
   readonly id: string
@@ -45,6 +53,7 @@ export interface Store {
   apply(application: Application): Applied
   /** Highest committed sequence per producer. */
   watermarks(): Map<string, number>
+  account(): Account
   /** All batches that wait in the store for one before them. */
   parked(): BatchId[]
   /**

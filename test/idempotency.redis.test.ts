@@ -65,6 +65,10 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     expect(folder.totals()).toEqual(new Map([['foo', '6']]))
     expect(await metric('piccolo_increments_duplicate_total')).toBe(22)
     expect(folder.sql('SELECT sum(sealed), sum(applied), sum(duplicate) FROM producers')).toBe('24|2|22')
+    const ledger = ['sealed', 'applied', 'duplicate', 'lost'].map(state =>
+      metric(`piccolo_ledger_${state}_increments`),
+    )
+    expect(await Promise.all(ledger)).toEqual([24, 2, 22, 0])
   })
 
   test('the same key with other increments is refused, and nothing of it is counted', async () => {
