@@ -4,7 +4,7 @@ import { systemClock } from '../lib/clock.ts'
 import { until } from '../test/condition.ts'
 import { queueContract } from '../test/queue-contract.ts'
 import { RedisServer } from '../test/redis-server.ts'
-import { SlowLink } from '../test/slow-link.ts'
+import { Link } from '../test/link.ts'
 import { RedisQueue } from './redis.ts'
 
 const log = pino({ level: 'silent' })
@@ -31,7 +31,7 @@ test('over a slow link the consumer reads less at a time, until an answer comes 
   const batches = Array.from({ length: 16 }, (_, index) => `00000001 ${index + 1} ${'x'.repeat(200_000)}`)
   await admin.rpush('piccolo:{0}:batches', ...batches)
   admin.disconnect()
-  await using link = await SlowLink.to(server.socket, 500_000)
+  await using link = await Link.to(server.socket, 500_000)
   const queue = new RedisQueue({
     url: `redis://127.0.0.1:${link.port}`,
     shardIndex: 0,

@@ -1,4 +1,5 @@
 import { until } from '../condition.ts'
+import { Link } from '../link.ts'
 import { RedisServer } from '../redis-server.ts'
 import { differenceOf, Folder, freePort, Service } from '../service.ts'
 import { Random } from '../random.ts'
@@ -44,14 +45,17 @@ class World implements AsyncDisposable {
   readonly #random: Random
   readonly #folder = new Folder()
   readonly #redis: RedisServer | null
+  /** Between the service and Redis. */
+  readonly #link: Link | null
   readonly #port: number
   #service: Service | null = null
   #faultCount = 0
 
-  private constructor(options: ChaosOptions, redis: RedisServer | null, port: number) {
+  private constructor(options: ChaosOptions, redis: RedisServer | null, link: Link | null, port: number) {
     this.#options = options
     this.#random = new Random(options.seed)
     this.#redis = redis
+    this.#link = link
     this.#port = port
   }
 
@@ -59,7 +63,8 @@ class World implements AsyncDisposable {
     const isDurable = options.queue === 'redis with append-only file'
     const persistence = isDurable ? ['--appendonly', 'yes', '--appendfsync', 'everysec'] : []
     const redis = options.queue === 'embedded' ? null : await RedisServer.start(...persistence)
-    const world = new World(options, redis, await freePort())
+    const link = redis === null ? null : await Link.to(redis.socket)
+    const world = new World(options, redis, link, await freePort())
     await world.#startService()
     return world
   }
@@ -85,6 +90,7 @@ class World implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#service?.[Symbol.asyncDispose]()
+    await this.#link?.[Symbol.asyncDispose]()
     await this.#redis?.[Symbol.asyncDispose]()
     this.#folder[Symbol.dispose]()
   }
@@ -105,6 +111,8 @@ class World implements AsyncDisposable {
       ['kill redis and start it again', () => this.#restartRedis()],
       ['empty redis', () => this.#emptyRedis()],
       ['stop redis for a while', () => this.#freezeRedis()],
+      ['cut all connections to redis', async () => this.#link!.cut()],
+      ['let nothing through to redis', () => this.#holdLink()],
     ]
     const [name, work] = this.#random.pick(this.#redis === null ? ofService : [...ofService, ...ofRedis])
     this.#options.note(name)
@@ -143,7 +151,7 @@ class World implements AsyncDisposable {
 
   /** Children of a service that was killed may live for a moment and hold its database. */
   async #startService(): Promise<void> {
-    const queue = this.#redis === null ? [] : ['--redis', this.#redis.url]
+    const queue = this.#link === null ? [] : ['--redis', `redis://127.0.0.1:${this.#link.port}`]
     const processes = ['--web-processes', String(webProcessCount), '--producer-gone-after-ms', '5000']
     await until(
       'the service runs',
@@ -179,6 +187,12 @@ class World implements AsyncDisposable {
     this.#redis!.signal('SIGSTOP')
     await pause(this.#random.below(5_000))
     this.#redis!.signal('SIGCONT')
+  }
+
+  async #holdLink(): Promise<void> {
+    this.#link!.hold()
+    await pause(this.#random.below(7_000))
+    this.#link!.release()
   }
 
   /** Until nothing is under way: no batch in the queue, none parked, no hand-over file. */

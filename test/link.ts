@@ -2,10 +2,11 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 
 const sliceMs = 20
 
-/** A TCP port through which another socket is reached, at so many bytes a second in the way back. */
-export class SlowLink {
+/** A TCP port through which another socket is reached, over a link that can be slow, dead or cut. */
+export class Link {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  #isHeld = false
 
   private constructor(target: string, bytesPerSecond: number) {
     this.#server = createServer(client => {
@@ -19,14 +20,16 @@ export class SlowLink {
           server.destroy()
         })
       }
-      client.pipe(server)
-      server.on('data', chunk => void trickle(chunk, server, client, bytesPerSecond))
+      if (this.#isHeld) client.pause()
+      client.on('data', chunk => server.write(chunk))
+      if (bytesPerSecond === Number.POSITIVE_INFINITY) server.on('data', chunk => client.write(chunk))
+      else server.on('data', chunk => void trickle(chunk, server, client, bytesPerSecond))
     })
   }
 
-  /** `target` is the path of a unix socket. */
-  static async to(target: string, bytesPerSecond: number): Promise<SlowLink> {
-    const link = new SlowLink(target, bytesPerSecond)
+  /** `target` is the path of a unix socket; `bytesPerSecond` is for the way back. */
+  static async to(target: string, bytesPerSecond = Number.POSITIVE_INFINITY): Promise<Link> {
+    const link = new Link(target, bytesPerSecond)
     await new Promise<void>(resolve => link.#server.listen(0, '127.0.0.1', resolve))
     return link
   }
@@ -35,8 +38,24 @@ export class SlowLink {
     return (this.#server.address() as { port: number }).port
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Closes all connections that there are, whatever is on its way in them. */
+  cut(): void {
     for (const socket of this.#sockets) socket.destroy()
+  }
+
+  /** Connections stay open, and nothing comes through, until `release`: as when a cable is pulled. */
+  hold(): void {
+    this.#isHeld = true
+    for (const socket of this.#sockets) socket.pause()
+  }
+
+  release(): void {
+    this.#isHeld = false
+    for (const socket of this.#sockets) socket.resume()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cut()
     await new Promise(resolve => this.#server.close(resolve))
   }
 }
