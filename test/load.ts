@@ -5,6 +5,8 @@ export interface Sent {
   readonly key: string
   /** `accepted`: answered with 200. `refused`: with anything else. `unknown`: no answer. */
   fate: 'accepted' | 'refused' | 'unknown'
+  /** Why there was no answer; empty when there was one. */
+  reason: string
   /** When the answer came, by performance.now(). */
   answeredMs: number
 }
@@ -42,15 +44,15 @@ export class Load {
    */
   expectedTotals(): Map<string, string> {
     const unknown = this.sent.find(each => each.fate === 'unknown')
-    if (unknown !== undefined) throw new Error(`no answer for ${unknown.key}`)
+    if (unknown !== undefined) throw new Error(`no answer for ${unknown.key}: ${unknown.reason}`)
     return new Map(this.sent.filter(each => each.fate === 'accepted').map(each => [each.key, '1']))
   }
 
   async #loop(index: number): Promise<void> {
     for (let number = 0; !this.#isStopped; number++) {
-      const sent: Sent = { key: `c${index}-${number}`, fate: 'unknown', answeredMs: 0 }
+      const sent: Sent = { key: `c${index}-${number}`, fate: 'unknown', reason: 'not yet', answeredMs: 0 }
       this.sent.push(sent)
-      const status = await this.#post(sent.key)
+      const status = await this.#post(sent)
       sent.answeredMs = performance.now()
       if (status !== null) sent.fate = status === 200 ? 'accepted' : 'refused'
       // Room for the processes under test, and a pause while there is nobody to talk to.
@@ -58,7 +60,7 @@ export class Load {
     }
   }
 
-  #post(key: string): Promise<number | null> {
+  #post(sent: Sent): Promise<number | null> {
     return new Promise(resolve => {
       const post = request(`${this.#url}/increment`, { method: 'POST', agent: this.#agent, timeout: 10_000 })
       post.on('response', response => {
@@ -67,8 +69,11 @@ export class Load {
         response.on('error', () => resolve(null))
       })
       post.on('timeout', () => post.destroy(new Error('no answer in time')))
-      post.on('error', () => resolve(null))
-      post.end(`key=${key}&value=1`)
+      post.on('error', error => {
+        sent.reason = String(error)
+        resolve(null)
+      })
+      post.end(`key=${sent.key}&value=1`)
     })
   }
 }

@@ -112,8 +112,9 @@ test('a web process of its own is refused on the port of an up', async () => {
 test('health exits with 0 while the service keeps its promises, and with 1 when it is gone', async () => {
   const service = await up()
   const good = run('health', '--port', String(service.port))
-  expect(await good.exited).toBe(0)
+  const exitCode = await good.exited
   expect(good.output).toBe('{"ready":true,"reasons":[]}\n')
+  expect(exitCode).toBe(0)
   await service.stop()
   const bad = run('health', '--port', String(service.port))
   expect(await bad.exited).toBe(1)
