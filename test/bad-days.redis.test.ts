@@ -1,0 +1,106 @@
+import { spawn } from 'node:child_process'
+import type { Redis } from 'ioredis'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { until } from './condition.ts'
+import { RedisServer } from './redis-server.ts'
+import { Folder, Service } from './service.ts'
+
+let folder: Folder
+const cleanUps: (() => Promise<unknown>)[] = []
+
+beforeEach(() => {
+  folder = new Folder()
+})
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+  folder[Symbol.dispose]()
+})
+
+async function up(...args: string[]): Promise<Service> {
+  const service = await Service.start(folder, ...args)
+  cleanUps.push(() => service[Symbol.asyncDispose]())
+  return service
+}
+const readiness = async (service: Service) => {
+  const response = await fetch(`${service.url}/readyz`)
+  return { status: response.status, text: await response.text() }
+}
+
+/** Each spoils Redis, and says what readiness must tell; `end` mends it. */
+const troubles: {
+  name: string
+  code: string
+  begin: (admin: Redis, other: Redis) => Promise<unknown>
+  end: (admin: Redis, other: Redis) => Promise<unknown>
+}[] = [
+  {
+    name: 'has become a replica that takes no writes',
+    code: 'queue_read_only',
+    begin: admin => admin.call('REPLICAOF', '127.0.0.1', '1'),
+    end: admin => admin.call('REPLICAOF', 'NO', 'ONE'),
+  },
+  {
+    name: 'has something else under the name of the list',
+    code: 'queue_refused',
+    begin: admin => admin.set('piccolo:{0}:batches', 'no list'),
+    end: admin => admin.del('piccolo:{0}:batches'),
+  },
+  {
+    name: 'is busy with a script that does not end',
+    code: 'queue_loading',
+    begin: async (admin, other) => {
+      await admin.config('SET', 'busy-reply-threshold', '100')
+      other.call('EVAL', 'while true do end', '0').catch(() => {})
+    },
+    end: admin => admin.call('SCRIPT', 'KILL'),
+  },
+  {
+    name: 'answers nobody for a while',
+    code: 'queue_timeout',
+    begin: admin => admin.call('CLIENT', 'PAUSE', '8000', 'ALL'),
+    // By itself: while it lasts, Redis does not answer who wants to end it.
+    end: async () => {},
+  },
+]
+
+test.each(troubles)(
+  'Redis that $name: readiness says so, increments wait, and then count once',
+  async ({ code, begin, end }) => {
+    const redis = await RedisServer.start()
+    cleanUps.push(() => redis[Symbol.asyncDispose]())
+    const [admin, other] = [redis.client(), redis.client()]
+    cleanUps.push(async () => [admin.disconnect(), other.disconnect()])
+    const service = await up('--redis', redis.url, '--ack-timeout-ms', '300')
+    expect(await service.increment('foo', 1)).toBe(200)
+    await service.hasTotals(new Map([['foo', '1']]))
+    await begin(admin, other)
+    for (let count = 0; count < 20; count++) expect(await service.increment('foo', 1)).toBe(200)
+    await until('readiness tells', async () => (await readiness(service)).text.includes(code))
+    expect((await readiness(service)).status).toBe(503)
+    const body = new URLSearchParams({ key: 'foo', value: '1' })
+    const late = await fetch(`${service.url}/increment?ack=committed`, { method: 'POST', body })
+    expect([late.status, await late.json()]).toEqual([202, { accepted: 1, ack: 'memory' }])
+    await end(admin, other)
+    await service.hasTotals(new Map([['foo', '22']]))
+    await until('readiness is back', async () => (await readiness(service)).status === 200)
+    expect(service.output).toContain(code)
+    expect(service.output).not.toContain('a process ended')
+  },
+)
+
+test('a database that another program locks: readiness says so, increments wait, and then count once', async () => {
+  const service = await up()
+  expect(await service.increment('foo', 1)).toBe(200)
+  await service.hasTotals(new Map([['foo', '1']]))
+  const shell = spawn('sqlite3', [folder.database], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const locked = new Promise(resolve => shell.stdout.once('data', resolve))
+  shell.stdin.write("BEGIN IMMEDIATE; SELECT 'locked';\n")
+  await locked
+  for (let count = 0; count < 20; count++) expect(await service.increment('foo', 1)).toBe(200)
+  await until('the log tells', () => service.output.includes('store_busy'))
+  await until('readiness tells', async () => (await readiness(service)).status === 503)
+  shell.stdin.end('ROLLBACK;\n')
+  await service.hasTotals(new Map([['foo', '21']]))
+  await until('readiness is back', async () => (await readiness(service)).status === 200)
+  expect(service.output).not.toContain('a process ended')
+})
