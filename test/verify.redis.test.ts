@@ -127,3 +127,16 @@ test('no database, and no queue, are one clear line', async () => {
   expect(output).toMatch(/queue_unreachable/)
   expect(exitCode).toBe(69)
 })
+
+test('with --watch it looks again and again, until something is wrong', async () => {
+  const service = await up()
+  await service.increment('foo', 5)
+  await service.hasTotals(new Map([['foo', '5']]))
+  const program = new Program(['verify', '--database', folder.database, '--watch'])
+  running.push(program)
+  await program.says(/adds up.*adds up/s)
+  await service.stop()
+  folder.sql(`UPDATE numbers SET value = 6 WHERE key = 'foo'`)
+  expect(await program.exited).toBe(1)
+  expect(program.output).toMatch(/WRONG: the totals sum up to 6, applied were 5: \+1\n$/)
+})

@@ -34,7 +34,10 @@ export class World {
   readonly #clock: Clock
   readonly #store = new MemoryStore()
   readonly #mayLoseQueue: boolean
+  /** Never goes back. */
   #nowMs = 0
+  /** What the wall clock, which may be set, is ahead of it. */
+  #wallOffsetMs = Date.UTC(2026)
   #timers: { readonly atMs: number; readonly run: () => void }[] = []
   #queue: EmbeddedQueue
   /**
@@ -57,8 +60,11 @@ export class World {
 
   constructor(seed: number) {
     this.#random = new Random(seed)
-    const nowMs = () => this.#nowMs
-    this.#clock = { nowMs, monotonicMs: nowMs, after: (delayMs, run) => this.#after(delayMs, run) }
+    this.#clock = {
+      nowMs: () => this.#nowMs + this.#wallOffsetMs,
+      monotonicMs: () => this.#nowMs,
+      after: (delayMs, run) => this.#after(delayMs, run),
+    }
     this.#queue = new EmbeddedQueue(this.#clock)
     this.#backup = new EmbeddedQueue(this.#clock)
     this.#mayLoseQueue = this.#random.chance(0.7)
@@ -129,6 +135,7 @@ export class World {
     else if (dice < 0.95) this.#freezeOrPutBackBackup()
     else if (dice < 0.96) await this.#loseHead()
     else if (dice < 0.97) this.#kill(web)
+    else if (dice < 0.98) this.#setWallClock()
   }
 
   #addAndWait(web: Web): void {
@@ -241,6 +248,11 @@ export class World {
     if (head === undefined) return
     await this.#queue.publish({ watermarks: new Map(), parked: [], outcomes: [], discarded: [head] })
     this.#note('the oldest batch vanishes')
+  }
+
+  #setWallClock(): void {
+    this.#wallOffsetMs += (this.#random.below(5) - 2) * 86_400_000
+    this.#note('the wall clock jumps')
   }
 
   #kill(web: Web): void {
