@@ -29,13 +29,7 @@ export interface Ledger {
   readonly rejectedCount: number
 }
 
-interface ProducerRow {
-  readonly producer: string
-  readonly watermark: number
-  readonly sealed: number
-  readonly applied: number
-  readonly duplicate: number
-  readonly lost: number
+interface ProducerRow extends Omit<ProducerLedger, 'parked'> {
   readonly sum: string
 }
 

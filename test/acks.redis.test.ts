@@ -33,11 +33,7 @@ const reached = (ack: string) => ({ status: 200, body: { accepted: 1, ack } })
 const late = (ack: string) => ({ status: 202, body: { accepted: 1, ack } })
 const signalConsumer = (signal: NodeJS.Signals) =>
   process.kill(service!.children().get('piccolo consumer')!, signal)
-async function metric(name: string): Promise<number> {
-  const text = await (await fetch(`${service!.url}/metrics`)).text()
-  const lines = text.split('\n').filter(line => line.startsWith(`${name}{`))
-  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
-}
+const metric = (name: string) => service!.metric(name)
 
 describe.each(['embedded', 'redis'])('on the %s queue', kind => {
   const start = async (...args: string[]) => {

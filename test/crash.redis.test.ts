@@ -6,7 +6,7 @@ import { batch } from './builders.ts'
 import { until } from './condition.ts'
 import { Load } from './load.ts'
 import { RedisServer } from './redis-server.ts'
-import { Folder, Program, Service } from './service.ts'
+import { Folder, isAlive, Program, Service } from './service.ts'
 
 let folder: Folder
 let redis: RedisServer | null
@@ -402,12 +402,3 @@ describe('on Redis', () => {
     expect(await taken.stop()).toBe(0)
   })
 })
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}

@@ -28,6 +28,16 @@ function isFree(port: number): Promise<boolean> {
   })
 }
 
+/** Whether there is such a process. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** A folder of the test's own, removed with everything in it. */
 export class Folder {
   readonly path = mkdtempSync(join(tmpdir(), 'piccolo-test-'))
@@ -172,6 +182,13 @@ export class Service extends Program {
     })
     await response.arrayBuffer()
     return response.status
+  }
+
+  /** Of all processes together; zero while there is no such series. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`${this.url}/metrics`)).text()
+    const lines = text.split('\n').filter(line => line.startsWith(`${name}{`))
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
   }
 
   /** Waits until the database has exactly these totals. */

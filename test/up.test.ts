@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { until } from './condition.ts'
-import { Folder, freePort, Program, Service } from './service.ts'
+import { Folder, freePort, isAlive, Program, Service } from './service.ts'
 
 let folder: Folder
 const running: Program[] = []
@@ -196,12 +196,3 @@ test('help tells every option with its default', async () => {
   expect(await program.exited).toBe(0)
   expect(program.output).toMatch(/--flush-interval-ms MS .*\(default: 100\)/)
 })
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
