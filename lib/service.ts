@@ -34,7 +34,8 @@ export interface ServiceOptions {
  * Runs one long-lived process: starts its parts, waits until it is told to stop, stops them, and resolves
  * to the exit code. On its own it obeys SIGTERM and SIGINT. With a parent it obeys the parent, so that a
  * signal to the whole group stops the processes in the order that loses nothing; when the parent dies, it
- * stops too. Rejects, with everything stopped, when a part does not start.
+ * stops too. What nobody caught ends it as well, but in order, so that what it holds is handed on; its exit
+ * code then says that the fault is ours. Rejects, with everything stopped, when a part does not start.
  */
 export async function runService(options: ServiceOptions, host: NodeJS.Process): Promise<ExitCode> {
   host.title = `piccolo ${options.process}`
@@ -57,6 +58,11 @@ export async function runService(options: ServiceOptions, host: NodeJS.Process):
     metricsText: () => siblingsMetricsText(parent, metrics),
   }
   listenForTheEnd(host, parent, ended.resolve)
+  // Node raises rejections that nobody handles as these, too.
+  host.on('uncaughtException', error => {
+    log.fatal({ err: error, code: 'fault' }, 'a fault of ours: stopping')
+    ended.resolve(exitCodes.fault)
+  })
   parent?.handle('metrics', () => metrics.snapshot())
   await lifecycle.start(await options.parts(context), options.stopTimeoutMs)
   log.info('started')

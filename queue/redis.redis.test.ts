@@ -25,6 +25,11 @@ describe('the queue on Redis', () => {
   })
 })
 
+function queueOver(link: Link): RedisQueue {
+  const url = `redis://127.0.0.1:${link.port}`
+  return new RedisQueue({ url, shardIndex: 0, clock: systemClock, log })
+}
+
 test('over a slow link the consumer reads less at a time, until an answer comes in time', async () => {
   const admin = server.client()
   await admin.flushall()
@@ -32,12 +37,7 @@ test('over a slow link the consumer reads less at a time, until an answer comes 
   await admin.rpush('piccolo:{0}:batches', ...batches)
   admin.disconnect()
   await using link = await Link.to(server.socket, 500_000)
-  const queue = new RedisQueue({
-    url: `redis://127.0.0.1:${link.port}`,
-    shardIndex: 0,
-    clock: systemClock,
-    log,
-  })
+  const queue = queueOver(link)
   try {
     await queue.bind('store')
     const failures: string[] = []
@@ -53,6 +53,33 @@ test('over a slow link the consumer reads less at a time, until an answer comes 
     expect(read.length).toBeLessThan(batches.length)
     expect(read).toEqual(batches.slice(0, read.length))
   } finally {
+    await queue.close()
+  }
+})
+
+// A rejection that nobody handles would end a web process, and fails this run.
+test('a connection that is lost while it subscribes again harms nobody, and hints come again', async () => {
+  await using link = await Link.to(server.socket)
+  const queue = queueOver(link)
+  let hintCount = 0
+  queue.onPushed(() => hintCount++)
+  const admin = server.client()
+  const hear = (name: string) => {
+    const before = hintCount
+    return until(name, async () => {
+      await admin.publish('piccolo:{0}:wake', 'pushed')
+      return hintCount > before
+    })
+  }
+  try {
+    await hear('a hint is heard')
+    link.cutAt('subscribe')
+    link.cut()
+    await until('it was lost while subscribing, three times', () => link.cutCount >= 3)
+    link.cutAt(null)
+    await hear('a hint is heard again')
+  } finally {
+    admin.disconnect()
     await queue.close()
   }
 })

@@ -65,6 +65,8 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
       autoResendUnfulfilledCommands: false,
+      // Its own way of subscribing again leaves a rejection to nobody, which would end the process.
+      autoResubscribe: false,
       connectionName: 'piccolo',
       retryStrategy: times => Math.min(50 * times, reconnectDelayMsMax),
       // 1: reconnect, and leave the failed command failed. 2 would send it again behind our back.
@@ -182,7 +184,6 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     const subscriber = this.#subscriber ?? this.#connection()
     if (this.#subscriber === null) {
       this.#subscriber = subscriber
-      // ioredis subscribes again by itself after each reconnect, but only if the first try worked.
       const subscribe = () => void subscriber.subscribe(this.#keys.wake).catch(() => {})
       subscriber.on('ready', subscribe)
       subscriber.connect().catch(() => {})

@@ -7,6 +7,9 @@ export class Link {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   #isHeld = false
+  /** Cuts the connections when a client sends it; null when nothing does. */
+  #cutAt: string | null = null
+  #cutCount = 0
 
   private constructor(target: string, bytesPerSecond: number) {
     this.#server = createServer(client => {
@@ -21,7 +24,11 @@ export class Link {
         })
       }
       if (this.#isHeld) client.pause()
-      client.on('data', chunk => server.write(chunk))
+      client.on('data', chunk => {
+        if (this.#cutAt === null || !chunk.includes(this.#cutAt)) return server.write(chunk)
+        this.#cutCount++
+        this.cut()
+      })
       if (bytesPerSecond === Number.POSITIVE_INFINITY) server.on('data', chunk => client.write(chunk))
       else server.on('data', chunk => void trickle(chunk, server, client, bytesPerSecond))
     })
@@ -41,6 +48,16 @@ export class Link {
   /** Closes all connections that there are, whatever is on its way in them. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy()
+  }
+
+  /** Cuts them whenever a client sends that text, before it arrives; never again with null. */
+  cutAt(text: string | null): void {
+    this.#cutAt = text
+  }
+
+  /** How often that happened. */
+  get cutCount(): number {
+    return this.#cutCount
   }
 
   /** Connections stay open, and nothing comes through, until `release`: as when a cable is pulled. */

@@ -212,4 +212,11 @@ export const mutants: readonly Mutant[] = [
     replace: 'if (Number.isFinite(sum)) this.#sums[slot] = sum',
     tests: ['apps/web/accumulator.test.ts'],
   },
+  {
+    name: 'a lost connection to Redis may leave a rejection to nobody, which ends a web process',
+    file: 'queue/redis.ts',
+    find: 'autoResubscribe: false',
+    replace: 'autoResubscribe: true',
+    tests: [redisTests],
+  },
 ]
