@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { encodeBatch } from '../../queue/batch.ts'
+import { EmbeddedQueue } from '../../queue/embedded.ts'
 import { readHandover } from '../../queue/handover.ts'
 import { batch } from '../../test/builders.ts'
-import { leaveHandover } from './handover.ts'
+import { SimulatedTime, Life } from '../../test/simulation/time.ts'
+import { HandoverTaker, leaveHandover } from './handover.ts'
 import { Producer } from './producer.ts'
 
 let folder: string
@@ -47,4 +49,26 @@ test('with no room beside the database it is left in the folder for temporary fi
 test('with no room anywhere it throws rather than lose batches in silence', () => {
   vi.stubEnv('TMPDIR', unwritable())
   expect(() => leaveHandover(unwritable(), producer, log())).toThrow('ENOTDIR')
+})
+
+test('a file is removed when the store has its batches, not when the queue has', async () => {
+  const database = join(folder, 'numbers.db')
+  const time = new SimulatedTime()
+  const clock = time.clockOf(new Life())
+  const queue = new EmbeddedQueue(clock)
+  leaveHandover(database, producer, log())
+  const takeFor = async (ms: number) => {
+    const taker = new HandoverTaker({ database, queue, clock, log: log() })
+    taker.start()
+    await time.pass(ms)
+    const stopped = taker.stop()
+    await time.pass(1_000)
+    await stopped
+  }
+  await takeFor(5_000)
+  expect(await queue.read()).toEqual(elements)
+  expect(readdirSync(folder)).toHaveLength(1)
+  await queue.publish({ watermarks: new Map([[producer.id, 7]]), parked: [], outcomes: [], discarded: [] })
+  await takeFor(5_000)
+  expect(readdirSync(folder)).toEqual([])
 })

@@ -1,34 +1,65 @@
 import { parseArgs } from 'node:util'
+import { ServiceWorld } from './service-world.ts'
 import { World } from './world.ts'
 
+const usage = 'usage: npm run simulate -- [--seeds COUNT] [--first SEED] [--service]'
+
+interface Schedule {
+  readonly history: readonly string[]
+  run(): Promise<void>
+  verdict(): string | null | Promise<string | null>
+  close?(): void
+}
+
 /**
- * `npm run simulate -- --seeds 100000 [--first 1]`: so many random schedules. Exits with 1 at the first that
+ * `npm run simulate -- --seeds 100000 [--first 1]`: so many random schedules of the delivery protocol; with
+ * `--service`, of the whole service, which takes fifty times as long for each. Exits with 1 at the first that
  * breaks a promise, with its seed and what happened; `--seeds 1 --first SEED` shows it again.
  */
-const { values } = parseArgs({
-  options: { seeds: { type: 'string', default: '100000' }, first: { type: 'string', default: '1' } },
-})
-const [seedCount, first] = [Number(values.seeds), Number(values.first)]
-if (!Number.isSafeInteger(seedCount) || seedCount < 1 || !Number.isSafeInteger(first)) {
-  console.error('usage: npm run simulate -- [--seeds COUNT] [--first SEED]')
-  process.exit(64)
-}
-const startedMs = performance.now()
-let reportedMs = startedMs
-for (let seed = first; seed < first + seedCount; seed++) {
-  const world = new World(seed)
-  await world.run()
-  const fault = world.verdict()
-  if (fault !== null) {
-    console.error(`${world.history.join('\n')}\nseed ${seed}: ${fault}`)
-    process.exit(1)
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: 'string' },
+      first: { type: 'string', default: '1' },
+      service: { type: 'boolean', default: false },
+    },
+  })
+  const [seedCount, first] = [
+    Number(values.seeds ?? (values.service ? 2_000 : 100_000)),
+    Number(values.first),
+  ]
+  if (!Number.isSafeInteger(seedCount) || seedCount < 1 || !Number.isSafeInteger(first)) {
+    console.error(usage)
+    return 64
   }
-  if (performance.now() - reportedMs > 10_000) {
-    reportedMs = performance.now()
-    console.log(`${seed - first + 1} of ${seedCount} schedules`)
+  const startedMs = performance.now()
+  let reportedMs = startedMs
+  for (let seed = first; seed < first + seedCount; seed++) {
+    const fault = await runSchedule(values.service ? new ServiceWorld(seed) : new World(seed))
+    if (fault !== null) {
+      console.error(`${fault}\nseed ${seed}`)
+      return 1
+    }
+    if (performance.now() - reportedMs > 10_000) {
+      reportedMs = performance.now()
+      console.log(`${seed - first + 1} of ${seedCount} schedules`)
+    }
+  }
+  const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1)
+  const range = `${seedCount} schedules from seed ${first} in ${seconds} s`
+  console.log(`${range}: every increment once, every answer true`)
+  return 0
+}
+
+/** Null, or what happened and what was wrong with it. */
+async function runSchedule(world: Schedule): Promise<string | null> {
+  try {
+    await world.run()
+    const fault = await world.verdict()
+    return fault && `${world.history.join('\n')}\n${fault}`
+  } finally {
+    world.close?.()
   }
 }
-const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1)
-console.log(
-  `${seedCount} schedules from seed ${first} in ${seconds} s: every increment once, every answer true`,
-)
+
+process.exit(await main())

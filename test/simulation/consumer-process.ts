@@ -1,0 +1,52 @@
+import { existsSync } from 'node:fs'
+import { pino } from 'pino'
+import { claimQueue } from '../../consumer/claim.ts'
+import { Consumer } from '../../consumer/consumer.ts'
+import { GoneProducers } from '../../consumer/gone-producers.ts'
+import { ConsumerMetrics } from '../../consumer/metrics.ts'
+import { Metrics } from '../../lib/metrics.ts'
+import { handoverPath } from '../../queue/handover.ts'
+import type { Store } from '../../store/store.ts'
+import type { FaultyQueue } from './faulty-queue.ts'
+import type { Life, SimulatedTime } from './time.ts'
+
+const log = pino({ level: 'silent' })
+const idempotencyWindowMs = 86_400_000
+export const producerGoneAfterMs = 20_000
+
+/** The consumer's process: put together from the same parts as in consumer/main.ts. */
+export class ConsumerProcess {
+  readonly life: Life
+  readonly #queue: FaultyQueue
+  readonly #store: Store
+  readonly #consumer: Consumer
+
+  constructor(parts: {
+    life: Life
+    queue: FaultyQueue
+    time: SimulatedTime
+    store: Store
+    database: string
+  }) {
+    const { life, queue, time, store, database } = parts
+    const clock = time.clockOf(life)
+    const isHandedOver = (producer: string) => existsSync(handoverPath(database, producer))
+    const gone = new GoneProducers(clock, producerGoneAfterMs, isHandedOver)
+    gone.watch(store.parked())
+    const metrics = new ConsumerMetrics(new Metrics('consumer'))
+    this.life = life
+    this.#queue = queue
+    this.#store = store
+    this.#consumer = new Consumer({ queue, store, clock, log, gone, metrics, idempotencyWindowMs })
+  }
+
+  /** Resolves when it has been stopped; rejects when it needs a fresh process. */
+  async run(): Promise<void> {
+    await claimQueue(this.#queue, this.#store, { acceptOlderStore: false, log })
+    await this.#consumer.run()
+  }
+
+  stop(): Promise<void> {
+    return this.#consumer.stop()
+  }
+}

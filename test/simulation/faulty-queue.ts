@@ -1,0 +1,146 @@
+import type { EmbeddedQueue } from '../../queue/embedded.ts'
+import { queueError } from '../../queue/errors.ts'
+import type { ConsumerQueue, Position, ProducerQueue, Publication, Push } from '../../queue/queue.ts'
+import type { Random } from '../random.ts'
+import type { Shard } from './shard.ts'
+import type { Life, SimulatedTime } from './time.ts'
+
+/** What a call is given up after, as by the queue on Redis. */
+const callDeadlineMs = 2_000
+const ghostDelayMsMax = 20_000
+const latencyMsMax = 30
+
+const fates = [
+  'the request is lost',
+  'the answer is lost',
+  'it is given up, and carried out later',
+  'it is carried out twice',
+  'the queue refuses it',
+  'its caller dies before',
+  'its caller dies behind it',
+] as const
+type Fate = (typeof fates)[number]
+
+export interface FaultyQueueParts {
+  readonly name: string
+  readonly shard: Shard
+  readonly time: SimulatedTime
+  readonly life: Life
+  readonly random: Random
+  readonly note: (event: string) => void
+  /** Of a call: 1 while the network is down, 0 once faults have stopped. */
+  readonly faultProbability: () => number
+  /** Hears of every push that is tried. */
+  readonly onPush?: (push: Push) => void
+  /** Kills the process that has this connection. */
+  readonly crash: () => void
+}
+
+/** The connection of one process to the queue, over a network where everything goes wrong at times. */
+export class FaultyQueue implements ProducerQueue, ConsumerQueue {
+  readonly durable = true
+  readonly #parts: FaultyQueueParts
+
+  constructor(parts: FaultyQueueParts) {
+    this.#parts = parts
+  }
+
+  connect(): Promise<void> {
+    return this.#call('connect', async () => {})
+  }
+
+  push(push: Push): Promise<Position> {
+    this.#parts.onPush?.(push)
+    return this.#call(`push ${push.sequence}`, queue => queue.push(push))
+  }
+
+  greet(producer: string, lowest: number): Promise<Position> {
+    return this.#call('greet', queue => queue.greet(producer, lowest))
+  }
+
+  bind(storeId: string): Promise<string> {
+    return this.#call('bind', queue => queue.bind(storeId))
+  }
+
+  read(): Promise<string[]> {
+    const { random } = this.#parts
+    return this.#call('read', async queue => (await queue.read()).slice(0, 1 + random.below(8)))
+  }
+
+  publish(publication: Publication): Promise<void> {
+    return this.#call('publish', queue => queue.publish(publication))
+  }
+
+  watermarks(): Promise<Map<string, number>> {
+    return this.#call('watermarks', queue => queue.watermarks())
+  }
+
+  signsOfLife(producers: readonly string[]): Promise<Map<string, string>> {
+    return this.#call('signs of life', queue => queue.signsOfLife(producers))
+  }
+
+  forget(silentMs: number): Promise<number> {
+    return this.#call('forget', queue => queue.forget(silentMs))
+  }
+
+  length(): Promise<number> {
+    return this.#call('length', queue => queue.length())
+  }
+
+  onPushed(listener: () => void): () => void {
+    return this.#parts.shard.on('pushed', () => this.#hint(listener))
+  }
+
+  onApplied(listener: () => void): () => void {
+    return this.#parts.shard.on('applied', () => this.#hint(listener))
+  }
+
+  async close(): Promise<void> {}
+
+  #hint(listener: () => void): void {
+    const { random, time, life } = this.#parts
+    if (random.chance(0.8)) time.after(random.below(latencyMsMax), () => life.run(listener))
+  }
+
+  #call<T>(name: string, work: (queue: EmbeddedQueue) => Promise<T>): Promise<T> {
+    const { random, faultProbability, note, name: process } = this.#parts
+    const probability = faultProbability()
+    const fate = probability === 1 ? fates[0] : random.chance(probability) ? random.pick(fates) : null
+    if (fate !== null) note(`${process} ${name}: ${fate}`)
+    return new Promise((resolve, reject) => {
+      const answer = (settle: () => void) => this.#later(random.below(latencyMsMax), settle)
+      const carryOut = () => this.#parts.shard.execute(work)
+      const carryOutAndAnswer = () => {
+        carryOut().then(
+          result => answer(() => resolve(result)),
+          error => answer(() => reject(error)),
+        )
+      }
+      this.#deliver(fate, carryOut, carryOutAndAnswer)
+      if (fate === 'the queue refuses it')
+        answer(() => reject(queueError(random.pick(['queue_full', 'queue_loading']), 'refused')))
+      this.#later(callDeadlineMs, () => reject(queueError('queue_timeout', 'no answer')))
+    })
+  }
+
+  /** What happens at the queue, whatever its caller hears of it. */
+  #deliver(fate: Fate | null, carryOut: () => Promise<unknown>, carryOutAndAnswer: () => void): void {
+    const { time, random, crash } = this.#parts
+    const arrivalMs = random.below(latencyMsMax)
+    const onArrival = (work: () => void) => void time.after(arrivalMs, work)
+    if (fate === null) onArrival(carryOutAndAnswer)
+    else if (fate === 'the answer is lost') onArrival(carryOut)
+    else if (fate === 'it is given up, and carried out later')
+      time.after(callDeadlineMs + random.below(ghostDelayMsMax), carryOut)
+    else if (fate === 'it is carried out twice') {
+      onArrival(carryOutAndAnswer)
+      time.after(arrivalMs + random.below(ghostDelayMsMax), carryOut)
+    } else if (fate === 'its caller dies before') time.after(0, crash)
+    else if (fate === 'its caller dies behind it') onArrival(() => void carryOut().then(crash))
+  }
+
+  #later(delayMs: number, settle: () => void): void {
+    const { time, life } = this.#parts
+    time.after(delayMs, () => life.run(settle))
+  }
+}

@@ -1,0 +1,63 @@
+import { EmbeddedQueue } from '../../queue/embedded.ts'
+import { Life, type SimulatedTime } from './time.ts'
+
+type Hint = 'pushed' | 'applied'
+
+/** The queue of one shard as it is at the moment: it can lose its memory, or go back to a backup. */
+export class Shard {
+  readonly #time: SimulatedTime
+  readonly #listeners = { pushed: new Set<() => void>(), applied: new Set<() => void>() }
+  #queue: EmbeddedQueue
+  /** Sees all that the queue sees until it is frozen; null after the queue forgot, or went back to it. */
+  #backup: EmbeddedQueue | null
+  #isBackupFrozen = false
+
+  constructor(time: SimulatedTime) {
+    this.#time = time
+    this.#queue = this.#empty()
+    this.#backup = this.#empty()
+  }
+
+  async execute<T>(work: (queue: EmbeddedQueue) => Promise<T>): Promise<T> {
+    if (this.#backup !== null && !this.#isBackupFrozen) await work(this.#backup)
+    return work(this.#queue)
+  }
+
+  on(hint: Hint, listener: () => void): () => void {
+    this.#listeners[hint].add(listener)
+    return () => this.#listeners[hint].delete(listener)
+  }
+
+  loseAll(): void {
+    this.#queue = this.#empty()
+    this.#backup = null
+  }
+
+  async loseHead(): Promise<void> {
+    const [head] = await this.#queue.read()
+    if (head === undefined) return
+    await this.#queue.publish({ watermarks: new Map(), parked: [], outcomes: [], discarded: [head] })
+  }
+
+  /** The first time the backup is made; the second time it is put back. */
+  freezeOrPutBackBackup(): void {
+    if (this.#backup === null) return
+    if (this.#isBackupFrozen) {
+      this.#queue = this.#backup
+      this.#backup = null
+    }
+    this.#isBackupFrozen = true
+  }
+
+  #empty(): EmbeddedQueue {
+    const queue = new EmbeddedQueue(this.#time.clockOf(new Life()))
+    for (const hint of ['pushed', 'applied'] as const) {
+      const pass = () => {
+        if (queue === this.#queue) for (const listener of this.#listeners[hint]) listener()
+      }
+      if (hint === 'pushed') queue.onPushed(pass)
+      else queue.onApplied(pass)
+    }
+    return queue
+  }
+}

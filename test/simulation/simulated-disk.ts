@@ -1,0 +1,73 @@
+import Sqlite from 'better-sqlite3'
+import { storeError } from '../../store/errors.ts'
+import { schema } from '../../store/schema.ts'
+import { SqliteStore } from '../../store/sqlite-store.ts'
+import type { Application, Applied } from '../../store/store.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Random } from '../random.ts'
+
+/** A database that outlives the processes that write it. In memory: what is committed is all that matters. */
+export class SimulatedDisk {
+  readonly #database: Sqlite.Database
+  readonly #total: Sqlite.Statement
+
+  constructor() {
+    this.#database = new Sqlite(':memory:')
+    this.#database.pragma('synchronous = FULL')
+    this.#database.exec(schema)
+    this.#database.exec(`INSERT INTO store VALUES ('the store', 0)`)
+    this.#total = this.#database.prepare('SELECT value FROM numbers WHERE key = ?').pluck()
+  }
+
+  /** How often the key, which was sent with 1, was counted. */
+  countOf(key: string): number {
+    return (this.#total.get(key) as number | undefined) ?? 0
+  }
+
+  number(sql: string): number {
+    return Number(this.#database.prepare(sql).pluck().get() ?? 0)
+  }
+
+  open(clock: Clock, random: Random, faultProbability: () => number, note: (event: string) => void) {
+    return new FaultyStore(this.#database, clock, random, faultProbability, note)
+  }
+
+  close(): void {
+    this.#database.close()
+  }
+}
+
+/** The store of production, which at times fails before a transaction, or hides that it was committed. */
+class FaultyStore extends SqliteStore {
+  readonly #random: Random
+  readonly #faultProbability: () => number
+  readonly #note: (event: string) => void
+
+  constructor(
+    database: Sqlite.Database,
+    clock: Clock,
+    random: Random,
+    faultProbability: () => number,
+    note: (event: string) => void,
+  ) {
+    super(database, clock, () => {})
+    this.#random = random
+    this.#faultProbability = faultProbability
+    this.#note = note
+  }
+
+  override apply(application: Application): Applied {
+    const isFaulty = this.#random.chance(this.#faultProbability())
+    const code = this.#random.pick(['store_busy', 'store_full', 'store_failed'] as const)
+    if (isFaulty && this.#random.chance(0.5)) {
+      this.#note(`the store fails: ${code}`)
+      throw storeError(code, 'before the transaction')
+    }
+    const applied = super.apply(application)
+    if (isFaulty) {
+      this.#note('the store commits, and nobody is told')
+      throw storeError('store_failed', 'nobody knows whether it was committed')
+    }
+    return applied
+  }
+}

@@ -1,0 +1,97 @@
+import { pino } from 'pino'
+import type { Keyed } from '../../apps/web/accumulator.ts'
+import { Courier } from '../../apps/web/courier.ts'
+import { Flusher } from '../../apps/web/flusher.ts'
+import { HandoverTaker, leaveHandover } from '../../apps/web/handover.ts'
+import { Producer } from '../../apps/web/producer.ts'
+import { type Settle, Waiting } from '../../apps/web/waiting.ts'
+import { RepeatedError } from '../../lib/log.ts'
+import { decodeBatch } from '../../queue/batch.ts'
+import type { FaultyQueue } from './faulty-queue.ts'
+import type { Life, SimulatedTime } from './time.ts'
+
+const ackTimeoutMs = 5_000
+const stopTimeoutMs = 3_000
+const log = pino({ level: 'silent' })
+
+/** A web process less its HTTP: put together from the same parts as in apps/web/main.ts. */
+export class WebProcess {
+  readonly life: Life
+  /** What it accepted and did not refuse, less the keyed. */
+  readonly accepted: string[] = []
+  readonly #producer: Producer
+  readonly #flusher: Flusher
+  readonly #taker: HandoverTaker
+  readonly #database: string
+  #isStopping = false
+
+  constructor(parts: {
+    id: string
+    life: Life
+    queue: FaultyQueue
+    time: SimulatedTime
+    database: string
+    flushIntervalMs: number
+    keysMax: number
+  }) {
+    const { id, life, queue, time, database, flushIntervalMs, keysMax } = parts
+    const clock = time.clockOf(life)
+    this.life = life
+    this.#database = database
+    this.#producer = new Producer(id)
+    const waiting = new Waiting(clock, ackTimeoutMs)
+    const error = new RepeatedError(log, clock, 'batches cannot be pushed')
+    const courier = new Courier(this.#producer, queue, clock, error, position => waiting.progress(position))
+    this.#flusher = new Flusher({ courier, queue, clock, flushIntervalMs, keysMax, waiting })
+    this.#taker = new HandoverTaker({ database, queue, clock, log })
+    this.#taker.start()
+    this.#flusher.start()
+  }
+
+  get id(): string {
+    return this.#producer.id
+  }
+
+  get isStopping(): boolean {
+    return this.#isStopping
+  }
+
+  get holdsNothing(): boolean {
+    return this.#flusher.keyCount === 0 && this.#producer.unconfirmed.length === 0
+  }
+
+  /** Of its batches, those from that sequence on are not known to be in the store. */
+  get lowest(): number {
+    return this.#producer.lowest
+  }
+
+  /** False when it had no room: none of them may ever be counted. */
+  add(keys: readonly string[]): boolean {
+    const isAccepted =
+      keys.length === 1
+        ? this.#flusher.tryAdd(keys[0]!, 1)
+        : this.#flusher.tryAddAll(keys.map(key => ({ key, value: 1 })))
+    if (isAccepted) this.accepted.push(...keys)
+    return isAccepted
+  }
+
+  /** As `add`, for a client that waits; answers how it goes away, or null when it was refused. */
+  addAndWait(key: string, ack: 'queued' | 'committed', settle: Settle): (() => void) | null {
+    return this.add([key]) ? this.#flusher.await(ack, settle) : null
+  }
+
+  addKeyed(keyed: Keyed, settle: Settle): (() => void) | null {
+    return this.#flusher.tryAddKeyed(keyed) ? this.#flusher.await(keyed, settle) : null
+  }
+
+  /** Hands on what it holds, or writes it down, and ends. Resolves to what it wrote down. */
+  async stop(): Promise<string[]> {
+    this.#isStopping = true
+    const isDone = await this.#flusher.drain(stopTimeoutMs)
+    const left = isDone ? [] : this.#producer.unconfirmed.flatMap(({ element }) => decodeBatch(element).keys)
+    if (!isDone) leaveHandover(this.#database, this.#producer, log)
+    await this.#taker.stop()
+    this.life.die()
+    return left
+  }
+}
