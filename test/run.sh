@@ -9,7 +9,7 @@ cd "$piccolo_root" || exit 78
 # shellcheck source=install/toolchain.sh
 . install/toolchain.sh
 toolchain_node || exit
-toolchain_tools redis-server sqlite3 shellcheck ruby || exit
+toolchain_tools redis-server sqlite3 shellcheck ruby strace || exit
 toolchain_packages all || exit
 
 # Tests that start ./piccolo, node or npm get this Node.

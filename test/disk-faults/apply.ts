@@ -1,0 +1,40 @@
+import { pino } from 'pino'
+import { systemClock } from '../../lib/clock.ts'
+import { OperationError } from '../../lib/errors.ts'
+import { openStore } from '../../store/open.ts'
+import type { Store } from '../../store/store.ts'
+import { batch } from '../builders.ts'
+
+const keys = Array.from({ length: 30 }, (_, index) => `key ${index}`)
+const triesMax = 3
+
+/**
+ * Applies so many batches, each in a transaction of its own, as a consumer does to whose queue they come again
+ * and again: what the store has is skipped. Batch 3 adds 100 to every key. Tells of each commit. Tries again
+ * what may pass; throws what needs a fresh process.
+ */
+export function applyAll(path: string, count: number, committed: (sequence: number) => void): void {
+  const store = openStore(path, systemClock, pino({ level: 'silent' }))
+  try {
+    for (let sequence = 1; sequence <= count; sequence++) {
+      apply(store, sequence)
+      committed(sequence)
+    }
+  } finally {
+    store.close()
+  }
+}
+
+function apply(store: Store, sequence: number): void {
+  const sums = Object.fromEntries(keys.map(key => [key, 10 ** (sequence - 1)]))
+  const application = { batches: [batch({ sequence, sums })], rejected: [], gone: new Set<string>() }
+  for (let attempt = 1; ; attempt++) {
+    try {
+      store.apply(application)
+      return
+    } catch (error) {
+      const mayPass = error instanceof OperationError && ['soon', 'later'].includes(error.policy.retry)
+      if (!mayPass || attempt === triesMax) throw error
+    }
+  }
+}
