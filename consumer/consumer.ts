@@ -126,7 +126,12 @@ export class Consumer {
       return { outcome: 'idle', elementCount: 0 }
     }
     const rejected: Rejected[] = []
-    const batches = this.#decode(elements, rejected)
+    let batches: Batch[]
+    try {
+      batches = this.#decode(elements, rejected)
+    } catch (error) {
+      return this.#failed(error, this.#queueError)
+    }
     let applied: Applied
     try {
       applied = this.#apply(batches, rejected, producersGone)
@@ -144,6 +149,7 @@ export class Consumer {
     return { outcome: elements.length > 0 ? 'busy' : 'idle', elementCount: elements.length }
   }
 
+  /** Up to the first of a later format, which must stay where it is; throws when nothing is before it. */
   #decode(elements: readonly string[], rejected: Rejected[]): Batch[] {
     const batches: Batch[] = []
     for (const element of elements) {
@@ -151,6 +157,10 @@ export class Consumer {
         batches.push(decodeBatch(element))
       } catch (error) {
         if (!(error instanceof OperationError)) throw error
+        if (error.code === 'batch_newer') {
+          if (batches.length + rejected.length === 0) throw error
+          break
+        }
         const reason = errorText(error)
         rejected.push({ element, reason })
         this.#parts.log.error({ code: error.code, reason, hint: error.policy.hint }, 'element rejected')

@@ -87,7 +87,10 @@ function encodeSum(sum: Sum): number | string {
   return typeof sum === 'bigint' ? sum.toString() : sum
 }
 
-/** Throws OperationError `batch_corrupt` on anything that encodeBatch does not write. */
+/**
+ * Throws OperationError: `batch_newer` on a batch of a later format, `batch_corrupt` on whatever else
+ * encodeBatch does not write.
+ */
 export function decodeBatch(element: string): Batch {
   const match = elementPattern.exec(element)
   if (match === null) throw corrupt('does not start with a producer and a sequence')
@@ -98,8 +101,11 @@ export function decodeBatch(element: string): Batch {
   } catch (error) {
     throw corrupt('is not JSON', error)
   }
-  if (body.v !== plainFormat && body.v !== keyedFormat)
-    throw corrupt(`is of format ${String(body.v)}, known are ${plainFormat} and ${keyedFormat}`)
+  if (body.v !== plainFormat && body.v !== keyedFormat) {
+    const message = `is of format ${String(body.v)}, known are ${plainFormat} and ${keyedFormat}`
+    if (!isCount(body.v) || body.v < plainFormat) throw corrupt(message)
+    throw queueError('batch_newer', `a batch ${message}`)
+  }
   const { oldestMs, increments, sealed } = body
   if (!isCount(oldestMs) || !isCount(increments) || !isCount(sealed)) throw corrupt('has a bad header')
   const keyed = body.v === keyedFormat ? decodeKeyed(body.keyed) : []

@@ -2,18 +2,21 @@ import { describe } from 'vitest'
 import { MessageChannel } from 'node:worker_threads'
 import { Channel, type Port } from '../lib/channel.ts'
 import { systemClock } from '../lib/clock.ts'
-import { queueContract } from '../test/queue-contract.ts'
+import { contractBatchesMax, queueContract } from '../test/queue-contract.ts'
 import { EmbeddedQueue } from './embedded.ts'
 import { connectEmbeddedQueue, serveEmbeddedQueue } from './embedded-ipc.ts'
 
 describe('the embedded queue', () => {
-  queueContract(async () => ({ queue: new EmbeddedQueue(systemClock), dispose: async () => {} }))
+  queueContract(async () => ({
+    queue: new EmbeddedQueue(systemClock, contractBatchesMax),
+    dispose: async () => {},
+  }))
 })
 
 describe('the embedded queue, from a child process', () => {
   queueContract(async () => {
     const { port1, port2 } = new MessageChannel()
-    serveEmbeddedQueue(new Channel(asPort(port1)), new EmbeddedQueue(systemClock))
+    serveEmbeddedQueue(new Channel(asPort(port1)), new EmbeddedQueue(systemClock, contractBatchesMax))
     const queue = connectEmbeddedQueue(new Channel(asPort(port2)), systemClock)
     return { queue, dispose: async () => port1.close() }
   })

@@ -1,6 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
 import { batchIdOf } from './batch.ts'
-import { readBatchesMax, readBytesMax } from './limits.ts'
+import { listBatchesMax, readBatchesMax, readBytesMax } from './limits.ts'
 import type { ConsumerQueue, Position, ProducerQueue, Publication, Push } from './queue.ts'
 
 /**
@@ -12,6 +12,7 @@ import type { ConsumerQueue, Position, ProducerQueue, Publication, Push } from '
 export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
   readonly durable = false
   readonly #clock: Clock
+  readonly #batchesMax: number
   /** Oldest first. */
   #elements: string[] = []
   readonly #pushed = new Map<string, number>()
@@ -23,8 +24,9 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
   readonly #pushedListeners = new Set<() => void>()
   readonly #appliedListeners = new Set<() => void>()
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, batchesMax: number = listBatchesMax) {
     this.#clock = clock
+    this.#batchesMax = batchesMax
   }
 
   async connect(): Promise<void> {}
@@ -32,7 +34,7 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
   async push({ producer, sequence, lowest, element }: Push): Promise<Position> {
     this.#aliveMs.set(producer, this.#clock.nowMs())
     let pushed = Math.max(this.#pushed.get(producer) ?? 0, lowest - 1)
-    if (sequence === pushed + 1) {
+    if (sequence === pushed + 1 && this.#elements.length < this.#batchesMax) {
       this.#elements.push(element)
       this.#pushed.set(producer, sequence)
       pushed = sequence

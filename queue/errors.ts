@@ -11,6 +11,10 @@ export const queueErrors = {
     retry: 'later',
     hint: 'raise maxmemory of Redis, or start the consumer, which empties the queue',
   },
+  queue_long: {
+    retry: 'soon',
+    hint: 'the consumer does not keep up, or is away; look at its log and its disk',
+  },
   queue_read_only: { retry: 'later', hint: '--redis points to a replica; point it to the primary' },
   queue_loading: { retry: 'later', hint: 'Redis is loading its data and will answer when that is done' },
   queue_refused: { retry: 'later', hint: 'Redis answers with an error; its message says why' },
@@ -27,6 +31,10 @@ export const queueErrors = {
   queue_gone: {
     retry: 'never',
     hint: 'the process that held the embedded queue ended; start piccolo up again',
+  },
+  batch_newer: {
+    retry: 'later',
+    hint: 'upgrade the consumer: a web process of a later version wrote it; it waits in the queue',
   },
   batch_corrupt: {
     retry: 'never',

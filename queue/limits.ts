@@ -34,6 +34,12 @@ export const windowBatchesMax = 32
 export const windowBytesMax = 64 * mebibyte
 assert(windowBytesMax > 2 * batchBytesMax)
 
+/**
+ * Batches in the list, whoever sent them: when it is that long, producers keep theirs. Their windows alone do
+ * not bound it, as those of processes that died stay in it.
+ */
+export const listBatchesMax = 10_000
+
 /** What the consumer reads at a time; at least one batch, whatever its size. */
 export const readBatchesMax = 64
 export const readBytesMax = 32 * mebibyte

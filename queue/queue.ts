@@ -45,8 +45,9 @@ export interface ProducerQueue {
   /** Resolves once the queue can be used; rejects when this try has failed. The other calls try again. */
   connect(): Promise<void>
   /**
-   * Appends the batch if it is the next in order after `max(pushed, lowest - 1)`, and does nothing otherwise.
-   * Either way the answer says where the producer stands, and the producer counts as alive.
+   * Appends the batch if it is the next in order after `max(pushed, lowest - 1)` and the list has room, and
+   * does nothing otherwise. Either way the answer says where the producer stands, and the producer counts as
+   * alive. `pushed` just below the batch means that there is no room.
    */
   push(push: Push): Promise<Position>
   /** Says that the producer lives, and asks where it stands; outcomes below `lowest` are dropped. */

@@ -40,12 +40,12 @@ local bound = redis.call('GET', store)
 if bound and bound ~= ARGV[1] then return redis.error_reply('FOREIGN ' .. bound) end
 `
 
-/** ARGV: producer, sequence, lowest, element. Answers pushed, applied and outcomes. */
+/** ARGV: producer, sequence, lowest, element, batches at most. Answers pushed, applied and outcomes. */
 const pushScript = `${keys}${outcomesOf}
 local producer, sequence, lowest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 say_alive(producer)
 local last = math.max(number_in(pushed, producer), lowest - 1)
-if sequence == last + 1 then
+if sequence == last + 1 and redis.call('LLEN', batches) < tonumber(ARGV[5]) then
   redis.call('RPUSH', batches, ARGV[4])
   redis.call('HSET', pushed, producer, text(sequence))
   last = sequence

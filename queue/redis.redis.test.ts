@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { pino } from 'pino'
 import { systemClock } from '../lib/clock.ts'
 import { until } from '../test/condition.ts'
-import { queueContract } from '../test/queue-contract.ts'
+import { contractBatchesMax, queueContract } from '../test/queue-contract.ts'
 import { RedisServer } from '../test/redis-server.ts'
 import { Link } from '../test/link.ts'
 import { RedisQueue } from './redis.ts'
@@ -20,7 +20,8 @@ describe('the queue on Redis', () => {
     const admin = server.client()
     await admin.flushall()
     admin.disconnect()
-    const queue = new RedisQueue({ url: server.url, shardIndex: 0, clock: systemClock, log })
+    const options = { url: server.url, shardIndex: 0, clock: systemClock, log }
+    const queue = new RedisQueue({ ...options, batchesMax: contractBatchesMax })
     return { queue, dispose: () => queue.close() }
   })
 })

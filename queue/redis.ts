@@ -5,7 +5,7 @@ import type { Log } from '../lib/log.ts'
 import { makeStringMethodsFast } from '../lib/string-methods.ts'
 import { queueError } from './errors.ts'
 import { redisUrlToShow } from './options.ts'
-import { readBatchesMax, readBytesMax, readBytesMin } from './limits.ts'
+import { listBatchesMax, readBatchesMax, readBytesMax, readBytesMin } from './limits.ts'
 import type { ConsumerQueue, Position, ProducerQueue, Publication, Push } from './queue.ts'
 import { checkRedisServer, whenReady } from './redis-check.ts'
 import { classifyRedisError } from './redis-errors.ts'
@@ -26,6 +26,8 @@ export interface RedisQueueOptions {
   /** `redis://`, `rediss://`, or the path of a unix socket, with or without `unix://`. */
   readonly url: string
   readonly shardIndex: number
+  /** Batches that the list may hold; a test takes fewer. */
+  readonly batchesMax?: number
   readonly clock: Clock
   readonly log: Log
 }
@@ -41,6 +43,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   readonly #options: RedisOptions & { replyMapping: 'legacy' }
   readonly #url: string
   readonly #keys: ReturnType<typeof redisKeys>
+  readonly #batchesMax: number
   #storeId = ''
   /** How much to read at a time: less after a read that took too long, for a link may be slow. */
   #readBytes = readBytesMax
@@ -49,11 +52,12 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   /** Checks the server after each connect; null until the connection is usable. */
   #checked: Promise<void> | null = null
 
-  constructor({ url, shardIndex, clock, log }: RedisQueueOptions) {
+  constructor({ url, shardIndex, clock, log, batchesMax = listBatchesMax }: RedisQueueOptions) {
     // ioredis derives a class from String.
     makeStringMethodsFast()
     this.#clock = clock
     this.#log = log
+    this.#batchesMax = batchesMax
     this.#url = url.replace(/^unix:\/\//, '')
     this.#keys = redisKeys(shardIndex)
     this.#options = {
@@ -87,7 +91,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   }
 
   async push({ producer, sequence, lowest, element }: Push): Promise<Position> {
-    return readPosition(await this.#call('push', producer, sequence, lowest, element))
+    return readPosition(await this.#call('push', producer, sequence, lowest, element, this.#batchesMax))
   }
 
   async greet(producer: string, lowest: number): Promise<Position> {

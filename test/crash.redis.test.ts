@@ -332,6 +332,22 @@ describe('on Redis', () => {
     expect(folder.sql('SELECT count(*) FROM rejected_elements')).toBe('3')
   })
 
+  test('a batch of a later version waits, with what is behind it, for a consumer that knows it', async () => {
+    const server = await startRedis()
+    const service = await up('--web-processes', '1')
+    const admin = client(server)
+    const newer = encodeBatch(batch({ producer: 9, sequence: 1 })).replace('"v":1', '"v":3')
+    const before = encodeBatch(batch({ producer: 8, sequence: 1, sums: { foo: 5 } }))
+    await admin.rpush('piccolo:{0}:batches', before, newer)
+    await service.hasTotals(new Map([['foo', '5']]))
+    await service.says(/"code":"batch_newer"/)
+    expect(await admin.lindex('piccolo:{0}:batches', 0)).toBe(newer)
+    expect(folder.sql('SELECT count(*) FROM rejected_elements')).toBe('0')
+    await admin.lpop('piccolo:{0}:batches')
+    expect(await service.increment('foo', 1)).toBe(200)
+    await service.hasTotals(new Map([['foo', '6']]))
+  })
+
   test('Redis that may evict is refused at the start', async () => {
     const server = await startRedis('--maxmemory-policy', 'allkeys-lru')
     const program = new Program(['web', '--port', '4999', '--redis', server.url])

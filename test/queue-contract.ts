@@ -6,6 +6,9 @@ import { until } from './condition.ts'
 
 export type Queue = ProducerQueue & ConsumerQueue
 
+/** Batches that the queues under test may hold. */
+export const contractBatchesMax = 150
+
 /** What every queue promises; `open` makes an empty one, `disposer` ends it. */
 export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Promise<void> }>): void {
   const [p1, p2] = [producerId(1), producerId(2)]
@@ -41,6 +44,17 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     await publish({ watermarks: new Map([[p1, 1]]) })
     expect(await push(1, 2)).toMatchObject({ pushed: 2, applied: 1 })
     expect(await queue.greet(p1, 1)).toMatchObject({ pushed: 2, applied: 1 })
+  })
+
+  test('a list that is full takes no batch, says so, and takes it once there is room', async () => {
+    for (let sequence = 1; sequence <= contractBatchesMax; sequence++)
+      expect((await push(1, sequence)).pushed).toBe(sequence)
+    expect(await push(1, contractBatchesMax + 1)).toMatchObject({ pushed: contractBatchesMax })
+    expect(await push(2, 1)).toMatchObject({ pushed: 0 })
+    expect(await queue.length()).toBe(contractBatchesMax)
+    await publish({ watermarks: new Map([[p1, 1]]) })
+    expect(await push(2, 1)).toMatchObject({ pushed: 1 })
+    expect(await push(1, contractBatchesMax + 1)).toMatchObject({ pushed: contractBatchesMax })
   })
 
   test('a repeated push appends nothing', async () => {

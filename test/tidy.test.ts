@@ -108,7 +108,9 @@ describe('sources', () => {
 
   test('have names in kebab-case that say something', () => {
     for (const path of [...sources, ...tests]) {
-      expect(basename(path), path).toMatch(/^[a-z0-9]+(-[a-z0-9]+)*(\.redis|\.browser)?(\.test)?\.ts$/)
+      expect(basename(path), path).toMatch(
+        /^[a-z0-9]+(-[a-z0-9]+)*(\.redis|\.browser|\.strace)?(\.test)?\.ts$/,
+      )
       expect(path).not.toMatch(/\b(utils?|helpers?|common|manager|data|info|misc)\b/)
     }
   })

@@ -1,6 +1,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import { OperationError } from '../../lib/errors.ts'
 import type { RepeatedError } from '../../lib/log.ts'
+import { queueError } from '../../queue/errors.ts'
 import { windowBatchesMax } from '../../queue/limits.ts'
 import type { Position, ProducerQueue } from '../../queue/queue.ts'
 import type { Producer } from './producer.ts'
@@ -74,6 +75,8 @@ export class Courier {
         const position = await this.#queue.push(push)
         this.producer.pushed(position, this.#clock.monotonicMs())
         this.#onPosition(position)
+        if (position.pushed === push.sequence - 1)
+          throw queueError('queue_long', 'the list has no room for a batch')
       }
       if (pushCount === 0 && this.#isGreetingDue()) {
         const position = await this.#queue.greet(this.producer.id, this.producer.lowest)

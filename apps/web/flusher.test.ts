@@ -39,11 +39,12 @@ class FlakyQueue extends EmbeddedQueue {
 let queue: FlakyQueue
 let flusher: Flusher
 let producer: Producer
+let error: RepeatedError
 
-function make(options: { keysMax?: number } = {}): void {
-  queue = new FlakyQueue(systemClock)
+function make(options: { keysMax?: number; batchesMax?: number } = {}): void {
+  queue = new FlakyQueue(systemClock, options.batchesMax)
   producer = new Producer('00000001')
-  const error = new RepeatedError(pino({ level: 'silent' }), systemClock, 'away')
+  error = new RepeatedError(pino({ level: 'silent' }), systemClock, 'away')
   const courier = new Courier(producer, queue, systemClock, error)
   flusher = new Flusher({
     courier,
@@ -216,4 +217,19 @@ test('draining does not wait for a call that hangs, and keeps everything, sealed
   const held = producer.unconfirmed.flatMap(({ element }) => decodeBatch(element).keys)
   expect(held).toEqual(['key 0', 'key 1', 'key 2', 'key 3', 'key 4'])
   queue.delayMs = 0
+})
+
+test('a list that is too long takes no more, says so, and takes everything once it has room', async () => {
+  make({ batchesMax: 2 })
+  flusher.start()
+  for (let batchCount = 1; batchCount <= 3; batchCount++) {
+    flusher.tryAdd('foo', 10 ** batchCount)
+    await until('it is sealed', () => producer.unconfirmed.length === batchCount)
+  }
+  await until('the reason is told', () => error.code === 'queue_long')
+  expect(await queue.length()).toBe(2)
+  const batches: Batch[] = []
+  await until('everything came', async () => (await consume(batches)).length === 3)
+  expect(batches.flatMap(({ sums }) => sums)).toEqual([10, 100, 1_000])
+  await until('the reason is gone', () => error.code === null)
 })

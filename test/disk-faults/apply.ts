@@ -9,9 +9,9 @@ const keys = Array.from({ length: 30 }, (_, index) => `key ${index}`)
 const triesMax = 3
 
 /**
- * Applies so many batches, each in a transaction of its own, as a consumer does to whose queue they come again
- * and again: what the store has is skipped. Batch 3 adds 100 to every key. Tells of each commit. Tries again
- * what may pass; throws what needs a fresh process.
+ * Applies so many batches, each in a transaction of its own, as a consumer does to whose queue they come
+ * again and again: what the store has is skipped. Batch 3 adds 100 to every key. Tells of each commit. Tries
+ * again what may pass; throws what needs a fresh process.
  */
 export function applyAll(path: string, count: number, committed: (sequence: number) => void): void {
   const store = openStore(path, systemClock, pino({ level: 'silent' }))

@@ -45,8 +45,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the embedded queue appends whatever comes',
     file: 'queue/embedded.ts',
-    find: 'if (sequence === pushed + 1) {',
-    replace: 'if (sequence >= pushed) {',
+    find: 'if (sequence === pushed + 1 &&',
+    replace: 'if (sequence >= pushed &&',
     tests: ['queue/embedded.test.ts'],
   },
   {
@@ -87,8 +87,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Redis appends whatever comes',
     file: 'queue/redis-scripts.ts',
-    find: 'if sequence == last + 1 then',
-    replace: 'if sequence >= last then',
+    find: 'if sequence == last + 1 and',
+    replace: 'if sequence >= last and',
     tests: [redisTests],
   },
   {

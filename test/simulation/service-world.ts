@@ -38,7 +38,7 @@ export class ServiceWorld {
   readonly history: string[] = []
   readonly #random: Random
   readonly #time = new SimulatedTime()
-  readonly #shard = new Shard(this.#time)
+  readonly #shard: Shard
   readonly #disk = new SimulatedDisk()
   readonly #folder = mkdtempSync(join(tmpdir(), 'piccolo-world-'))
   readonly #database = join(this.#folder, 'numbers.db')
@@ -61,6 +61,7 @@ export class ServiceWorld {
 
   constructor(seed: number) {
     this.#random = new Random(seed)
+    this.#shard = new Shard(this.#time, this.#random.pick([3, 1_000]))
     this.#mayLoseQueue = this.#random.chance(0.6)
     this.#flushIntervalMs = this.#random.pick([20, 100, 400])
     this.#keysMax = this.#random.pick([12, 1_000])

@@ -6,14 +6,16 @@ type Hint = 'pushed' | 'applied'
 /** The queue of one shard as it is at the moment: it can lose its memory, or go back to a backup. */
 export class Shard {
   readonly #time: SimulatedTime
+  readonly #batchesMax: number
   readonly #listeners = { pushed: new Set<() => void>(), applied: new Set<() => void>() }
   #queue: EmbeddedQueue
   /** Sees all that the queue sees until it is frozen; null after the queue forgot, or went back to it. */
   #backup: EmbeddedQueue | null
   #isBackupFrozen = false
 
-  constructor(time: SimulatedTime) {
+  constructor(time: SimulatedTime, batchesMax: number) {
     this.#time = time
+    this.#batchesMax = batchesMax
     this.#queue = this.#empty()
     this.#backup = this.#empty()
   }
@@ -50,7 +52,7 @@ export class Shard {
   }
 
   #empty(): EmbeddedQueue {
-    const queue = new EmbeddedQueue(this.#time.clockOf(new Life()))
+    const queue = new EmbeddedQueue(this.#time.clockOf(new Life()), this.#batchesMax)
     for (const hint of ['pushed', 'applied'] as const) {
       const pass = () => {
         if (queue === this.#queue) for (const listener of this.#listeners[hint]) listener()
