@@ -29,10 +29,10 @@ interface Ended {
 
 /**
  * The whole service under random faults: the flushers, couriers, hand-overs, the consumer's loop and the
- * SQLite store of production, with time, network and disk replaced. Any call to the queue may be lost, carried
- * out twice, late, or be the last of its process; transactions fail, or are committed in secret; processes
- * die, are paused, and stop in order; the queue forgets, or goes back to a backup. Each increment is a key of
- * its own, so that the fate of each is known.
+ * SQLite store of production, with time, network and disk replaced. Any call to the queue may be lost,
+ * carried out twice, late, or be the last of its process; transactions fail, or are committed in secret;
+ * processes die, are paused, and stop in order; the queue forgets, or goes back to a backup. Each increment
+ * is a key of its own, so that the fate of each is known.
  */
 export class ServiceWorld {
   readonly history: string[] = []
