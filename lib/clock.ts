@@ -25,6 +25,11 @@ export function sleep(clock: Clock, delayMs: number): Promise<void> {
   return new Promise(resolve => clock.after(delayMs, resolve))
 }
 
+/** Resolves when what came in meanwhile has been served, which takes no time if that is nothing. */
+export function nextTurn(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve))
+}
+
 /**
  * Settles as `work` does, or rejects with `late()` after `deadlineMs`, whichever comes first.
  * The work itself is not cancelled: it may still happen afterwards.

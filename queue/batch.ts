@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { assert } from '../lib/assert.ts'
+import { BatchWriter, keyedFormat, plainFormat } from './batch-writer.ts'
 import { queueError } from './errors.ts'
-import { batchBytesMax, batchKeysMax } from './limits.ts'
 
 /** A sum of increments: a number while that is exact, a bigint beyond. */
 export type Sum = number | bigint
@@ -51,9 +50,6 @@ export function newProducerId(): string {
   return randomBytes(10).toString('hex')
 }
 
-/** Without keyed requests; what every version reads. */
-const plainFormat = 1
-const keyedFormat = 2
 const elementPattern = /^([0-9a-f]{8,64}) ([1-9][0-9]{0,15}) (\{.*\})$/s
 const sumPattern = /^-?[0-9]{1,30}$/
 
@@ -62,29 +58,10 @@ const sumPattern = /^-?[0-9]{1,30}$/
  * text, so that the queue's scripts need not parse JSON. Sums beyond ±(2^53-1) travel as decimal strings.
  */
 export function encodeBatch(batch: Batch): string {
-  const { producer, sequence, oldestMs, increments, sealed, keys, keyed } = batch
-  const keyCount = keyed.reduce((count, request) => count + request.keys.length, keys.length)
-  assert(keyCount > 0 && keyCount <= batchKeysMax, `${keyCount} keys in one batch`)
-  for (const each of [batch, ...keyed]) assert(each.keys.length === each.sums.length)
-  const header = { v: keyed.length > 0 ? keyedFormat : plainFormat, oldestMs, increments, sealed }
-  const body = {
-    ...header,
-    keys,
-    sums: batch.sums.map(encodeSum),
-    ...(keyed.length > 0 && { keyed: keyed.map(encodeKeyed) }),
-  }
-  const element = `${producer} ${sequence} ${JSON.stringify(body)}`
-  assert(element.length < batchBytesMax)
-  return element
-}
-
-function encodeKeyed(request: KeyedRequest): KeyedRequest {
-  const { idempotencyKey, fingerprint, increments, keys } = request
-  return { idempotencyKey, fingerprint, increments, keys, sums: request.sums.map(encodeSum) as Sum[] }
-}
-
-function encodeSum(sum: Sum): number | string {
-  return typeof sum === 'bigint' ? sum.toString() : sum
+  const writer = new BatchWriter()
+  writer.addSums(batch.keys, batch.sums)
+  writer.addKeyed(batch.keyed)
+  return writer.finish(batch)
 }
 
 /**

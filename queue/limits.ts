@@ -7,8 +7,10 @@ export const keyBytesMax = 512
 /** The largest value of one increment, either sign: every JavaScript number up to it is exact. */
 export const valueMax = Number.MAX_SAFE_INTEGER
 
-/** Keys in one batch: bounds how long encoding one holds up requests, and one transaction the consumer. */
+/** Keys in one batch: bounds how long one transaction holds up the consumer. */
 export const batchKeysMax = 10_000
+/** Keys that are encoded at once: bounds how long sealing holds up requests, to a fraction of a millisecond. */
+export const sliceKeysMax = 500
 /**
  * One key and its sum as JSON: every byte of the key escaped (`\"`), quotes and commas, a 64-bit sum in
  * quotes.

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { valueMax } from '../../queue/limits.ts'
-import { Accumulator } from './accumulator.ts'
+import { Accumulator, mapKeysMax } from './accumulator.ts'
 
 const fresh = () => new Accumulator(() => ({ wallMs: 1_000, monotonicMs: 5 }))
 
@@ -35,6 +35,25 @@ test('it grows with its keys', () => {
   const entries = [...accumulator.entries()]
   expect(entries).toHaveLength(5_000)
   expect(entries.every(({ key, sum }) => key === `key ${sum}`)).toBe(true)
+})
+
+test('keys beyond those of the Map are counted as exactly', () => {
+  const accumulator = fresh()
+  const keyCount = mapKeysMax + 20_000
+  for (let round = 0; round < 2; round++)
+    for (let index = 0; index < keyCount; index++) accumulator.add(`key ${index}`, index)
+  accumulator.add(`key ${keyCount - 1}`, valueMax)
+  expect(accumulator.keyCount).toBe(keyCount)
+  expect(
+    [mapKeysMax - 1, mapKeysMax, keyCount - 1, keyCount].map(each => accumulator.has(`key ${each}`)),
+  ).toEqual([true, true, true, false])
+  const entries = [...accumulator.entries()]
+  const last = { key: `key ${keyCount - 1}`, sum: BigInt(valueMax) + 2n * BigInt(keyCount - 1), count: 3 }
+  expect(entries.pop()).toEqual(last)
+  expect(entries).toHaveLength(keyCount - 1)
+  expect(
+    entries.every(({ key, sum, count }, index) => key === `key ${index}` && sum === 2 * index && count === 2),
+  ).toBe(true)
 })
 
 test('names that objects have of their own are keys like any others', () => {

@@ -1,6 +1,15 @@
 import { addSums, type KeyedRequest, type Sum } from '../../queue/batch.ts'
+import { KeyTable } from './key-table.ts'
 
 const slotCountMin = 64
+/** Slots in a page, all but the first being of this size. */
+const pageSlots = 16_384
+const pageSlotsLog2 = 14
+/**
+ * Keys of the sums that are in a Map: it finds one fastest, but beyond 32,768 it takes milliseconds to grow,
+ * and its keys, on the heap, as long to be collected. Further ones are in a table that costs neither.
+ */
+export const mapKeysMax = 32_768
 
 /** A request with an idempotency key, and where it went: what became of it stands there. */
 export interface Keyed {
@@ -18,10 +27,11 @@ export interface Keyed {
  */
 export class Accumulator {
   readonly #slotByKey = new Map<string, number>()
-  /** Per slot; each a safe integer. */
-  #sums: Float64Array
-  /** Per slot: how many increments its sum is made of. */
-  #counts: Float64Array
+  /** Keys beyond the first `mapKeysMax`; their slots follow. */
+  readonly #further = new KeyTable()
+  #slotCount = 0
+  /** Per slot, in pages: the sum, a safe integer, and how many increments it is made of. */
+  readonly #pages: Float64Array[]
   /** What no longer fits into a slot's sum, for the rare key that leaves ±(2^53-1). */
   readonly #carries = new Map<number, bigint>()
   readonly #keyed: Keyed[] = []
@@ -36,19 +46,17 @@ export class Accumulator {
   /** `slotCount`: how many keys to expect; it grows as needed. */
   constructor(now: () => { wallMs: number; monotonicMs: number }, slotCount = slotCountMin) {
     this.#now = now
-    const size = Math.max(slotCountMin, slotCount)
-    this.#sums = new Float64Array(size)
-    this.#counts = new Float64Array(size)
+    this.#pages = [new Float64Array(2 * Math.min(pageSlots, Math.max(slotCountMin, slotCount)))]
   }
 
   /** Keys of the sums, and keys of the keyed requests, which are not merged. */
   get keyCount(): number {
-    return this.#slotByKey.size + this.#keyedKeyCount
+    return this.#slotCount + this.#keyedKeyCount
   }
 
   /** Keys of the sums. */
   get summedKeyCount(): number {
-    return this.#slotByKey.size
+    return this.#slotCount
   }
 
   get keyed(): readonly Keyed[] {
@@ -60,17 +68,21 @@ export class Accumulator {
   }
 
   has(key: string): boolean {
-    return this.#slotByKey.has(key)
+    return this.#slotByKey.has(key) || this.#further.find(key) !== -1
   }
 
   /** `value` is a safe integer. The caller has checked that there is room for a new key. */
   add(key: string, value: number): void {
-    let slot = this.#slotByKey.get(key)
-    if (slot === undefined) slot = this.#newSlot(key)
-    const sum = this.#sums[slot]! + value
-    this.#counts[slot]!++
-    if (Number.isSafeInteger(sum)) this.#sums[slot] = sum
-    else this.#carry(slot, value)
+    const slot = this.#slotByKey.get(key) ?? this.#slotOf(key)
+    const page = this.#pages[slot >>> pageSlotsLog2]!
+    const index = 2 * (slot & (pageSlots - 1))
+    const sum = page[index]! + value
+    page[index + 1]!++
+    if (Number.isSafeInteger(sum)) page[index] = sum
+    else {
+      this.#carries.set(slot, (this.#carries.get(slot) ?? 0n) + BigInt(page[index]!))
+      page[index] = value
+    }
   }
 
   /** Takes a request that is not to be summed. */
@@ -82,32 +94,41 @@ export class Accumulator {
 
   /** The entries, in the order in which their keys came. The accumulator must not be added to any more. */
   *entries(): Generator<{ key: string; sum: Sum; count: number }> {
-    for (const [key, slot] of this.#slotByKey) {
-      const carry = this.#carries.get(slot)
-      const sum = carry === undefined ? this.#sums[slot]! : addSums(carry, this.#sums[slot]!)
-      yield { key, sum, count: this.#counts[slot]! }
-    }
+    for (const [key, slot] of this.#slotByKey) yield { key, ...this.#at(slot) }
+    for (let number = 0; number < this.#further.size; number++)
+      yield { key: this.#further.keyAt(number), ...this.#at(mapKeysMax + number) }
   }
 
-  #newSlot(key: string): number {
+  #at(slot: number): { sum: Sum; count: number } {
+    const page = this.#pages[slot >>> pageSlotsLog2]!
+    const index = 2 * (slot & (pageSlots - 1))
+    const carry = this.#carries.get(slot)
+    return { sum: carry === undefined ? page[index]! : addSums(carry, page[index]!), count: page[index + 1]! }
+  }
+
+  /** Of a key that is not in the Map. */
+  #slotOf(key: string): number {
+    const mapSize = this.#slotByKey.size
+    const slot = mapSize < mapKeysMax ? mapSize : mapKeysMax + this.#further.findOrAdd(key)
+    if (slot < this.#slotCount) return slot
     this.#oldest ??= this.#now()
-    const slot = this.#slotByKey.size
-    if (slot === this.#sums.length) {
-      this.#sums = grown(this.#sums)
-      this.#counts = grown(this.#counts)
-    }
-    this.#slotByKey.set(key, slot)
+    if (mapSize < mapKeysMax) this.#slotByKey.set(key, slot)
+    this.#slotCount = slot + 1
+    this.#makeRoomFor(slot)
     return slot
   }
 
-  #carry(slot: number, value: number): void {
-    this.#carries.set(slot, (this.#carries.get(slot) ?? 0n) + BigInt(this.#sums[slot]!))
-    this.#sums[slot] = value
+  #makeRoomFor(slot: number): void {
+    const index = slot >>> pageSlotsLog2
+    const page = this.#pages[index]
+    const wordIndex = 2 * (slot & (pageSlots - 1))
+    if (page === undefined) this.#pages.push(new Float64Array(2 * pageSlots))
+    else if (wordIndex === page.length) this.#pages[index] = grown(page)
   }
 }
 
-function grown(array: Float64Array): Float64Array {
-  const larger = new Float64Array(array.length * 2)
-  larger.set(array)
+function grown(page: Float64Array): Float64Array {
+  const larger = new Float64Array(Math.min(2 * page.length, 2 * pageSlots))
+  larger.set(page)
   return larger
 }

@@ -4,7 +4,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { RepeatedError } from '../../lib/log.ts'
 import { type Batch, decodeBatch } from '../../queue/batch.ts'
 import { EmbeddedQueue } from '../../queue/embedded.ts'
-import { batchKeysMax, windowBatchesMax } from '../../queue/limits.ts'
+import { batchKeysMax, sliceKeysMax, windowBatchesMax } from '../../queue/limits.ts'
 import { queueError } from '../../queue/errors.ts'
 import type { Position, Push } from '../../queue/queue.ts'
 import { until } from '../../test/condition.ts'
@@ -187,6 +187,46 @@ test('a large interval is cut into batches that hold everything once, with exact
     [batchKeysMax, 2 * batchKeysMax + 1],
     [5, keyCount + 1],
   ])
+})
+
+test('however many keys a flush has, requests are served after every few hundred of them', async () => {
+  const keyCount = 1_000_000
+  for (let index = 0; index < keyCount; index++) flusher.tryAdd(`key ${index}`, 1)
+  let keyCountBefore = keyCount
+  let longest = 0
+  let isOver = false
+  const look = () => {
+    longest = Math.max(longest, keyCountBefore - flusher.keyCount)
+    keyCountBefore = flusher.keyCount
+    if (!isOver) setImmediate(look)
+  }
+  look()
+  flusher.start()
+  let confirmedKeyCount = 0
+  await until('all is confirmed', async () => {
+    for (const { keys } of await consume()) confirmedKeyCount += keys.length
+    return flusher.keyCount === 0 && producer.unconfirmed.length === 0
+  })
+  isOver = true
+  expect(confirmedKeyCount).toBe(keyCount)
+  // A turn may see the end of one batch and the beginning of the next.
+  expect(longest).toBeLessThanOrEqual(2 * sliceKeysMax)
+}, 30_000)
+
+test('draining in the middle of a batch seals every key once', async () => {
+  const keyCount = batchKeysMax + 2 * sliceKeysMax
+  for (let index = 0; index < keyCount; index++) flusher.tryAdd(`key ${index}`, 1)
+  flusher.start()
+  await until('a batch is begun', () => flusher.keyCount < keyCount)
+  expect(producer.unconfirmed).toEqual([])
+  expect(flusher.keyCount).toBeGreaterThan(2 * sliceKeysMax)
+  flusher.tryAdd('one more', 1)
+  const drained = flusher.drain(10_000)
+  const batches = producer.unconfirmed.map(({ element }) => decodeBatch(element))
+  expect(batches.map(({ keys }) => keys.length)).toEqual([batchKeysMax, 2 * sliceKeysMax, 1])
+  expect(new Set(batches.flatMap(({ keys }) => keys)).size).toBe(keyCount + 1)
+  expect(batches.at(-1)!.sealed).toBe(keyCount + 1)
+  await consumeUntil(drained)
 })
 
 test('draining seals everything and waits until it is safe', async () => {

@@ -1,5 +1,4 @@
-import { type Clock, settledWithin, sleep, type Timer } from '../../lib/clock.ts'
-import { type Batch, type BatchId, encodeBatch } from '../../queue/batch.ts'
+import { type Clock, nextTurn, settledWithin, sleep, type Timer } from '../../lib/clock.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
 import { Accumulator, type Keyed } from './accumulator.ts'
 import type { Courier } from './courier.ts'
@@ -61,7 +60,7 @@ export class Flusher {
     return this.#incrementsAccepted
   }
 
-  /** Distinct keys that wait to be cut into batches. */
+  /** Distinct keys that are not yet written into batches. */
   get keyCount(): number {
     return this.#accumulator.keyCount + (this.#sealing?.keyCount ?? 0)
   }
@@ -156,13 +155,12 @@ export class Flusher {
     }
   }
 
-  /** One batch at a time, so that requests are served between the encoding of two. */
   async #flush(): Promise<void> {
     const { courier } = this.#options
     if (courier.isFailing && !(await courier.deliver())) return
     this.#swap()
     do {
-      if (courier.producer.hasRoom) this.#sealOne()
+      if (courier.producer.hasRoom) await this.#sealOne()
       if (!(await courier.deliver())) return
     } while (this.#sealing !== null && courier.producer.hasRoom)
   }
@@ -180,22 +178,31 @@ export class Flusher {
     this.#generation = { sequenceLast: null }
   }
 
-  #sealOne(): void {
+  /** Requests are served between two slices of the batch. */
+  async #sealOne(): Promise<void> {
     const sealing = this.#sealing
     if (sealing === null) return
-    const { wallMs, monotonicMs } = sealing.oldest
-    sealing.cut(({ keys, sums, keyed, increments }) => {
-      this.#incrementsSealed += increments
-      const content = { oldestMs: wallMs, increments, sealed: this.#incrementsSealed, keys, sums, keyed }
-      const encode = (id: BatchId) => encodeBatch({ ...id, ...content } satisfies Batch)
-      return this.#options.courier.producer.seal(encode, monotonicMs)
-    })
-    if (sealing.keyCount === 0) this.#sealing = null
+    while (!sealing.writeSlice()) {
+      await nextTurn()
+      // Draining has sealed it meanwhile.
+      if (this.#sealing !== sealing) return
+    }
+    this.#cut(sealing)
   }
 
-  /** Regardless of the window: the process ends, and what is not sealed is lost. */
+  #cut(sealing: Sealing): void {
+    const { wallMs, monotonicMs } = sealing.oldest
+    sealing.cut((writer, increments) => {
+      this.#incrementsSealed += increments
+      const header = { oldestMs: wallMs, increments, sealed: this.#incrementsSealed }
+      return this.#options.courier.producer.seal(id => writer.finish({ ...id, ...header }), monotonicMs)
+    })
+    if (sealing.isOver) this.#sealing = null
+  }
+
+  /** At once, and regardless of the window: the process ends, and what is not sealed is lost. */
   #sealEverything(): void {
-    while (this.#sealing !== null) this.#sealOne()
+    while (this.#sealing !== null) if (this.#sealing.writeSlice()) this.#cut(this.#sealing)
     const { oldest } = this.#accumulator
     if (oldest === null) return
     this.#take(oldest)

@@ -198,6 +198,20 @@ export const mutants: readonly Mutant[] = [
     tests: ['apps/web/sealing.test.ts'],
   },
   {
+    name: 'a batch is written in one go',
+    file: 'apps/web/sealing.ts',
+    find: 'const room = Math.min(sliceKeysMax, batchKeysMax - this.#writer.keyCount)',
+    replace: 'const room = batchKeysMax - this.#writer.keyCount',
+    tests: ['apps/web/sealing.test.ts', 'apps/web/flusher.test.ts'],
+  },
+  {
+    name: 'keys with the same hash pass for the same key',
+    file: 'apps/web/key-table.ts',
+    find: 'if (page[start + 1 + index] !== wantedWords[index]) return false',
+    replace: ';',
+    tests: ['apps/web/key-table.test.ts'],
+  },
+  {
     name: 'the queue is told before the store has committed',
     file: 'consumer/consumer.ts',
     find: 'applied = this.#apply(batches, rejected, producersGone)',
