@@ -14,6 +14,7 @@ import { banner } from './banner.ts'
 import type { Child } from './child.ts'
 import { command, type CommandContext } from './command.ts'
 import { claimInstance } from './instance.ts'
+import { webNodeOptions } from './node-options.ts'
 import { Supervisor } from './supervisor.ts'
 import { upOptions } from './up-options.ts'
 import { version } from './version.ts'
@@ -21,11 +22,6 @@ import { version } from './version.ts'
 const { consumerPort: _, ...childConsumerOptions } = consumerOptions
 
 const program = fileURLToPath(new URL('main.ts', import.meta.url))
-/**
- * Room for what requests leave behind: with V8's first size of 1 MiB a busy web process collects garbage over
- * a hundred times a second. See docs/decisions.md.
- */
-const webNodeOptions = ['--min-semi-space-size=16']
 /** How long a scrape waits for one of the processes. */
 const metricsTimeoutMs = 1_000
 
