@@ -9,7 +9,8 @@ import type { GoneProducers } from './gone-producers.ts'
 import type { ConsumerMetrics } from './metrics.ts'
 
 /** How long the consumer sleeps when the list is empty and no hint comes. */
-const idlePollMs = 50
+const idlePollMsMin = 50
+const idlePollMsMax = 400
 const retryDelayMs = { soon: 100, later: 1_000 } as const
 const forgetIntervalMs = 60_000
 /** The queue remembers a silent producer for a day; see ConsumerQueue.forget. */
@@ -96,6 +97,7 @@ export class Consumer {
   async #loop(): Promise<void> {
     /** Elements that were in the list when the stop was requested; null before that. */
     let remaining: number | null = null
+    let idlePollMs = idlePollMsMin
     for (;;) {
       if (this.#stopRequested) remaining ??= await this.#parts.queue.length().catch(() => 0)
       const { outcome, elementCount } = await this.#round()
@@ -104,6 +106,7 @@ export class Consumer {
         remaining -= elementCount
         if (outcome !== 'busy' || remaining <= 0) return
       }
+      idlePollMs = elementCount > 0 ? idlePollMsMin : Math.min(2 * idlePollMs, idlePollMsMax)
       if (outcome === 'idle') await this.#sleep(idlePollMs)
       else if (outcome !== 'busy') await sleep(this.#parts.clock, retryDelayMs[outcome])
     }

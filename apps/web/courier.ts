@@ -7,7 +7,7 @@ import type { Position, ProducerQueue } from '../../queue/queue.ts'
 import type { Producer } from './producer.ts'
 
 /** A producer says at least so often that it lives. */
-const greetIntervalMs = 1_000
+export const greetIntervalMs = 1_000
 /** Pushes in one delivery: bounds what a queue that keeps sending its producer back can make of it. */
 const pushCountMax = 2 * windowBatchesMax
 

@@ -1,13 +1,12 @@
-import { type Clock, nextTurn, settledWithin, sleep, type Timer } from '../../lib/clock.ts'
+import { type Clock, nextTurn, settledWithin, sleep } from '../../lib/clock.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
 import { Accumulator, type Keyed } from './accumulator.ts'
-import type { Courier } from './courier.ts'
+import { type Courier, greetIntervalMs } from './courier.ts'
 import type { Increment } from './increment.ts'
+import { type Mood, Pace } from './pace.ts'
 import { Sealing } from './sealing.ts'
 import type { Generation, Settle, Waiting } from './waiting.ts'
 
-/** How often what is accepted goes to the queue while a request waits for that. */
-const hurryIntervalMs = 5
 /** How often a stopping process tries to hand on what it holds. */
 const drainIntervalMs = 10
 
@@ -39,17 +38,13 @@ export class Flusher {
   #incrementsAccepted = 0
   #running: Promise<void> | null = null
   #stopRequested = false
-  /** When the last flush began. */
-  #flushedMs = 0
-  /** The current pause is a short one. */
-  #isHurried = false
-  /** Ends the current pause between two flushes; null while flushing. */
-  #endPause: (() => void) | null = null
-  /** Looks again how long the current pause is to be; null while flushing. */
-  #replan: (() => void) | null = null
+  readonly #pace: Pace
 
   constructor(options: FlusherOptions) {
     this.#options = options
+    const { clock, flushIntervalMs } = options
+    const mood = () => this.#mood()
+    this.#pace = new Pace({ clock, flushIntervalMs, idleIntervalMs: greetIntervalMs, mood })
     this.#accumulator = this.#newAccumulator(0)
     options.queue.onApplied(() => {
       if (options.courier.producer.unconfirmed.length > 0) void options.courier.deliver()
@@ -115,7 +110,7 @@ export class Flusher {
     const isKeyed = typeof ack === 'object'
     const [awaited, generation] = isKeyed ? (['keyed', ack] as const) : [ack, this.#generation]
     const cancel = this.#options.waiting.add(awaited, generation, settle)
-    this.#shortenPause()
+    this.#pace.changed()
     return cancel
   }
 
@@ -133,7 +128,7 @@ export class Flusher {
     const { producer } = courier
     const deadlineMs = clock.monotonicMs() + timeoutMs
     this.#stopRequested = true
-    this.#endPause?.()
+    this.#pace.end()
     // A flush under way may hang in a call to the queue; what it was about to seal is sealed here.
     this.#sealEverything()
     for (;;) {
@@ -147,11 +142,10 @@ export class Flusher {
   }
 
   async #run(): Promise<void> {
-    const { clock } = this.#options
     while (!this.#stopRequested) {
-      this.#flushedMs = clock.monotonicMs()
+      this.#pace.begun()
       await this.#flush()
-      await this.#pause()
+      if (!this.#stopRequested) await this.#pace.pause()
     }
   }
 
@@ -211,42 +205,19 @@ export class Flusher {
 
   #newAccumulator(slotCount: number): Accumulator {
     const { clock } = this.#options
-    return new Accumulator(() => ({ wallMs: clock.nowMs(), monotonicMs: clock.monotonicMs() }), slotCount)
+    const begin = () => {
+      // This is the first increment in it.
+      queueMicrotask(() => this.#pace.changed())
+      return { wallMs: clock.nowMs(), monotonicMs: clock.monotonicMs() }
+    }
+    return new Accumulator(begin, slotCount)
   }
 
-  /** Until the next flush is due, which may become earlier meanwhile. */
-  async #pause(): Promise<void> {
-    if (this.#stopRequested) return
-    const { clock } = this.#options
-    await new Promise<void>(resolve => {
-      let timer: Timer
-      const plan = () => {
-        timer = clock.after(Math.max(0, this.#flushedMs + this.#intervalMs() - clock.monotonicMs()), resolve)
-      }
-      plan()
-      this.#replan = () => {
-        timer.cancel()
-        plan()
-      }
-      this.#endPause = () => {
-        timer.cancel()
-        resolve()
-      }
-    })
-    this.#endPause = null
-    this.#replan = null
-  }
-
-  #shortenPause(): void {
-    if (this.#isHurried) return
-    this.#isHurried = true
-    this.#replan?.()
-  }
-
-  /** Short while somebody waits, unless the queue is away: hurrying would not bring it back. */
-  #intervalMs(): number {
-    const { waiting, courier, flushIntervalMs } = this.#options
-    this.#isHurried = waiting.count > 0 && !courier.isFailing
-    return this.#isHurried ? Math.min(hurryIntervalMs, flushIntervalMs) : flushIntervalMs
+  #mood(): Mood {
+    const { waiting, courier } = this.#options
+    // Hurrying would not bring a queue back that is away.
+    if (courier.isFailing) return 'usual'
+    if (waiting.count > 0) return 'hurried'
+    return this.keyCount === 0 && courier.producer.unconfirmed.length === 0 ? 'idle' : 'usual'
   }
 }

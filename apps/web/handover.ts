@@ -53,6 +53,8 @@ export class HandoverTaker {
   readonly #taking = new Map<string, number | null>()
   #stopRequested = false
   #running: Promise<void> = Promise.resolve()
+  /** Ends the current pause between two looks; null while looking. */
+  #endPause: (() => void) | null = null
 
   constructor(parts: { database: string; queue: ProducerQueue; clock: Clock; log: Log }) {
     this.#database = parts.database
@@ -73,25 +75,33 @@ export class HandoverTaker {
 
   async stop(): Promise<void> {
     this.#stopRequested = true
+    this.#endPause?.()
     await this.#running
   }
 
   async #run(): Promise<void> {
     const takes = new Set<Promise<void>>()
-    let lookedMs = Number.NEGATIVE_INFINITY
     while (!this.#stopRequested) {
-      if (this.#clock.monotonicMs() - lookedMs >= lookIntervalMs) {
-        lookedMs = this.#clock.monotonicMs()
-        for (const handover of listHandovers(this.#database)) {
-          if (this.#taking.has(handover.path)) continue
-          this.#taking.set(handover.path, lookedMs)
-          const take = this.#take(handover).finally(() => takes.delete(take))
-          takes.add(take)
-        }
+      for (const handover of listHandovers(this.#database)) {
+        if (this.#taking.has(handover.path)) continue
+        this.#taking.set(handover.path, this.#clock.monotonicMs())
+        const take = this.#take(handover).finally(() => takes.delete(take))
+        takes.add(take)
       }
-      await sleep(this.#clock, deliverIntervalMs)
+      await this.#pause()
     }
     await Promise.all(takes)
+  }
+
+  async #pause(): Promise<void> {
+    await new Promise<void>(resolve => {
+      const timer = this.#clock.after(lookIntervalMs, resolve)
+      this.#endPause = () => {
+        timer.cancel()
+        resolve()
+      }
+    })
+    this.#endPause = null
   }
 
   async #take({ path, producer: id }: Handover): Promise<void> {

@@ -1,0 +1,72 @@
+import type { Clock } from '../../lib/clock.ts'
+
+/** How often what is accepted goes to the queue while a request waits for that. */
+const hurryIntervalMs = 5
+
+/** `hurried`: a request waits for what is to be flushed. `idle`: there is nothing to flush, nor to hear. */
+export type Mood = 'usual' | 'hurried' | 'idle'
+
+export interface PaceOptions {
+  readonly clock: Clock
+  readonly flushIntervalMs: number
+  /** An idle process wakes up so often. */
+  readonly idleIntervalMs: number
+  mood(): Mood
+}
+
+/** When to flush: the pauses between one flush and the next. */
+export class Pace {
+  readonly #options: PaceOptions
+  /** When the last flush began. */
+  #flushedMs = Number.NEGATIVE_INFINITY
+  #mood: Mood = 'usual'
+  /** Plans the current pause anew; null while there is none. */
+  #plan: (() => void) | null = null
+  /** Ends the current pause; null while there is none. */
+  #end: (() => void) | null = null
+
+  constructor(options: PaceOptions) {
+    this.#options = options
+  }
+
+  /** To be called when a flush begins. */
+  begun(): void {
+    this.#flushedMs = this.#options.clock.monotonicMs()
+  }
+
+  /** Resolves when the next flush is due, which may become earlier meanwhile. */
+  async pause(): Promise<void> {
+    const { clock } = this.#options
+    await new Promise<void>(resolve => {
+      let timer = clock.after(this.#remainingMs(), resolve)
+      this.#plan = () => {
+        timer.cancel()
+        timer = clock.after(this.#remainingMs(), resolve)
+      }
+      this.#end = () => {
+        timer.cancel()
+        resolve()
+      }
+    })
+    this.#plan = null
+    this.#end = null
+  }
+
+  /** To be called when the mood may have changed from what it was at the beginning of the pause. */
+  changed(): void {
+    if (this.#plan !== null && this.#options.mood() !== this.#mood) this.#plan()
+  }
+
+  /** Ends the current pause at once. */
+  end(): void {
+    this.#end?.()
+  }
+
+  #remainingMs(): number {
+    const { clock, flushIntervalMs, idleIntervalMs, mood } = this.#options
+    this.#mood = mood()
+    if (this.#mood === 'idle') return idleIntervalMs
+    const intervalMs = this.#mood === 'hurried' ? Math.min(hurryIntervalMs, flushIntervalMs) : flushIntervalMs
+    return Math.max(0, this.#flushedMs + intervalMs - clock.monotonicMs())
+  }
+}
