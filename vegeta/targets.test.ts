@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { readForm } from '../apps/web/form.ts'
+import { IncrementList } from '../apps/web/increment-list.ts'
+import { incrementsIn } from '../test/increments.ts'
 import { type Plan, targetsOf } from './targets.ts'
 
 const plans: fc.Arbitrary<Plan> = fc
@@ -20,6 +22,7 @@ const plan = (given: Partial<Plan>): Plan => ({
 const keysOf = (given: Partial<Plan>) => [...targetsOf(plan(given))].map(target => target.key)
 
 test('a body decodes to its key and value, as URLSearchParams and as the service read it', () => {
+  const list = new IncrementList()
   fc.assert(
     fc.property(plans, plan => {
       for (const { key, value, body } of targetsOf(plan)) {
@@ -28,7 +31,8 @@ test('a body decodes to its key and value, as URLSearchParams and as the service
           ['value', String(value)],
         ])
         // The service does not tell 0 from -0; neither does a total.
-        expect(readForm(Buffer.from(body), '')).toEqual({ key, value: Number(value) })
+        expect(readForm(new Uint8Array(Buffer.from(body)), '', list)).toBeNull()
+        expect(incrementsIn(list)).toEqual([{ key, value: Number(value) }])
       }
     }),
   )

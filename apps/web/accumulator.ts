@@ -1,15 +1,11 @@
 import { addSums, type KeyedRequest, type Sum } from '../../queue/batch.ts'
+import { sliceKeysMax } from '../../queue/limits.ts'
+import type { IncrementList } from './increment-list.ts'
 import { KeyTable } from './key-table.ts'
+import { PagedArray } from './paged-array.ts'
 
+const sumsPageLog2 = 15
 const slotCountMin = 64
-/** Slots in a page, all but the first being of this size. */
-const pageSlots = 16_384
-const pageSlotsLog2 = 14
-/**
- * Keys of the sums that are in a Map: it finds one fastest, but beyond 32,768 it takes milliseconds to grow,
- * and its keys, on the heap, as long to be collected. Further ones are in a table that costs neither.
- */
-export const mapKeysMax = 32_768
 
 /** A request with an idempotency key, and where it went: what became of it stands there. */
 export interface Keyed {
@@ -26,12 +22,12 @@ export interface Keyed {
  * by time.
  */
 export class Accumulator {
-  readonly #slotByKey = new Map<string, number>()
-  /** Keys beyond the first `mapKeysMax`; their slots follow. */
-  readonly #further = new KeyTable()
-  #slotCount = 0
-  /** Per slot, in pages: the sum, a safe integer, and how many increments it is made of. */
-  readonly #pages: Float64Array[]
+  readonly #keys: KeyTable
+  /**
+   * Two numbers a slot, side by side as they are needed together: its sum, a safe integer, and how many
+   * increments that is made of.
+   */
+  readonly #sums: PagedArray<Float64Array>
   /** What no longer fits into a slot's sum, for the rare key that leaves ±(2^53-1). */
   readonly #carries = new Map<number, bigint>()
   readonly #keyed: Keyed[] = []
@@ -43,20 +39,22 @@ export class Accumulator {
   #oldest: { readonly wallMs: number; readonly monotonicMs: number } | null = null
   readonly #now: () => { wallMs: number; monotonicMs: number }
 
-  /** `slotCount`: how many keys to expect; it grows as needed. */
-  constructor(now: () => { wallMs: number; monotonicMs: number }, slotCount = slotCountMin) {
+  /** `like`: the one before, whose keys say how much room these may need; it grows as needed. */
+  constructor(now: () => { wallMs: number; monotonicMs: number }, like: Accumulator | null = null) {
     this.#now = now
-    this.#pages = [new Float64Array(2 * Math.min(pageSlots, Math.max(slotCountMin, slotCount)))]
+    this.#keys = like === null ? new KeyTable() : KeyTable.sizedLike(like.#keys)
+    const slotCount = Math.max(slotCountMin, like?.summedKeyCount ?? 0)
+    this.#sums = new PagedArray(length => new Float64Array(length), sumsPageLog2, 2 * slotCount)
   }
 
   /** Keys of the sums, and keys of the keyed requests, which are not merged. */
   get keyCount(): number {
-    return this.#slotCount + this.#keyedKeyCount
+    return this.#keys.size + this.#keyedKeyCount
   }
 
   /** Keys of the sums. */
   get summedKeyCount(): number {
-    return this.#slotCount
+    return this.#keys.size
   }
 
   get keyed(): readonly Keyed[] {
@@ -67,21 +65,33 @@ export class Accumulator {
     return this.#oldest
   }
 
-  has(key: string): boolean {
-    return this.#slotByKey.has(key) || this.#further.find(key) !== -1
+  /** How many different keys of `list` are not in here. */
+  newKeyCount(list: IncrementList): number {
+    const newKeys = new Set<string>()
+    for (let index = 0; index < list.length; index++)
+      if (this.#keys.find(list, index) === -1) newKeys.add(list.keyAt(index))
+    return newKeys.size
   }
 
-  /** `value` is a safe integer. The caller has checked that there is room for a new key. */
-  add(key: string, value: number): void {
-    const slot = this.#slotByKey.get(key) ?? this.#slotOf(key)
-    const page = this.#pages[slot >>> pageSlotsLog2]!
-    const index = 2 * (slot & (pageSlots - 1))
-    const sum = page[index]! + value
-    page[index + 1]!++
-    if (Number.isSafeInteger(sum)) page[index] = sum
-    else {
-      this.#carries.set(slot, (this.#carries.get(slot) ?? 0n) + BigInt(page[index]!))
-      page[index] = value
+  /** The caller has checked that there is room for new keys. */
+  add(list: IncrementList): void {
+    if (list.length > 0) this.#oldest ??= this.#now()
+    const keys = this.#keys
+    const { pages } = this.#sums
+    for (let index = 0; index < list.length; index++) {
+      const keyCount = keys.size
+      const slot = keys.findOrAdd(list, index)
+      if (slot === keyCount) this.#sums.reserve(2 * slot + 2)
+      const page = pages[slot >>> (sumsPageLog2 - 1)]!
+      const at = (2 * slot) & (2 ** sumsPageLog2 - 1)
+      const value = list.values[index]!
+      const sum = page[at]! + value
+      page[at + 1]!++
+      if (Number.isSafeInteger(sum)) page[at] = sum
+      else {
+        this.#carries.set(slot, (this.#carries.get(slot) ?? 0n) + BigInt(page[at]!))
+        page[at] = value
+      }
     }
   }
 
@@ -94,41 +104,15 @@ export class Accumulator {
 
   /** The entries, in the order in which their keys came. The accumulator must not be added to any more. */
   *entries(): Generator<{ key: string; sum: Sum; count: number }> {
-    for (const [key, slot] of this.#slotByKey) yield { key, ...this.#at(slot) }
-    for (let number = 0; number < this.#further.size; number++)
-      yield { key: this.#further.keyAt(number), ...this.#at(mapKeysMax + number) }
+    for (let first = 0; first < this.#keys.size; first += sliceKeysMax) {
+      const keys = this.#keys.texts(first, Math.min(first + sliceKeysMax, this.#keys.size))
+      for (const [index, key] of keys.entries()) {
+        const slot = first + index
+        const page = this.#sums.pages[slot >>> (sumsPageLog2 - 1)]!
+        const at = (2 * slot) & (2 ** sumsPageLog2 - 1)
+        const carry = this.#carries.get(slot)
+        yield { key, sum: carry === undefined ? page[at]! : addSums(carry, page[at]!), count: page[at + 1]! }
+      }
+    }
   }
-
-  #at(slot: number): { sum: Sum; count: number } {
-    const page = this.#pages[slot >>> pageSlotsLog2]!
-    const index = 2 * (slot & (pageSlots - 1))
-    const carry = this.#carries.get(slot)
-    return { sum: carry === undefined ? page[index]! : addSums(carry, page[index]!), count: page[index + 1]! }
-  }
-
-  /** Of a key that is not in the Map. */
-  #slotOf(key: string): number {
-    const mapSize = this.#slotByKey.size
-    const slot = mapSize < mapKeysMax ? mapSize : mapKeysMax + this.#further.findOrAdd(key)
-    if (slot < this.#slotCount) return slot
-    this.#oldest ??= this.#now()
-    if (mapSize < mapKeysMax) this.#slotByKey.set(key, slot)
-    this.#slotCount = slot + 1
-    this.#makeRoomFor(slot)
-    return slot
-  }
-
-  #makeRoomFor(slot: number): void {
-    const index = slot >>> pageSlotsLog2
-    const page = this.#pages[index]
-    const wordIndex = 2 * (slot & (pageSlots - 1))
-    if (page === undefined) this.#pages.push(new Float64Array(2 * pageSlots))
-    else if (wordIndex === page.length) this.#pages[index] = grown(page)
-  }
-}
-
-function grown(page: Float64Array): Float64Array {
-  const larger = new Float64Array(Math.min(2 * page.length, 2 * pageSlots))
-  larger.set(page)
-  return larger
 }

@@ -8,6 +8,7 @@ import { batchKeysMax, sliceKeysMax, windowBatchesMax } from '../../queue/limits
 import { queueError } from '../../queue/errors.ts'
 import type { Position, Push } from '../../queue/queue.ts'
 import { until } from '../../test/condition.ts'
+import { increment, increments } from '../../test/increments.ts'
 import { Courier } from './courier.ts'
 import { Flusher } from './flusher.ts'
 import { Producer } from './producer.ts'
@@ -95,9 +96,9 @@ function sumsOf(batches: readonly Batch[]): Record<string, number> {
 }
 
 test('what comes together in an interval becomes one batch with its counts', async () => {
-  flusher.tryAdd('a', 2)
-  flusher.tryAdd('a', 3)
-  flusher.tryAdd('b', -1)
+  flusher.tryAdd(increment('a', 2))
+  flusher.tryAdd(increment('a', 3))
+  flusher.tryAdd(increment('b', -1))
   flusher.start()
   await until('it is pushed', async () => (await queue.length()) === 1)
   const [batch] = await consume()
@@ -120,7 +121,7 @@ test('while the queue is away, increments merge in memory, and arrive once when 
   const startedMs = performance.now()
   let count = 0
   await until('a dozen intervals passed', () => {
-    flusher.tryAdd('a', 1)
+    flusher.tryAdd(increment('a', 1))
     count++
     return performance.now() - startedMs > 120
   })
@@ -137,7 +138,7 @@ test('lost answers make no batch count twice', async () => {
   queue.losesAnswers = true
   const received: Batch[] = []
   for (let round = 1; round <= 5; round++) {
-    flusher.tryAdd('a', 1)
+    flusher.tryAdd(increment('a', 1))
     await until('it arrived', async () => sumsOf(await consume(received)).a === round)
   }
   queue.losesAnswers = false
@@ -147,11 +148,11 @@ test('a consumer that stands still closes the window, and increments merge inste
   flusher.start()
   let sent = 0
   await until('the window is full', () => {
-    flusher.tryAdd('a', 1)
+    flusher.tryAdd(increment('a', 1))
     sent++
     return producer.unconfirmed.length === windowBatchesMax
   })
-  for (let extra = 0; extra < 100; extra++) flusher.tryAdd('a', 1)
+  for (let extra = 0; extra < 100; extra++) flusher.tryAdd(increment('a', 1))
   sent += 100
   const greeted = (await queue.signsOfLife(['00000001'])).get('00000001')
   await until(
@@ -165,19 +166,18 @@ test('a consumer that stands still closes the window, and increments merge inste
 
 test('a new key beyond the bound is refused, a known one is not, and several are taken all or none', () => {
   make({ keysMax: 2 })
-  expect(flusher.tryAdd('a', 1)).toBe(true)
-  const increments = (...keys: string[]) => keys.map(key => ({ key, value: 1 }))
-  expect(flusher.tryAddAll(increments('b', 'c'))).toBe(false)
-  expect(flusher.tryAddAll(increments('b', 'b', 'a', 'a'))).toBe(true)
-  expect(flusher.tryAdd('c', 1)).toBe(false)
-  expect(flusher.tryAdd('b', 1)).toBe(true)
+  expect(flusher.tryAdd(increment('a', 1))).toBe(true)
+  expect(flusher.tryAdd(increments(['b', 1], ['c', 1]))).toBe(false)
+  expect(flusher.tryAdd(increments(['b', 1], ['b', 1], ['a', 1], ['a', 1]))).toBe(true)
+  expect(flusher.tryAdd(increment('c', 1))).toBe(false)
+  expect(flusher.tryAdd(increment('b', 1))).toBe(true)
   expect(flusher.incrementsAccepted).toBe(6)
 })
 
 test('a large interval is cut into batches that hold everything once, with exact counts', async () => {
   const keyCount = 2 * batchKeysMax + 5
-  for (let index = 0; index < keyCount; index++) flusher.tryAdd(`key ${index}`, 1)
-  flusher.tryAdd('key 0', 1)
+  for (let index = 0; index < keyCount; index++) flusher.tryAdd(increment(`key ${index}`, 1))
+  flusher.tryAdd(increment('key 0', 1))
   flusher.start()
   const received: Batch[] = []
   await until('all arrived', async () => (await consume(received)).length === 3)
@@ -191,7 +191,7 @@ test('a large interval is cut into batches that hold everything once, with exact
 
 test('however many keys a flush has, requests are served after every few hundred of them', async () => {
   const keyCount = 1_000_000
-  for (let index = 0; index < keyCount; index++) flusher.tryAdd(`key ${index}`, 1)
+  for (let index = 0; index < keyCount; index++) flusher.tryAdd(increment(`key ${index}`, 1))
   let keyCountBefore = keyCount
   let longest = 0
   let isOver = false
@@ -215,12 +215,12 @@ test('however many keys a flush has, requests are served after every few hundred
 
 test('draining in the middle of a batch seals every key once', async () => {
   const keyCount = batchKeysMax + 2 * sliceKeysMax
-  for (let index = 0; index < keyCount; index++) flusher.tryAdd(`key ${index}`, 1)
+  for (let index = 0; index < keyCount; index++) flusher.tryAdd(increment(`key ${index}`, 1))
   flusher.start()
   await until('a batch is begun', () => flusher.keyCount < keyCount)
   expect(producer.unconfirmed).toEqual([])
   expect(flusher.keyCount).toBeGreaterThan(2 * sliceKeysMax)
-  flusher.tryAdd('one more', 1)
+  flusher.tryAdd(increment('one more', 1))
   const drained = flusher.drain(10_000)
   const batches = producer.unconfirmed.map(({ element }) => decodeBatch(element))
   expect(batches.map(({ keys }) => keys.length)).toEqual([batchKeysMax, 2 * sliceKeysMax, 1])
@@ -230,7 +230,7 @@ test('draining in the middle of a batch seals every key once', async () => {
 })
 
 test('draining seals everything and waits until it is safe', async () => {
-  flusher.tryAdd('a', 1)
+  flusher.tryAdd(increment('a', 1))
   const drained = flusher.drain(10_000)
   const received: Batch[] = []
   await until('it is pushed', async () => (await consume(received)).length === 1)
@@ -239,7 +239,7 @@ test('draining seals everything and waits until it is safe', async () => {
 })
 
 test('draining while the queue is away gives up at its deadline and keeps everything', async () => {
-  flusher.tryAdd('a', 1)
+  flusher.tryAdd(increment('a', 1))
   queue.isAway = true
   expect(await flusher.drain(50)).toBe(false)
   expect(producer.unconfirmed).toHaveLength(1)
@@ -248,7 +248,7 @@ test('draining while the queue is away gives up at its deadline and keeps everyt
 test('draining does not wait for a call that hangs, and keeps everything, sealed', async () => {
   queue.delayMs = 1_000
   for (let count = 0; count < 5; count++) {
-    flusher.tryAdd(`key ${count}`, 1)
+    flusher.tryAdd(increment(`key ${count}`, 1))
     flusher.start()
     await new Promise(resolve => setTimeout(resolve, 15))
   }
@@ -263,7 +263,7 @@ test('a list that is too long takes no more, says so, and takes everything once 
   make({ batchesMax: 2 })
   flusher.start()
   for (let batchCount = 1; batchCount <= 3; batchCount++) {
-    flusher.tryAdd('foo', 10 ** batchCount)
+    flusher.tryAdd(increment('foo', 10 ** batchCount))
     await until('it is sealed', () => producer.unconfirmed.length === batchCount)
   }
   await until('the reason is told', () => error.code === 'queue_long')

@@ -2,7 +2,7 @@ import { type Clock, nextTurn, settledWithin, sleep } from '../../lib/clock.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
 import { Accumulator, type Keyed } from './accumulator.ts'
 import { type Courier, greetIntervalMs } from './courier.ts'
-import type { Increment } from './increment.ts'
+import type { IncrementList } from './increment-list.ts'
 import { type Mood, Pace } from './pace.ts'
 import { Sealing } from './sealing.ts'
 import type { Generation, Settle, Waiting } from './waiting.ts'
@@ -45,7 +45,7 @@ export class Flusher {
     const { clock, flushIntervalMs } = options
     const mood = () => this.#mood()
     this.#pace = new Pace({ clock, flushIntervalMs, idleIntervalMs: greetIntervalMs, mood })
-    this.#accumulator = this.#newAccumulator(0)
+    this.#accumulator = this.#newAccumulator(null)
     options.queue.onApplied(() => {
       if (options.courier.producer.unconfirmed.length > 0) void options.courier.deliver()
     })
@@ -73,24 +73,12 @@ export class Flusher {
     )
   }
 
-  /** False when there is no room for a new key: nothing was counted then. */
-  tryAdd(key: string, value: number): boolean {
-    if (this.keyCount >= this.#options.keysMax && !this.#accumulator.has(key)) return false
-    this.#accumulator.add(key, value)
-    this.#incrementsAccepted++
-    return true
-  }
-
   /** All or nothing: false when there is no room for every new key. */
-  tryAddAll(increments: readonly Increment[]): boolean {
+  tryAdd(list: IncrementList): boolean {
     const room = this.#options.keysMax - this.keyCount
-    if (increments.length > room) {
-      const newKeys = new Set<string>()
-      for (const { key } of increments) if (!this.#accumulator.has(key)) newKeys.add(key)
-      if (newKeys.size > room) return false
-    }
-    for (const { key, value } of increments) this.#accumulator.add(key, value)
-    this.#incrementsAccepted += increments.length
+    if (list.length > room && this.#accumulator.newKeyCount(list) > room) return false
+    this.#accumulator.add(list)
+    this.#incrementsAccepted += list.length
     return true
   }
 
@@ -168,7 +156,7 @@ export class Flusher {
   /** Takes the accumulator away to be sealed, and begins a new one. */
   #take(oldest: Sealing['oldest']): void {
     this.#sealing = new Sealing(this.#accumulator, oldest, this.#generation)
-    this.#accumulator = this.#newAccumulator(this.#accumulator.summedKeyCount)
+    this.#accumulator = this.#newAccumulator(this.#accumulator)
     this.#generation = { sequenceLast: null }
   }
 
@@ -203,14 +191,14 @@ export class Flusher {
     this.#sealEverything()
   }
 
-  #newAccumulator(slotCount: number): Accumulator {
+  #newAccumulator(like: Accumulator | null): Accumulator {
     const { clock } = this.#options
     const begin = () => {
       // This is the first increment in it.
       queueMicrotask(() => this.#pace.changed())
       return { wallMs: clock.nowMs(), monotonicMs: clock.monotonicMs() }
     }
-    return new Accumulator(begin, slotCount)
+    return new Accumulator(begin, like)
   }
 
   #mood(): Mood {

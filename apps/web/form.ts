@@ -1,7 +1,8 @@
 import { keyBytesMax } from '../../queue/limits.ts'
-import { type Increment, readKey, readValue } from './increment.ts'
 import { asBuffer } from './body.ts'
-import { asciiKey } from './key-cache.ts'
+import { checkKey, readValue } from './increment.ts'
+import type { IncrementList } from './increment-list.ts'
+import { hashStart, hashStep } from './key-hash.ts'
 import type { ProblemCode } from './problems.ts'
 
 const ampersand = 0x26
@@ -21,17 +22,15 @@ interface Span {
 }
 
 /**
- * Reads `key=foo&value=5`: application/x-www-form-urlencoded as the WHATWG URL standard parses it (`+` is a
+ * Reads `key=foo&value=5` into `list`: application/x-www-form-urlencoded as the WHATWG URL standard parses it (`+` is a
  * space, `%XX` a byte, a `%` that no two hexadecimal digits follow is itself), but strict where that
  * standard guesses: invalid UTF-8 and repeated fields are refused. Other fields are ignored. Three things
  * are as the seed took them: one line break at the very end of the body, a `+` before the value, and fields
  * in the query string.
  */
-export function readForm(body: Uint8Array, query: string): Increment | ProblemCode {
-  if (query === '') {
-    const increment = readUsualForm(body)
-    if (increment !== null) return increment
-  }
+export function readForm(body: Uint8Array, query: string, list: IncrementList): ProblemCode | null {
+  list.reset(body)
+  if (query === '' && readUsualForm(list)) return null
   const rest = asBuffer(body)
   const bytes = query === '' ? rest : joinFields(Buffer.from(query, 'utf8'), rest)
   const key: Span = { start: 0, end: -1 }
@@ -56,30 +55,33 @@ export function readForm(body: Uint8Array, query: string): Increment | ProblemCo
     }
     start = end + 1
   }
-  return isEncoded ? readEncoded(bytes, key, value) : readPlain(bytes, key, value)
+  return isEncoded ? readEncoded(bytes, key, value, list) : readPlain(bytes, key, value, list)
 }
 
 /**
  * The form that nearly every client sends, in one pass: `key=`, plain ASCII, `&value=`, an integer, and
- * nothing else. Null for any other: what is wrong with it, if anything, is for the thorough reader to say.
+ * nothing else. False for any other: what is wrong with it, if anything, is for the thorough reader to say.
  */
-function readUsualForm(bytes: Uint8Array): Increment | null {
-  const length = bytes.length
+function readUsualForm(list: IncrementList): boolean {
+  const { bytes } = list
+  const { length } = bytes
   // Byte by byte: this is the busiest place of all, and a loop over the name costs more than all the rest.
   const isKeyFirst = bytes[0] === 0x6b && bytes[1] === 0x65 && bytes[2] === 0x79 && bytes[3] === equals
-  if (!isKeyFirst) return null
+  if (!isKeyFirst) return false
   const keyStart = 4
   let end = keyStart
-  let hash = 0
+  let hash = hashStart
   for (; end < length; end++) {
     const byte = bytes[end]!
     if (byte === ampersand) break
-    if (byte < 0x20 || byte > 0x7e || byte === percent || byte === plus) return null
-    hash = (Math.imul(hash, 31) + byte) | 0
+    if (byte < 0x20 || byte > 0x7e || byte === percent || byte === plus) return false
+    hash = hashStep(hash, byte)
   }
-  if (end === keyStart || end - keyStart > keyBytesMax || !isValueNext(bytes, end)) return null
+  if (end === keyStart || end - keyStart > keyBytesMax || !isValueNext(bytes, end)) return false
   const value = readValue(bytes, end + 7, length)
-  return typeof value === 'string' ? null : { key: asciiKey(bytes, keyStart, end, hash), value }
+  if (typeof value === 'string') return false
+  list.add(keyStart, end, hash, value)
+  return true
 }
 
 /** Whether `&value=` stands at `start`. */
@@ -95,16 +97,19 @@ function isValueNext(bytes: Uint8Array, start: number): boolean {
   )
 }
 
-function readPlain(bytes: Buffer, key: Span, value: Span): Increment | ProblemCode {
+function readPlain(bytes: Buffer, key: Span, value: Span, list: IncrementList): ProblemCode | null {
   if (key.end === -1) return 'key_missing'
   if (value.end === -1) return 'value_missing'
-  const checked = readKey(bytes, key.start, key.end)
-  if (typeof checked === 'string') return checked
+  const problem = checkKey(bytes, key.start, key.end)
+  if (problem !== null) return problem
   const number = readValue(bytes, value.start, value.end)
-  return typeof number === 'string' ? number : { key: checked.key, value: number }
+  if (typeof number === 'string') return number
+  list.reset(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length))
+  list.addUnhashed(key.start, key.end, number)
+  return null
 }
 
-function readEncoded(bytes: Buffer, key: Span, value: Span): Increment | ProblemCode {
+function readEncoded(bytes: Buffer, key: Span, value: Span, list: IncrementList): ProblemCode | null {
   if (key.end === -1) return 'key_missing'
   if (value.end === -1) return 'value_missing'
   const keyBytes = decode(bytes, key.start, key.end)
@@ -115,6 +120,7 @@ function readEncoded(bytes: Buffer, key: Span, value: Span): Increment | Problem
     Buffer.concat([keyBytes, valueBytes]),
     { start: 0, end: keyBytes.length },
     { start: keyBytes.length, end: keyBytes.length + valueBytes.length },
+    list,
   )
 }
 

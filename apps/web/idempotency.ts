@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { addSums, type KeyedRequest, type Sum } from '../../queue/batch.ts'
 import { idempotencyKeyBytesMax } from '../../queue/limits.ts'
-import type { Increment } from './increment.ts'
+import type { IncrementList } from './increment-list.ts'
 
 const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/
 const bare = /^[\x21\x23-\x7e]+$/
@@ -19,17 +19,19 @@ export function readIdempotencyKey(header: string): string | null {
  * The request as it travels to the store: its increments summed by key, and a fingerprint of them, so that
  * the same increments in another form of body are the same request.
  */
-export function keyedRequest(idempotencyKey: string, increments: readonly Increment[]): KeyedRequest {
+export function keyedRequest(idempotencyKey: string, list: IncrementList): KeyedRequest {
   const merged = new Map<string, Sum>()
   const hash = createHash('sha256')
-  for (const { key, value } of increments) {
+  for (let index = 0; index < list.length; index++) {
+    const key = list.keyAt(index)
+    const value = list.values[index]!
     merged.set(key, addSums(merged.get(key) ?? 0, value))
     hash.update(JSON.stringify([key, value]))
   }
   return {
     idempotencyKey,
     fingerprint: hash.digest('base64url').slice(0, 22),
-    increments: increments.length,
+    increments: list.length,
     keys: [...merged.keys()],
     sums: [...merged.values()],
   }

@@ -15,6 +15,7 @@ import type { Connections } from './connections.ts'
 import type { Flusher } from './flusher.ts'
 import { type Head, readHead } from './head.ts'
 import { keyedRequest } from './idempotency.ts'
+import { IncrementList } from './increment-list.ts'
 import { type Ingest, readIncrements, refusal } from './ingest.ts'
 import type { Refusal as IncrementsRefused } from './json.ts'
 import type { ProblemCode } from './problems.ts'
@@ -108,7 +109,7 @@ export class IncrementRoute {
       if (bytes === 'too large') {
         this.#refuseAndClose(response, 'body_too_large')
       } else if (head.isChunked || this.#isDraining) {
-        const copy = Buffer.from(bytes)
+        const copy = new Uint8Array(bytes)
         this.#later(response, () => this.#count(response, head, copy))
       } else {
         this.#count(response, head, bytes)
@@ -160,9 +161,10 @@ export class IncrementRoute {
    * Null, or why nothing was counted.
    */
   #countKeyed(response: HttpResponse, head: Head, body: Uint8Array, key: string): IncrementsRefused | null {
-    const read = readIncrements(head.contentType, head.query, body)
-    if ('code' in read) return read
-    const request = keyedRequest(key, read.increments)
+    const list = new IncrementList()
+    const refused = readIncrements(head.contentType, head.query, body, list)
+    if (refused !== null) return refused
+    const request = keyedRequest(key, list)
     if (request.keys.length > batchKeysMax) return refusal('idempotency_too_many_keys')
     const inFlight = this.#inFlight.get(key)
     if (inFlight !== undefined)

@@ -2,18 +2,11 @@ import { isUtf8 } from 'node:buffer'
 import { keyBytesMax, valueMax } from '../../queue/limits.ts'
 import type { ProblemCode } from './problems.ts'
 
-/** One key and one integer that a client sent. */
-export interface Increment {
-  readonly key: string
-  /** From -(2^53-1) to 2^53-1. */
-  readonly value: number
-}
-
 /** Decimal digits that always fit: 2^53-1 has 16. */
 const exactDigits = 15
 
-/** Checks the key in `bytes` from `start` to `end`, already percent-decoded. */
-export function readKey(bytes: Buffer, start: number, end: number): { key: string } | ProblemCode {
+/** Null when the bytes from `start` to `end`, already decoded, are a key. */
+export function checkKey(bytes: Uint8Array, start: number, end: number): ProblemCode | null {
   if (start === end) return 'key_missing'
   if (end - start > keyBytesMax) return 'key_too_long'
   let isAscii = true
@@ -22,8 +15,7 @@ export function readKey(bytes: Buffer, start: number, end: number): { key: strin
     if (byte < 0x20 || byte === 0x7f) return 'key_control_character'
     if (byte > 0x7f) isAscii = false
   }
-  if (isAscii) return { key: bytes.toString('latin1', start, end) }
-  return isUtf8(bytes.subarray(start, end)) ? { key: bytes.toString('utf8', start, end) } : 'key_not_utf8'
+  return isAscii || isUtf8(bytes.subarray(start, end)) ? null : 'key_not_utf8'
 }
 
 /** Reads digits with an optional sign; leading zeros do not count. */

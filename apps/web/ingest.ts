@@ -1,11 +1,11 @@
 import type { Log } from '../../lib/log.ts'
 import type { Metrics } from '../../lib/metrics.ts'
 import type { Keyed } from './accumulator.ts'
-import { asBuffer } from './body.ts'
 import type { Flusher } from './flusher.ts'
 import { readForm } from './form.ts'
 import { formType } from './head.ts'
-import { type IncrementsRead, type Refusal, readJson, readNdjson } from './json.ts'
+import { IncrementList } from './increment-list.ts'
+import { type Refusal, readJson, readNdjson } from './json.ts'
 import type { ProblemCode } from './problems.ts'
 
 export type Outcome = { readonly code: null; readonly accepted: number } | Refusal
@@ -28,6 +28,7 @@ export class Ingest {
   readonly #log: Log
   readonly #refusals
   #requestsAccepted = 0
+  readonly #list = new IncrementList()
 
   constructor(flusher: Flusher, log: Log, metrics: Metrics) {
     this.#flusher = flusher
@@ -41,18 +42,12 @@ export class Ingest {
   }
 
   count(contentType: string, query: string, body: Uint8Array): Outcome {
-    if (contentType === formType) {
-      const increment = readForm(body, query)
-      if (typeof increment === 'string') return refusal(increment)
-      if (!this.#flusher.tryAdd(increment.key, increment.value)) return refusal('memory_full')
-      this.#requestsAccepted++
-      return acceptedOne
-    }
-    const read = readIncrements(contentType, query, body)
-    if ('code' in read) return read
-    if (!this.#flusher.tryAddAll(read.increments)) return refusal('memory_full')
+    const list = this.#list
+    const refused = readIncrements(contentType, query, body, list)
+    if (refused !== null) return refused
+    if (!this.#flusher.tryAdd(list)) return refusal('memory_full')
     this.#requestsAccepted++
-    return { code: null, accepted: read.increments.length }
+    return list.length === 1 ? acceptedOne : { code: null, accepted: list.length }
   }
 
   /** Takes a request that counts once, however often it comes. */
@@ -71,14 +66,19 @@ export class Ingest {
   }
 }
 
-/** All increments of a request, or what is wrong with it. Counts nothing. */
-export function readIncrements(contentType: string, query: string, body: Uint8Array): IncrementsRead {
-  const format = formats.get(contentType) ?? formatOf(contentType)
+/** Reads all increments of a request into `list`; or what is wrong with it. Counts nothing. */
+export function readIncrements(
+  contentType: string,
+  query: string,
+  body: Uint8Array,
+  list: IncrementList,
+): Refusal | null {
+  const format = contentType === formType ? 'form' : (formats.get(contentType) ?? formatOf(contentType))
   if (format === null) return refusal('content_type_unknown')
-  if (format === 'json') return readJson(asBuffer(body))
-  if (format === 'ndjson') return readNdjson(asBuffer(body))
-  const increment = readForm(body, query)
-  return typeof increment === 'string' ? refusal(increment) : { increments: [increment] }
+  if (format === 'json') return readJson(body, list)
+  if (format === 'ndjson') return readNdjson(body, list)
+  const problem = readForm(body, query, list)
+  return problem === null ? null : refusal(problem)
 }
 
 /** Why a request is refused as a whole. */

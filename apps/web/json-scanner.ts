@@ -1,5 +1,7 @@
 import { isUtf8 } from 'node:buffer'
-import { type Increment, readKey, readValue } from './increment.ts'
+import { asBuffer } from './body.ts'
+import { checkKey, readValue } from './increment.ts'
+import type { IncrementList } from './increment-list.ts'
 import type { ProblemCode } from './problems.ts'
 
 /** Values of members that are not ours may be nested, within reason. */
@@ -10,14 +12,30 @@ const depthMax = 64
  * are exact or refused, a member stands once, and keys are valid Unicode.
  */
 export class JsonScanner {
-  readonly #bytes: Buffer
+  readonly #list: IncrementList
+  /** The body, whatever the list makes of it. */
+  readonly #bytes: Uint8Array
   readonly #end: number
   #position: number
+  /** Of the object at hand: where its key stands in the bytes of the list. */
+  #keyStart = 0
+  #keyEnd = 0
 
-  constructor(bytes: Buffer, start: number, end: number) {
-    this.#bytes = bytes
+  /** Reads what the list was reset to, from `start` to `end`. */
+  constructor(list: IncrementList, start: number, end: number) {
+    this.#list = list
+    this.#bytes = list.bytes
     this.#position = start
     this.#end = end
+  }
+
+  get position(): number {
+    return this.#position
+  }
+
+  /** Moves behind what somebody else has read. */
+  skipTo(position: number): void {
+    this.#position = position
   }
 
   /** The byte at hand; -1 at the end. */
@@ -55,10 +73,13 @@ export class JsonScanner {
     }
   }
 
-  /** Reads one object; `json_malformed` when it is none, another code when it is one but no increment. */
-  increment(): Increment | ProblemCode {
+  /**
+   * Reads one object into the list; `json_malformed` when it is none, another code when it is one but no
+   * increment.
+   */
+  increment(): ProblemCode | null {
     if (!this.#take(0x7b)) return this.#skipValue(0) ? 'increment_not_object' : 'json_malformed'
-    let key: { key: string } | ProblemCode = 'key_missing'
+    let key: ProblemCode | null = 'key_missing'
     let value: number | ProblemCode = 'value_missing'
     let isRepeated = false
     this.skipSpace()
@@ -90,8 +111,10 @@ export class JsonScanner {
       if (!this.#take(0x2c)) return 'json_malformed'
     }
     if (isRepeated) return 'field_repeated'
-    if (typeof key === 'string') return key
-    return typeof value === 'string' ? value : { key: key.key, value }
+    if (key !== null) return key
+    if (typeof value === 'string') return value
+    this.#list.addUnhashed(this.#keyStart, this.#keyEnd, value)
+    return null
   }
 
   #take(byte: number): boolean {
@@ -100,19 +123,23 @@ export class JsonScanner {
     return true
   }
 
-  #key(): { key: string } | ProblemCode {
+  #key(): ProblemCode | null {
     if (this.peek() !== 0x22) return this.#skipValue(0) ? 'key_not_text' : 'json_malformed'
     const start = this.#position + 1
     const literal = this.#string()
     if (literal === null) return 'json_malformed'
-    if (!literal.hasEscape) return readKey(this.#bytes, start, this.#position - 1)
-    const text = unescaped(this.#bytes, start, this.#position - 1)
+    const end = this.#position - 1
+    this.#keyStart = start
+    this.#keyEnd = end
+    if (!literal.hasEscape) return checkKey(this.#bytes, start, end)
+    const text = unescaped(this.#bytes, start, end)
     if (text === null) return 'json_malformed'
     // Between escapes, what is not UTF-8 has become U+FFFD; an escape can make half of a surrogate pair.
-    if (!isUtf8(this.#bytes.subarray(start, this.#position - 1)) || !text.isWellFormed())
-      return 'key_not_utf8'
-    const bytes = Buffer.from(text, 'utf8')
-    return readKey(bytes, 0, bytes.length)
+    if (!isUtf8(this.#bytes.subarray(start, end)) || !text.isWellFormed()) return 'key_not_utf8'
+    const decoded = Buffer.from(text, 'utf8')
+    this.#list.overwrite(start, decoded)
+    this.#keyEnd = start + decoded.length
+    return checkKey(decoded, 0, decoded.length)
   }
 
   #integer(): number | ProblemCode {
@@ -132,7 +159,7 @@ export class JsonScanner {
     const literal = this.#string()
     if (literal === null) return null
     const end = this.#position - 1
-    return literal.hasEscape ? unescaped(this.#bytes, start, end) : this.#bytes.toString('latin1', start, end)
+    return literal.hasEscape ? unescaped(this.#bytes, start, end) : this.#latin1(start, end)
   }
 
   /** Moves behind the closing quote; null when there is none, or a raw control character before it. */
@@ -171,6 +198,10 @@ export class JsonScanner {
     return kind
   }
 
+  #latin1(start: number, end: number): string {
+    return asBuffer(this.#bytes).toString('latin1', start, end)
+  }
+
   #digits(): boolean {
     const start = this.#position
     while (this.peek() >= 0x30 && this.peek() <= 0x39) this.#position++
@@ -184,7 +215,7 @@ export class JsonScanner {
     if (byte === 0x2d || (byte >= 0x30 && byte <= 0x39)) return this.#number() !== null
     if (byte === 0x7b || byte === 0x5b) return depth < depthMax && this.#skipNested(depth + 1, byte === 0x7b)
     return ['true', 'false', 'null'].some(word => {
-      if (this.#bytes.toString('latin1', this.#position, this.#position + word.length) !== word) return false
+      if (this.#latin1(this.#position, this.#position + word.length) !== word) return false
       this.#position += word.length
       return this.#position <= this.#end
     })
@@ -212,9 +243,9 @@ export class JsonScanner {
 }
 
 /** The text of a string literal with escapes; null when an escape is malformed. */
-function unescaped(bytes: Buffer, start: number, end: number): string | null {
+function unescaped(bytes: Uint8Array, start: number, end: number): string | null {
   try {
-    return JSON.parse(`"${bytes.toString('utf8', start, end)}"`)
+    return JSON.parse(`"${asBuffer(bytes).toString('utf8', start, end)}"`)
   } catch {
     return null
   }

@@ -1,10 +1,21 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type IncrementsRead, readJson, readNdjson } from './json.ts'
+import { incrementsIn } from '../../test/increments.ts'
+import { IncrementList } from './increment-list.ts'
+import { readJson, readNdjson } from './json.ts'
 
-const json = (text: string) => readJson(Buffer.from(text))
-const ndjson = (text: string) => readNdjson(Buffer.from(text))
-const code = (read: IncrementsRead) => ('code' in read ? read.code : 'accepted')
+/** All increments, or the refusal. */
+function readBytes(read: typeof readJson, body: Buffer) {
+  const list = new IncrementList()
+  const bytes = new Uint8Array(body)
+  const refusal = read(bytes, list)
+  expect(Buffer.from(bytes).equals(body), 'the body stays as it is').toBe(true)
+  return refusal ?? { increments: incrementsIn(list) }
+}
+type Read = ReturnType<typeof readBytes>
+const json = (text: string) => readBytes(readJson, Buffer.from(text))
+const ndjson = (text: string) => readBytes(readNdjson, Buffer.from(text))
+const code = (read: Read) => ('code' in read ? read.code : 'accepted')
 const foo = { key: 'foo', value: 5 }
 
 describe('one object', () => {
@@ -65,7 +76,9 @@ describe('one object', () => {
 
   test('bytes that are no UTF-8 are refused, escapes beside them or not', () => {
     for (const key of ['\xff', '\\u0041\xff', '\xc3', 'a\xed\xa0\x80'])
-      expect(code(readJson(Buffer.from(`{"key":"${key}","value":1}`, 'latin1')))).toBe('key_not_utf8')
+      expect(code(readBytes(readJson, Buffer.from(`{"key":"${key}","value":1}`, 'latin1')))).toBe(
+        'key_not_utf8',
+      )
   })
 })
 

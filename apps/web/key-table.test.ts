@@ -1,55 +1,79 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { keyBytesMax } from '../../queue/limits.ts'
-import { KeyTable } from './key-table.ts'
+import { increments } from '../../test/increments.ts'
+import type { IncrementList } from './increment-list.ts'
+import { KeyTable, undividedMax } from './key-table.ts'
 
-/** Keys that differ in little: in length alone, in the last byte, in what is ASCII and what is not. */
-const anyKey = fc.oneof(
-  fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 1, maxLength: 9 }),
-  fc.string({ unit: fc.constantFrom('é', 'a', '字', '😀', 'Ã', '©'), minLength: 1, maxLength: 20 }),
-  fc.nat({ max: keyBytesMax - 1 }).map(length => 'x'.repeat(length + 1)),
-)
+const listOf = (...keys: string[]) => increments(...keys.map(key => [key, 1] as const))
+const textsOf = (table: KeyTable) => table.texts(0, table.size)
+const addAll = (table: KeyTable, list: IncrementList) =>
+  Array.from({ length: list.length }, (_, index) => table.findOrAdd(list, index))
 
-test('it numbers keys as they come, and finds each by its number and by itself', () => {
+/** A list as somebody would choose its keys who wants them all to hash alike. */
+function alike(...keys: string[]): IncrementList {
+  const list = listOf(...keys)
+  list.keyHashes.fill(7)
+  return list
+}
+
+test('keys are numbered in the order in which they come, and keep their numbers', () => {
+  const table = new KeyTable()
+  expect(addAll(table, listOf('b', 'a', 'b', 'é', 'a'))).toEqual([0, 1, 0, 2, 1])
+  expect(textsOf(table)).toEqual(['b', 'a', 'é'])
+  expect(table.texts(1, 2)).toEqual(['a'])
+  expect(table.find(listOf('x'), 0)).toBe(-1)
+  expect(table.size).toBe(3)
+})
+
+test('it is a Map from keys to numbers, whatever the keys are and however they hash', () => {
+  const key = fc.oneof(fc.string({ unit: 'binary', minLength: 1 }), fc.stringMatching(/^[ab]{1,8}$/))
+  const keys = fc.array(key, { minLength: 1, maxLength: 500 })
   fc.assert(
-    fc.property(fc.array(anyKey, { maxLength: 300 }), anyKey, (keys, another) => {
+    fc.property(keys, fc.boolean(), (given, isAlike) => {
       const table = new KeyTable()
-      const model = new Map<string, number>()
-      for (const key of keys) {
-        if (!model.has(key)) model.set(key, model.size)
-        expect(table.findOrAdd(key)).toBe(model.get(key))
-        expect(table.size).toBe(model.size)
+      const known = new Map<string, number>()
+      const list = isAlike ? alike(...given) : listOf(...given)
+      for (let index = 0; index < list.length; index++) {
+        const text = list.keyAt(index)
+        expect(table.find(list, index)).toBe(known.get(text) ?? -1)
+        if (!known.has(text)) known.set(text, known.size)
+        expect(table.findOrAdd(list, index)).toBe(known.get(text))
       }
-      for (const [key, number] of model) expect(table.keyAt(number)).toBe(key)
-      for (const key of [...keys, another]) expect(table.find(key)).toBe(model.get(key) ?? -1)
+      expect(textsOf(table)).toEqual([...known.keys()])
     }),
   )
 })
 
-test('keys of one hash are kept apart by their text', () => {
-  for (const hash of [0, -1]) {
-    const table = new KeyTable(() => hash)
-    const keys = Array.from({ length: 500 }, (_, index) => `key ${1_000 + index}`)
-    expect(keys.map(key => table.findOrAdd(key))).toEqual(keys.map((_, index) => index))
-    expect(keys.map(key => table.find(key))).toEqual(keys.map((_, index) => index))
-    expect(table.find('key 1500')).toBe(-1)
-  }
+test('ten thousand keys with one hash are told apart, and take no time to speak of', () => {
+  const keys = Array.from({ length: 10_000 }, (_, index) => `key ${index}`)
+  const table = new KeyTable()
+  const list = alike(...keys)
+  const startedMs = performance.now()
+  const slots = addAll(table, list)
+  expect(addAll(table, list)).toEqual(slots)
+  // Compared with one another they would take seconds.
+  expect(performance.now() - startedMs).toBeLessThan(1_000)
+  expect(slots).toEqual(keys.map((_, index) => index))
+  expect(textsOf(table)).toEqual(keys)
 })
 
-test('it keeps hundreds of thousands of keys apart', () => {
-  const table = new KeyTable()
-  const keyCount = 300_000
-  const key = (index: number) => `${'k'.repeat(index % 41)}${index}`
-  for (let index = 0; index < keyCount; index++) table.findOrAdd(key(index))
-  expect(table.size).toBe(keyCount)
-  let wrong = 0
-  for (let index = 0; index < keyCount; index++)
-    if (table.find(key(index)) !== index || table.keyAt(index) !== key(index)) wrong++
-  expect(wrong).toBe(0)
-  expect(table.find(key(keyCount))).toBe(-1)
-})
-
-test('a key beyond the limit is a fault, not another key', () => {
-  const table = new KeyTable()
-  expect(() => table.findOrAdd('x'.repeat(keyBytesMax + 1))).toThrow('a key beyond the limit')
-})
+test.each([1_000, 4 * undividedMax])(
+  'it keeps %i keys apart, and so does one that is sized like it',
+  count => {
+    const keys = Array.from({ length: count }, (_, index) => `${'k'.repeat(index % 41)}${index}`)
+    const numbers = keys.map((_, index) => index)
+    const lists = Array.from({ length: Math.ceil(count / 1_000) }, (_, index) =>
+      listOf(...keys.slice(1_000 * index, 1_000 * (index + 1))),
+    )
+    const first = new KeyTable()
+    const add = (table: KeyTable) => lists.flatMap(list => addAll(table, list))
+    expect(add(first)).toEqual(numbers)
+    const second = KeyTable.sizedLike(first)
+    expect(second.size).toBe(0)
+    for (const table of [first, second]) {
+      expect(add(table)).toEqual(numbers)
+      expect(textsOf(table)).toEqual(keys)
+      expect(table.find(listOf('another'), 0)).toBe(-1)
+    }
+  },
+)

@@ -1,168 +1,256 @@
-import { assert } from '../../lib/assert.ts'
-import { keyBytesMax } from '../../queue/limits.ts'
-import { keyHash } from './key-hash.ts'
+import { asBuffer } from './body.ts'
+import type { IncrementList } from './increment-list.ts'
+import { PagedArray } from './paged-array.ts'
 
-/** Parts of the table, by the upper bits of the hash: each grows by itself, in some 50 µs at a million keys. */
-const partCount = 256
-const partShift = 24
-/** Places in a part at first; it doubles when three quarters are taken. */
-const placesMin = 64
-/** Keys in a page of `#textOf`. */
-const pageKeys = 16_384
-const pageKeysLog2 = 14
-/** Words in a page of texts: a key does not go beyond its page. */
-const textPageWords = 65_536
-const textPageWordsLog2 = 16
-const asciiMax = 0x7f
+/** Keys up to which there is one part; beyond, it would take milliseconds to grow. */
+export const undividedMax = 32_768
+const partCountMax = 256
+const partBitsMax = 8
+const cellCountMin = 128
+/** At most half of the cells are taken: a key is nearly always in the first or second one it looks at. */
+const cellsPerKey = 2
+/** A cell is two integers: the hash of a key, and its slot plus one; a free cell has zero there. */
+const cellSize = 2
+/** First guess of the room that keys take. */
+const keyBytesUsual = 16
+/** Of a page of spans, two integers a key; and of a page of bytes, beyond which no key goes. */
+const spansPageLog2 = 15
+const bytesPageLog2 = 20
+/**
+ * Cells that are looked at for one key. Keys that somebody chose so that they all hash alike would otherwise
+ * be compared with one another, each with all; those that find no cell go to a Map, whose hash nobody knows.
+ */
+const probesMax = 32
 
-/** The key that is looked for, as bytes, and as words, the last one filled up with zeros. */
-const wantedBytes = Buffer.alloc(3 * keyBytesMax)
-const wantedWords = new Int32Array(wantedBytes.buffer, wantedBytes.byteOffset, wantedBytes.length / 4)
+/** The keys whose hashes begin alike. It grows by itself. */
+interface Part {
+  /** A power of two. */
+  cells: Int32Array
+  keyCount: number
+  /** Slots of the keys that found no cell, by their bytes as Latin-1. Empty unless somebody is after us. */
+  readonly strays: Map<string, { readonly slot: number; readonly hash: number }>
+}
 
 /**
- * Keys by number, 0, 1, 2, … in the order in which they came, for very many of them: outside of the heap,
- * where the collector need neither visit nor move them, and without ever growing all at once. A Map of a
- * million strings costs pauses of 10 to 40 ms for either.
+ * Numbers keys, given as bytes, in the order in which they come: 0, 1, 2, …. It makes no object for a key
+ * and none to look one up, so that counting has next to no garbage; strings are made when the keys are
+ * wanted back. However many keys there are, it never grows all at once.
  */
 export class KeyTable {
-  /** Places of two words, open addressing: the hash of a key, and its number from 1. Zeros are a free place. */
-  readonly #parts: Int32Array[] = []
-  readonly #keysOfPart: number[] = []
-  /** By number: where its text is. */
-  readonly #textOf: Int32Array[] = []
-  /** A word for a key, twice its length and 1 if it is not ASCII; then its bytes, filled up to a word. */
-  readonly #texts: Int32Array[] = []
-  #textsEnd = 0
   #size = 0
-  readonly #hash: typeof keyHash
+  /** One, or `partCountMax`. */
+  #parts: Part[]
+  /** Bits of a mixed hash that say which part. */
+  #partBits: number
+  /** Two integers a slot: where its key starts in the bytes below, and its length. */
+  readonly #spans: PagedArray<Uint32Array>
+  readonly #bytes: PagedArray<Uint8Array>
+  #bytesEnd = 0
+  #isAscii = true
 
-  constructor(hash: typeof keyHash = keyHash) {
-    this.#hash = hash
+  /** An empty one with room for as many keys as `other` has, whether it still has room or not. */
+  static sizedLike(other: KeyTable): KeyTable {
+    return new KeyTable(other.#size, other.#bytesEnd)
+  }
+
+  /** How many keys to expect, and how many bytes of them; it grows as needed. */
+  constructor(keyCount = 0, byteCount = 0) {
+    this.#partBits = keyCount > undividedMax ? partBitsMax : 0
+    const partCount = 2 ** this.#partBits
+    this.#parts = Array.from({ length: partCount }, () => newPart(keyCount / partCount))
+    const usual = cellCountMin / cellsPerKey
+    this.#spans = new PagedArray(
+      length => new Uint32Array(length),
+      spansPageLog2,
+      2 * Math.max(usual, keyCount),
+    )
+    const bytesExpected = Math.max(usual * keyBytesUsual, byteCount)
+    this.#bytes = new PagedArray(length => new Uint8Array(length), bytesPageLog2, bytesExpected)
   }
 
   get size(): number {
     return this.#size
   }
 
-  /** The number of the key; -1 if it is not there. */
-  find(key: string): number {
-    if (this.#size === 0) return -1
-    const length = write(key)
-    const hash = this.#hash(wantedWords, length >>> 1)
-    return this.#parts[hash >>> partShift]![this.#placeOf(length, hash) + 1]! - 1
+  /** The slot of one of the keys of `list`; -1 when it has none. */
+  find(list: IncrementList, index: number): number {
+    const { bytes } = list
+    const start = list.keyStarts[index]!
+    const end = list.keyEnds[index]!
+    const hash = list.keyHashes[index]!
+    const { cells, strays } = this.#partOf(hash)
+    let cell = this.#firstCell(cells, hash)
+    for (let probe = 0; probe < probesMax; probe++) {
+      const slot = cells[cell + 1]! - 1
+      if (slot === -1) return -1
+      if (cells[cell] === hash && this.#holds(slot, bytes, start, end)) return slot
+      cell = (cell + cellSize) & (cells.length - 1)
+    }
+    return strays.get(latin1(bytes, start, end))?.slot ?? -1
   }
 
-  /** The number of the key, which is `size` as it was before if the key is new. */
-  findOrAdd(key: string): number {
-    if (this.#size === 0) this.#begin()
-    const length = write(key)
-    const hash = this.#hash(wantedWords, length >>> 1)
-    const place = this.#placeOf(length, hash)
-    const part = this.#parts[hash >>> partShift]!
-    const found = part[place + 1]!
-    if (found !== 0) return found - 1
-    const number = this.#size++
-    part[place] = hash
-    part[place + 1] = number + 1
-    if (number >>> pageKeysLog2 === this.#textOf.length) this.#textOf.push(new Int32Array(pageKeys))
-    this.#textOf[number >>> pageKeysLog2]![number & (pageKeys - 1)] = this.#store(length)
-    if (++this.#keysOfPart[hash >>> partShift]! > part.length * (3 / 8)) this.#grow(hash >>> partShift)
-    return number
+  /** The slot of that key; the next one, when it has none yet. */
+  findOrAdd(list: IncrementList, index: number): number {
+    const known = this.find(list, index)
+    return known === -1 ? this.#add(list, index) : known
   }
 
-  keyAt(number: number): string {
-    const text = this.#textAt(number)
-    const page = this.#texts[text >>> textPageWordsLog2]!
-    const index = text & (textPageWords - 1)
-    const length = page[index]!
-    const bytes = Buffer.from(page.buffer, (index + 1) * 4, length >>> 1)
-    return bytes.toString((length & 1) === 0 ? 'latin1' : 'utf8')
+  /** The keys of the slots from `first` to before `end`. */
+  texts(first: number, end: number): string[] {
+    const texts: string[] = []
+    for (let slot = first; slot < end; ) {
+      const pageIndex = this.#startOf(slot) >>> bytesPageLog2
+      let pageEnd = slot + 1
+      while (pageEnd < end && this.#startOf(pageEnd) >>> bytesPageLog2 === pageIndex) pageEnd++
+      this.#textsOfPage(slot, pageEnd, texts)
+      slot = pageEnd
+    }
+    return texts
   }
 
-  #begin(): void {
-    for (let index = 0; index < partCount; index++) {
-      this.#parts.push(new Int32Array(2 * placesMin))
-      this.#keysOfPart.push(0)
+  /** Of slots whose keys are in one page. */
+  #textsOfPage(first: number, end: number, into: string[]): void {
+    const from = this.#startOf(first)
+    const to = this.#startOf(end - 1) + this.#lengthOf(end - 1)
+    const page = this.#bytes.pages[from >>> bytesPageLog2]!
+    const bytes = asBuffer(page.subarray(from & (2 ** bytesPageLog2 - 1)))
+    // One text cut into pieces is made several times faster than a text for each key.
+    const all = this.#isAscii ? bytes.toString('latin1', 0, to - from) : null
+    for (let slot = first; slot < end; slot++) {
+      const start = this.#startOf(slot) - from
+      const keyEnd = start + this.#lengthOf(slot)
+      into.push(all === null ? bytes.toString('utf8', start, keyEnd) : all.slice(start, keyEnd))
     }
   }
 
-  /** Where the wanted key is in its part, or the free place where it belongs. */
-  #placeOf(length: number, hash: number): number {
-    const part = this.#parts[hash >>> partShift]!
-    const mask = part.length - 2
-    let place = (hash << 1) & mask
-    for (;;) {
-      const number = part[place + 1]!
-      if (number === 0 || (part[place] === hash && this.#isWanted(number - 1, length))) return place
-      place = (place + 2) & mask
-    }
-  }
-
-  #isWanted(number: number, length: number): boolean {
-    const text = this.#textAt(number)
-    const page = this.#texts[text >>> textPageWordsLog2]!
-    const start = text & (textPageWords - 1)
-    if (page[start] !== length) return false
-    const wordCount = ((length >>> 1) + 3) >>> 2
-    for (let index = 0; index < wordCount; index++)
-      if (page[start + 1 + index] !== wantedWords[index]) return false
+  #holds(slot: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const spans = this.#spans.pages[slot >>> (spansPageLog2 - 1)]!
+    const span = (2 * slot) & (2 ** spansPageLog2 - 1)
+    const length = end - start
+    if (spans[span + 1] !== length) return false
+    const address = spans[span]!
+    const own = this.#bytes.pages[address >>> bytesPageLog2]!
+    const from = address & (2 ** bytesPageLog2 - 1)
+    for (let index = 0; index < length; index++) if (own[from + index] !== bytes[start + index]) return false
     return true
   }
 
-  #grow(index: number): void {
-    const part = this.#parts[index]!
-    const larger = new Int32Array(2 * part.length)
-    const mask = larger.length - 2
-    for (let from = 0; from < part.length; from += 2) {
-      if (part[from + 1] === 0) continue
-      let place = (part[from]! << 1) & mask
-      while (larger[place + 1] !== 0) place = (place + 2) & mask
-      larger[place] = part[from]!
-      larger[place + 1] = part[from + 1]!
+  #add(list: IncrementList, index: number): number {
+    const { bytes } = list
+    const slot = this.#size
+    const start = list.keyStarts[index]!
+    const length = list.keyEnds[index]! - start
+    const address = this.#placeBytes(length)
+    const own = this.#bytes.pages[address >>> bytesPageLog2]!
+    const from = address & (2 ** bytesPageLog2 - 1)
+    for (let offset = 0; offset < length; offset++) {
+      const byte = bytes[start + offset]!
+      if (byte > 0x7f) this.#isAscii = false
+      own[from + offset] = byte
     }
-    this.#parts[index] = larger
+    this.#spans.reserve(2 * slot + 2)
+    const spans = this.#spans.pages[slot >>> (spansPageLog2 - 1)]!
+    const span = (2 * slot) & (2 ** spansPageLog2 - 1)
+    spans[span] = address
+    spans[span + 1] = length
+    this.#size++
+    this.#settle(slot, list.keyHashes[index]!)
+    if (this.#partBits === 0 && this.#size > undividedMax) this.#divide()
+    return slot
   }
 
-  #textAt(number: number): number {
-    return this.#textOf[number >>> pageKeysLog2]![number & (pageKeys - 1)]! >>> 0
+  /** Makes room for so many bytes in one page; answers where they start. */
+  #placeBytes(length: number): number {
+    const room = 2 ** bytesPageLog2 - (this.#bytesEnd & (2 ** bytesPageLog2 - 1))
+    const address = length <= room ? this.#bytesEnd : this.#bytesEnd + room
+    this.#bytesEnd = address + length
+    this.#bytes.reserve(this.#bytesEnd)
+    return address
   }
 
-  #store(length: number): number {
-    assert(length >>> 1 <= keyBytesMax, 'a key beyond the limit')
-    const wordCount = ((length >>> 1) + 3) >>> 2
-    const room = this.#texts.length * textPageWords - this.#textsEnd
-    if (room < wordCount + 1) {
-      this.#textsEnd = this.#texts.length * textPageWords
-      this.#texts.push(new Int32Array(textPageWords))
+  #partOf(hash: number): Part {
+    return this.#parts[this.#partBits === 0 ? 0 : mixed(hash) >>> (32 - partBitsMax)]!
+  }
+
+  #firstCell(cells: Int32Array, hash: number): number {
+    // The upper bits, but for those that say which part: the multiplication made them depend on all others.
+    const shift = Math.clz32(cells.length / cellSize) + 1
+    return ((mixed(hash) << this.#partBits) >>> shift) * cellSize
+  }
+
+  /** Gives a slot that has none its place. */
+  #settle(slot: number, hash: number): void {
+    const part = this.#partOf(hash)
+    if (!this.#place(part.cells, slot, hash)) {
+      part.strays.set(this.#latin1Of(slot), { slot, hash })
+      return
     }
-    const page = this.#texts.at(-1)!
-    const text = this.#textsEnd
-    const start = text & (textPageWords - 1)
-    page[start] = length
-    for (let index = 0; index < wordCount; index++) page[start + 1 + index] = wantedWords[index]!
-    this.#textsEnd += wordCount + 1
-    return text
+    part.keyCount++
+    if (part.keyCount * cellsPerKey * cellSize > part.cells.length) this.#grow(part)
+  }
+
+  /** False when no cell is free where the key may be. */
+  #place(cells: Int32Array, slot: number, hash: number): boolean {
+    let cell = this.#firstCell(cells, hash)
+    for (let probe = 0; probe < probesMax; probe++) {
+      if (cells[cell + 1] === 0) {
+        cells[cell] = hash
+        cells[cell + 1] = slot + 1
+        return true
+      }
+      cell = (cell + cellSize) & (cells.length - 1)
+    }
+    return false
+  }
+
+  #grow(part: Part): void {
+    const { cells } = part
+    part.cells = new Int32Array(2 * cells.length)
+    part.keyCount = 0
+    this.#settleAgain(cells, part.strays)
+  }
+
+  #divide(): void {
+    const [whole] = this.#parts
+    this.#partBits = partBitsMax
+    this.#parts = Array.from({ length: partCountMax }, () => newPart((2 * undividedMax) / partCountMax))
+    this.#settleAgain(whole!.cells, whole!.strays)
+  }
+
+  #settleAgain(cells: Int32Array, strays: Part['strays']): void {
+    const astray = [...strays.values()]
+    strays.clear()
+    for (let cell = 0; cell < cells.length; cell += cellSize)
+      if (cells[cell + 1] !== 0) this.#settle(cells[cell + 1]! - 1, cells[cell]!)
+    for (const { slot, hash } of astray) this.#settle(slot, hash)
+  }
+
+  #startOf(slot: number): number {
+    return this.#spans.pages[slot >>> (spansPageLog2 - 1)]![(2 * slot) & (2 ** spansPageLog2 - 1)]!
+  }
+
+  #lengthOf(slot: number): number {
+    return this.#spans.pages[slot >>> (spansPageLog2 - 1)]![((2 * slot) & (2 ** spansPageLog2 - 1)) + 1]!
+  }
+
+  #latin1Of(slot: number): string {
+    const address = this.#startOf(slot)
+    const from = address & (2 ** bytesPageLog2 - 1)
+    return latin1(this.#bytes.pages[address >>> bytesPageLog2]!, from, from + this.#lengthOf(slot))
   }
 }
 
-/** Makes it the wanted key. Answers twice its length in bytes, and 1 more if it is not ASCII. */
-function write(key: string): number {
-  const length = key.length
-  for (let index = 0; index < length; index++) {
-    const code = key.charCodeAt(index)
-    if (code > asciiMax) return writeUtf8(key)
-    wantedBytes[index] = code
-  }
-  fillUp(length)
-  return 2 * length
+function mixed(hash: number): number {
+  return Math.imul(hash, 0x9e3779b1)
 }
 
-function writeUtf8(key: string): number {
-  const length = wantedBytes.write(key, 'utf8')
-  fillUp(length)
-  return 2 * length + 1
+function newPart(keyCount: number): Part {
+  let cellCount = cellCountMin
+  while (cellCount < keyCount * cellsPerKey) cellCount *= 2
+  return { cells: new Int32Array(cellCount * cellSize), keyCount: 0, strays: new Map() }
 }
 
-function fillUp(length: number): void {
-  for (let index = length; (index & 3) !== 0; index++) wantedBytes[index] = 0
+/** A name for bytes, whatever they are. */
+function latin1(bytes: Uint8Array, start: number, end: number): string {
+  return asBuffer(bytes).toString('latin1', start, end)
 }

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { type Batch, decodeBatch } from '../../queue/batch.ts'
 import { batchKeysMax, sliceKeysMax } from '../../queue/limits.ts'
 import { keyedRequest, producerId } from '../../test/builders.ts'
+import { increment } from '../../test/increments.ts'
 import { Accumulator, type Keyed } from './accumulator.ts'
 import { Sealing } from './sealing.ts'
 import type { Generation } from './waiting.ts'
@@ -30,7 +31,7 @@ function cutAll(accumulator: Accumulator, generation: Generation): Batch[] {
 
 test('a generation is complete with its last batch, and not before', () => {
   const accumulator = new Accumulator(now)
-  for (let index = 0; index < 2 * batchKeysMax + 1; index++) accumulator.add(`k${index}`, 1)
+  for (let index = 0; index < 2 * batchKeysMax + 1; index++) accumulator.add(increment(`k${index}`, 1))
   const generation: Generation = { sequenceLast: null }
   const batches = cutAll(accumulator, generation)
   expect(batches.map(({ keys }) => keys.length)).toEqual([batchKeysMax, batchKeysMax, 1])
@@ -40,7 +41,7 @@ test('a generation is complete with its last batch, and not before', () => {
 test('keyed requests follow the sums, and know the batch and the place where they went', () => {
   const accumulator = new Accumulator(now)
   const requests = ['x', 'y', 'z'].map(keyed)
-  for (let index = 0; index < batchKeysMax - 2; index++) accumulator.add(`k${index}`, 1)
+  for (let index = 0; index < batchKeysMax - 2; index++) accumulator.add(increment(`k${index}`, 1))
   for (const request of requests) accumulator.addKeyed(request)
   expect(accumulator.keyCount).toBe(batchKeysMax + 1)
   const batches = cutAll(accumulator, { sequenceLast: null })
@@ -57,7 +58,7 @@ test('keyed requests follow the sums, and know the batch and the place where the
 
 test('a keyed request is never divided', () => {
   const accumulator = new Accumulator(now)
-  accumulator.add('a', 1)
+  accumulator.add(increment('a', 1))
   const keys = Array.from({ length: batchKeysMax }, (_, index) => `k${index}`)
   const request = { ...keyedRequest('x', 'a', 1), keys, sums: keys.map(() => 1) }
   accumulator.addKeyed({ request, sequenceLast: null, position: -1 })
@@ -70,7 +71,7 @@ test('a keyed request is never divided', () => {
 
 test('no slice has more keys than the limit, but for a keyed request that has them', () => {
   const accumulator = new Accumulator(now)
-  for (let index = 0; index < batchKeysMax + 1; index++) accumulator.add(`k${index}`, 1)
+  for (let index = 0; index < batchKeysMax + 1; index++) accumulator.add(increment(`k${index}`, 1))
   for (let index = 0; index < 2 * sliceKeysMax; index++) accumulator.addKeyed(keyed(`n${index}`))
   const keys = Array.from({ length: sliceKeysMax + 1 }, (_, index) => `k${index}`)
   const request = { ...keyedRequest('large', 'a', 1), keys, sums: keys.map(() => 1) }

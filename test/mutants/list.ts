@@ -207,7 +207,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'keys with the same hash pass for the same key',
     file: 'apps/web/key-table.ts',
-    find: 'if (page[start + 1 + index] !== wantedWords[index]) return false',
+    find: 'for (let index = 0; index < length; index++) if (own[from + index] !== bytes[start + index]) return false',
     replace: ';',
     tests: ['apps/web/key-table.test.ts'],
   },
@@ -222,8 +222,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what overflows a safe integer is rounded',
     file: 'apps/web/accumulator.ts',
-    find: 'if (Number.isSafeInteger(sum)) this.#sums[slot] = sum',
-    replace: 'if (Number.isFinite(sum)) this.#sums[slot] = sum',
+    find: 'if (Number.isSafeInteger(sum)) page[at] = sum',
+    replace: 'if (Number.isFinite(sum)) page[at] = sum',
     tests: ['apps/web/accumulator.test.ts'],
   },
   {
@@ -250,8 +250,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a request of several keys is counted in part before it is refused',
     file: 'apps/web/flusher.ts',
-    find: 'for (const { key } of increments) if (!this.#accumulator.has(key)) newKeys.add(key)',
-    replace: 'for (const { key } of increments) if (this.tryAdd(key, 1)) newKeys.add(key)',
+    find: 'if (list.length > room && this.#accumulator.newKeyCount(list) > room) return false',
+    replace: 'if (list.length > room) { list.length = room; this.#accumulator.add(list); return false }',
     tests: [simulation],
   },
   {

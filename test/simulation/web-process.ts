@@ -7,6 +7,7 @@ import { Producer } from '../../apps/web/producer.ts'
 import { type Settle, Waiting } from '../../apps/web/waiting.ts'
 import { RepeatedError } from '../../lib/log.ts'
 import { decodeBatch } from '../../queue/batch.ts'
+import { increments } from '../increments.ts'
 import type { FaultyQueue } from './faulty-queue.ts'
 import type { Life, SimulatedTime } from './time.ts'
 
@@ -67,10 +68,7 @@ export class WebProcess {
 
   /** False when it had no room: none of them may ever be counted. */
   add(keys: readonly string[]): boolean {
-    const isAccepted =
-      keys.length === 1
-        ? this.#flusher.tryAdd(keys[0]!, 1)
-        : this.#flusher.tryAddAll(keys.map(key => ({ key, value: 1 })))
+    const isAccepted = this.#flusher.tryAdd(increments(...keys.map(key => [key, 1] as const)))
     if (isAccepted) this.accepted.push(...keys)
     return isAccepted
   }
