@@ -45,7 +45,7 @@ export class Body {
 }
 
 /**
- * The same bytes with the methods of Buffer. Bodies are plain Uint8Arrays: those are cheaper to make, and code
+ * The same bytes with the methods of Buffer. Bodies are plain Uint8Arrays: they are cheaper to make, and code
  * that only ever sees one kind of array is faster.
  */
 export function asBuffer(bytes: Uint8Array): Buffer {
