@@ -73,10 +73,7 @@ export class JsonScanner {
     }
   }
 
-  /**
-   * Reads one object into the list; `json_malformed` when it is none, another code when it is one but no
-   * increment.
-   */
+  /** Reads one object into the list; `json_malformed`: it is none, another code: it is no increment. */
   increment(): ProblemCode | null {
     if (!this.#take(0x7b)) return this.#skipValue(0) ? 'increment_not_object' : 'json_malformed'
     let key: ProblemCode | null = 'key_missing'
