@@ -44,15 +44,6 @@ const driverOwners: Readonly<Record<string, readonly string[]>> = {
   'prom-client': ['lib/metrics.ts'],
 }
 
-/** Programs of their own, in the order of their names. */
-const benches = [
-  'bench/bare-server.ts',
-  'bench/batch-driver.ts',
-  'bench/batches.ts',
-  'bench/cpu-per-request.ts',
-  'bench/parse-and-sum.ts',
-]
-
 describe('imports', () => {
   test('go with the flow of the data, never against it and never sideways', () => {
     for (const path of sources) {

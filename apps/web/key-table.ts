@@ -1,35 +1,26 @@
 import { asBuffer } from './body.ts'
 import type { IncrementList } from './increment-list.ts'
+import { cellCountMin, cellSize, cellsPerKey, newPart, type Part } from './key-part.ts'
 import { PagedArray } from './paged-array.ts'
 
 /** Keys up to which there is one part; beyond, it would take milliseconds to grow. */
 export const undividedMax = 32_768
 const partCountMax = 256
 const partBitsMax = 8
-const cellCountMin = 128
-/** At most half of the cells are taken: a key is nearly always in the first or second one it looks at. */
-const cellsPerKey = 2
-/** A cell is two integers: the hash of a key, and its slot plus one; a free cell has zero there. */
-const cellSize = 2
 /** First guess of the room that keys take. */
 const keyBytesUsual = 16
-/** Of a page of spans, two integers a key; and of a page of bytes, beyond which no key goes. */
-const spansPageLog2 = 15
+/** Of a page of addresses, and of one of bytes, beyond which no key goes. */
+const slotsPageLog2 = 14
+const slotsPageMask = 2 ** slotsPageLog2 - 1
 const bytesPageLog2 = 20
+const bytesPageMask = 2 ** bytesPageLog2 - 1
+/** The length of a key, before its bytes. */
+const lengthBytes = 2
 /**
  * Cells that are looked at for one key. Keys that somebody chose so that they all hash alike would otherwise
  * be compared with one another, each with all; those that find no cell go to a Map, whose hash nobody knows.
  */
 const probesMax = 32
-
-/** The keys whose hashes begin alike. It grows by itself. */
-interface Part {
-  /** A power of two. */
-  cells: Int32Array
-  keyCount: number
-  /** Slots of the keys that found no cell, by their bytes as Latin-1. Empty unless somebody is after us. */
-  readonly strays: Map<string, { readonly slot: number; readonly hash: number }>
-}
 
 /**
  * Numbers keys, given as bytes, in the order in which they come: 0, 1, 2, …. It makes no object for a key
@@ -42,8 +33,8 @@ export class KeyTable {
   #parts: Part[]
   /** Bits of a mixed hash that say which part. */
   #partBits: number
-  /** Two integers a slot: where its key starts in the bytes below, and its length. */
-  readonly #spans: PagedArray<Uint32Array>
+  /** By slot: where its key is in the bytes below. */
+  readonly #addresses: PagedArray<Uint32Array>
   readonly #bytes: PagedArray<Uint8Array>
   #bytesEnd = 0
   #isAscii = true
@@ -58,13 +49,9 @@ export class KeyTable {
     this.#partBits = keyCount > undividedMax ? partBitsMax : 0
     const partCount = 2 ** this.#partBits
     this.#parts = Array.from({ length: partCount }, () => newPart(keyCount / partCount))
-    const usual = cellCountMin / cellsPerKey
-    this.#spans = new PagedArray(
-      length => new Uint32Array(length),
-      spansPageLog2,
-      2 * Math.max(usual, keyCount),
-    )
-    const bytesExpected = Math.max(usual * keyBytesUsual, byteCount)
+    const slotCount = Math.max(cellCountMin / cellsPerKey, keyCount)
+    const bytesExpected = Math.max(slotCount * keyBytesUsual, byteCount)
+    this.#addresses = new PagedArray(length => new Uint32Array(length), slotsPageLog2, slotCount)
     this.#bytes = new PagedArray(length => new Uint8Array(length), bytesPageLog2, bytesExpected)
   }
 
@@ -99,9 +86,9 @@ export class KeyTable {
   texts(first: number, end: number): string[] {
     const texts: string[] = []
     for (let slot = first; slot < end; ) {
-      const pageIndex = this.#startOf(slot) >>> bytesPageLog2
+      const pageIndex = this.#addressOf(slot) >>> bytesPageLog2
       let pageEnd = slot + 1
-      while (pageEnd < end && this.#startOf(pageEnd) >>> bytesPageLog2 === pageIndex) pageEnd++
+      while (pageEnd < end && this.#addressOf(pageEnd) >>> bytesPageLog2 === pageIndex) pageEnd++
       this.#textsOfPage(slot, pageEnd, texts)
       slot = pageEnd
     }
@@ -110,62 +97,69 @@ export class KeyTable {
 
   /** Of slots whose keys are in one page. */
   #textsOfPage(first: number, end: number, into: string[]): void {
-    const from = this.#startOf(first)
-    const to = this.#startOf(end - 1) + this.#lengthOf(end - 1)
-    const page = this.#bytes.pages[from >>> bytesPageLog2]!
-    const bytes = asBuffer(page.subarray(from & (2 ** bytesPageLog2 - 1)))
+    const page = this.#pageOf(this.#addressOf(first))
+    const bytes = asBuffer(page)
+    const from = this.#addressOf(first) & bytesPageMask
+    const last = this.#addressOf(end - 1) & bytesPageMask
+    const to = last + lengthBytes + lengthAt(page, last)
     // One text cut into pieces is made several times faster than a text for each key.
-    const all = this.#isAscii ? bytes.toString('latin1', 0, to - from) : null
+    const all = this.#isAscii ? bytes.toString('latin1', from, to) : null
     for (let slot = first; slot < end; slot++) {
-      const start = this.#startOf(slot) - from
-      const keyEnd = start + this.#lengthOf(slot)
-      into.push(all === null ? bytes.toString('utf8', start, keyEnd) : all.slice(start, keyEnd))
+      const at = this.#addressOf(slot) & bytesPageMask
+      const start = at + lengthBytes
+      const keyEnd = start + lengthAt(page, at)
+      into.push(all === null ? bytes.toString('utf8', start, keyEnd) : all.slice(start - from, keyEnd - from))
     }
   }
 
   #holds(slot: number, bytes: Uint8Array, start: number, end: number): boolean {
-    const spans = this.#spans.pages[slot >>> (spansPageLog2 - 1)]!
-    const span = (2 * slot) & (2 ** spansPageLog2 - 1)
+    const address = this.#addressOf(slot)
+    const own = this.#pageOf(address)
+    const at = address & bytesPageMask
     const length = end - start
-    if (spans[span + 1] !== length) return false
-    const address = spans[span]!
-    const own = this.#bytes.pages[address >>> bytesPageLog2]!
-    const from = address & (2 ** bytesPageLog2 - 1)
+    if (lengthAt(own, at) !== length) return false
+    const from = at + lengthBytes
     for (let index = 0; index < length; index++) if (own[from + index] !== bytes[start + index]) return false
     return true
   }
 
   #add(list: IncrementList, index: number): number {
     const { bytes } = list
-    const slot = this.#size
+    const slot = this.#size++
     const start = list.keyStarts[index]!
     const length = list.keyEnds[index]! - start
-    const address = this.#placeBytes(length)
-    const own = this.#bytes.pages[address >>> bytesPageLog2]!
-    const from = address & (2 ** bytesPageLog2 - 1)
+    const address = this.#makeRoom(lengthBytes + length)
+    this.#addresses.reserve(slot + 1)
+    this.#addresses.pages[slot >>> slotsPageLog2]![slot & slotsPageMask] = address
+    const own = this.#pageOf(address)
+    const at = address & bytesPageMask
+    own[at] = length & 0xff
+    own[at + 1] = length >>> 8
     for (let offset = 0; offset < length; offset++) {
       const byte = bytes[start + offset]!
       if (byte > 0x7f) this.#isAscii = false
-      own[from + offset] = byte
+      own[at + lengthBytes + offset] = byte
     }
-    this.#spans.reserve(2 * slot + 2)
-    const spans = this.#spans.pages[slot >>> (spansPageLog2 - 1)]!
-    const span = (2 * slot) & (2 ** spansPageLog2 - 1)
-    spans[span] = address
-    spans[span + 1] = length
-    this.#size++
     this.#settle(slot, list.keyHashes[index]!)
     if (this.#partBits === 0 && this.#size > undividedMax) this.#divide()
     return slot
   }
 
-  /** Makes room for so many bytes in one page; answers where they start. */
-  #placeBytes(length: number): number {
-    const room = 2 ** bytesPageLog2 - (this.#bytesEnd & (2 ** bytesPageLog2 - 1))
-    const address = length <= room ? this.#bytesEnd : this.#bytesEnd + room
-    this.#bytesEnd = address + length
+  /** For so many bytes in one page; answers where they start. */
+  #makeRoom(byteCount: number): number {
+    const room = 2 ** bytesPageLog2 - (this.#bytesEnd & bytesPageMask)
+    const address = byteCount <= room ? this.#bytesEnd : this.#bytesEnd + room
+    this.#bytesEnd = address + byteCount
     this.#bytes.reserve(this.#bytesEnd)
     return address
+  }
+
+  #addressOf(slot: number): number {
+    return this.#addresses.pages[slot >>> slotsPageLog2]![slot & slotsPageMask]!
+  }
+
+  #pageOf(address: number): Uint8Array {
+    return this.#bytes.pages[address >>> bytesPageLog2]!
   }
 
   #partOf(hash: number): Part {
@@ -225,29 +219,20 @@ export class KeyTable {
     for (const { slot, hash } of astray) this.#settle(slot, hash)
   }
 
-  #startOf(slot: number): number {
-    return this.#spans.pages[slot >>> (spansPageLog2 - 1)]![(2 * slot) & (2 ** spansPageLog2 - 1)]!
-  }
-
-  #lengthOf(slot: number): number {
-    return this.#spans.pages[slot >>> (spansPageLog2 - 1)]![((2 * slot) & (2 ** spansPageLog2 - 1)) + 1]!
-  }
-
   #latin1Of(slot: number): string {
-    const address = this.#startOf(slot)
-    const from = address & (2 ** bytesPageLog2 - 1)
-    return latin1(this.#bytes.pages[address >>> bytesPageLog2]!, from, from + this.#lengthOf(slot))
+    const address = this.#addressOf(slot)
+    const at = address & bytesPageMask
+    const page = this.#pageOf(address)
+    return latin1(page, at + lengthBytes, at + lengthBytes + lengthAt(page, at))
   }
+}
+
+function lengthAt(page: Uint8Array, at: number): number {
+  return page[at]! | (page[at + 1]! << 8)
 }
 
 function mixed(hash: number): number {
   return Math.imul(hash, 0x9e3779b1)
-}
-
-function newPart(keyCount: number): Part {
-  let cellCount = cellCountMin
-  while (cellCount < keyCount * cellsPerKey) cellCount *= 2
-  return { cells: new Int32Array(cellCount * cellSize), keyCount: 0, strays: new Map() }
 }
 
 /** A name for bytes, whatever they are. */

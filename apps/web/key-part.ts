@@ -1,0 +1,21 @@
+export const cellCountMin = 128
+/** At most half of the cells are taken: a key is nearly always in the first or second one it looks at. */
+export const cellsPerKey = 2
+/** A cell is two integers: the hash of a key, and its slot plus one; a free cell has zero there. */
+export const cellSize = 2
+
+/** The keys whose hashes begin alike. It grows by itself. */
+export interface Part {
+  /** A power of two. */
+  cells: Int32Array
+  keyCount: number
+  /** Slots of the keys that found no cell, by their bytes as Latin-1. Empty unless somebody is after us. */
+  readonly strays: Map<string, { readonly slot: number; readonly hash: number }>
+}
+
+/** With room for so many keys. */
+export function newPart(keyCount: number): Part {
+  let cellCount = cellCountMin
+  while (cellCount < keyCount * cellsPerKey) cellCount *= 2
+  return { cells: new Int32Array(cellCount * cellSize), keyCount: 0, strays: new Map() }
+}
