@@ -4,6 +4,8 @@ import { basename, dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { problems } from '../apps/web/problems.ts'
+import { resultChart } from '../bench/report/chart.ts'
+import { readResults, withResults } from '../bench/report/document.ts'
 import { upOptions } from '../cli/up-options.ts'
 import { optionsHelp } from '../lib/options.ts'
 import { queueErrors } from '../queue/errors.ts'
@@ -30,15 +32,16 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'apps/web': ['lib', 'queue', 'store'],
   consumer: ['lib', 'queue', 'store'],
   vegeta: ['lib', 'queue', 'store'],
-  bench: ['lib', 'queue', 'store', 'apps/web', 'consumer', 'vegeta', 'cli'],
+  'apps/express': ['lib', 'queue', 'store', 'apps/web'],
+  bench: ['lib', 'queue', 'store', 'apps/web', 'apps/express', 'consumer', 'vegeta', 'cli'],
   cli: ['lib', 'queue', 'store', 'apps/web', 'consumer', 'vegeta', 'package.json'],
 }
 
 /** Only its owner imports a driver; types are free. */
 const driverOwners: Readonly<Record<string, readonly string[]>> = {
-  'uWebSockets.js': ['apps/web/server.ts', 'bench/bare-server.ts'],
+  'uWebSockets.js': ['apps/web/server.ts', 'bench/servers/bare.ts'],
   ioredis: ['queue/redis.ts'],
-  'better-sqlite3': ['store/sqlite.ts'],
+  'better-sqlite3': ['store/sqlite.ts', 'bench/servers/form-totals.ts'],
   pino: ['lib/log.ts'],
   'pino-pretty': ['lib/log.ts'],
   'prom-client': ['lib/metrics.ts'],
@@ -154,6 +157,14 @@ describe('documents', () => {
 
   test('the options in the README are those of the program', () => {
     expect(read('README.md')).toContain(optionsHelp(upOptions))
+  })
+
+  test('every table and chart of the benchmarks is that of a kept result', () => {
+    const results = readResults(join(root, 'docs/benchmarks'))
+    expect(results.length).toBeGreaterThan(0)
+    expect(withResults(read('docs/benchmarks.md'), results)).toBe(read('docs/benchmarks.md'))
+    for (const result of results)
+      expect(read(`docs/benchmarks/${result.benchmark}.svg`)).toBe(resultChart(result))
   })
 
   test('every file that a document points to is there', () => {

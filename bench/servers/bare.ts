@@ -9,5 +9,5 @@ App()
     })
   })
   .listen('127.0.0.1', Number(process.argv[2]), socket => {
-    console.log(socket ? 'ready' : 'no port')
+    if (!socket) throw new Error('the port is taken')
   })

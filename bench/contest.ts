@@ -1,0 +1,115 @@
+import type { Load, Sample } from './loads/load.ts'
+import { cpuMsOf } from './processes.ts'
+import { type Place, type Rival, type Running, Unavailable } from './rivals/rival.ts'
+import { type Entry, type Round, type Subject, summary } from './report/result.ts'
+import { sleep, systemClock } from '../lib/clock.ts'
+
+/** Whatever works behind the requests (flush, consumer) has its CPU time counted, too. */
+const settleMs = 250
+
+export interface Contender {
+  readonly rival: Rival
+  readonly load: Load
+  /** As the table names it; by default as the rival is called. */
+  readonly name?: string
+}
+
+export interface ContestOptions {
+  readonly rounds: number
+  readonly seconds: number
+  readonly subject: Subject
+  readonly place: Place
+  readonly say: (line: string) => void
+}
+
+interface Started {
+  readonly contender: Contender
+  readonly name: string
+  readonly running: Running
+  readonly rounds: Round[]
+  /** All of them, the warm-up included: what the total has to be. */
+  readonly samples: Sample[]
+}
+
+export interface Outcome {
+  readonly entries: readonly Entry[]
+  /** Who could not take part, and why. */
+  readonly skipped: readonly { readonly name: string; readonly reason: string }[]
+}
+
+/**
+ * All contenders run at the same time and are loaded in turns, so that each round sees the same machine. The
+ * first round warms up and is not counted. Then each total is compared with what was sent. A contender that
+ * cannot run here is skipped, one that fails or counts wrongly ends the contest.
+ */
+export async function contest(contenders: readonly Contender[], options: ContestOptions): Promise<Outcome> {
+  const started: Started[] = []
+  const skipped: { name: string; reason: string }[] = []
+  const entries: Entry[] = []
+  try {
+    for (const contender of contenders) {
+      const name = contender.name ?? contender.rival.name
+      try {
+        const running = await contender.rival.start(options.place)
+        started.push({ contender, name, running, rounds: [], samples: [] })
+      } catch (error) {
+        if (!(error instanceof Unavailable)) throw error
+        options.say(`  ${name} is skipped: ${error.message}`)
+        skipped.push({ name, reason: error.message })
+      }
+    }
+    for (let round = 0; round <= options.rounds; round++)
+      for (const each of started) await measure(each, round, options)
+    for (const each of started) entries.push(await finish(each, started[0]!, options.subject))
+  } finally {
+    for (const { running } of started) await running.stop()
+  }
+  return { entries, skipped }
+}
+
+async function measure(
+  started: Started,
+  round: number,
+  { seconds, place, say }: ContestOptions,
+): Promise<void> {
+  const { running, contender, name, rounds, samples } = started
+  const before = cpuTimes(running)
+  const sample = await contender.load.run(running, { seconds, ...place })
+  await sleep(systemClock, settleMs)
+  const after = cpuTimes(running)
+  samples.push(sample)
+  if (sample.failures > 0) say(`  ${name}: ${sample.failures} failed`)
+  const perIncrement = 1_000 / Math.max(1, sample.increments)
+  const measured = {
+    incrementsPerSecond: sample.increments / sample.seconds,
+    cpuUs: (after.all - before.all) * perIncrement,
+    frontCpuUs: (after.front - before.front) * perIncrement,
+    failures: sample.failures,
+    latencyMs: sample.latencyMs,
+  }
+  const label = round === 0 ? 'warm-up' : `round ${round}`
+  say(`  ${label}, ${name}: ${Math.round(measured.incrementsPerSecond)}/s, ${measured.cpuUs.toFixed(2)} µs`)
+  if (round > 0) rounds.push(measured)
+}
+
+function cpuTimes({ pids, frontPid }: Running): { all: number; front: number } {
+  const all = cpuMsOf(pids)
+  return { all, front: frontPid === undefined ? all : cpuMsOf([frontPid]) }
+}
+
+async function finish(
+  { name, contender, running, rounds, samples }: Started,
+  first: Started,
+  subject: Subject,
+): Promise<Entry> {
+  const answered = samples.reduce((sum, sample) => sum + sample.increments, 0)
+  const underWayMax = samples.reduce((sum, sample) => sum + sample.underWayMax, 0)
+  await running.stop()
+  const total = await running.total()
+  const isLossy = contender.rival.isLossy === true
+  if (total !== null && !isLossy && (total < answered || total > answered + underWayMax))
+    throw new Error(`${name}: ${answered} increments were answered, and the total is ${total}`)
+  const counted = total === null ? null : { answered, total, share: Math.min(1, total / answered) }
+  const about = { name, does: contender.rival.does, load: contender.load.name }
+  return { ...about, rounds, ...summary(rounds, first.rounds, subject), counted }
+}

@@ -1,0 +1,30 @@
+import type { Place, Running } from '../rivals/rival.ts'
+
+/** A way to load a rival for a while. */
+export interface Load {
+  /** For the table: `wrk, 64 connections, 9000 keys`. */
+  readonly name: string
+  run(running: Running, options: LoadOptions): Promise<Sample>
+}
+
+export interface LoadOptions extends Place {
+  readonly seconds: number
+}
+
+export interface Sample {
+  /** Answered, or, where there are no answers, sent. */
+  readonly increments: number
+  readonly seconds: number
+  /** Requests that were not answered, or refused. */
+  readonly failures: number
+  /** Increments without an answer at the end, which may be counted or not. */
+  readonly underWayMax: number
+  /** Of a request; null where it says nothing. */
+  readonly latencyMs: Latency | null
+}
+
+export interface Latency {
+  readonly p50: number
+  readonly p99: number
+  readonly p999: number | null
+}

@@ -1,0 +1,90 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { outputOf } from '../processes.ts'
+import type { HttpIncrement } from '../rivals/rival.ts'
+import type { Load, Sample } from './load.ts'
+
+export interface WrkShape {
+  readonly connections: number
+  /** Distinct keys, taken in a fixed random order. */
+  readonly keyCount: number
+  /** Requests that each connection has under way. */
+  readonly pipeline: number
+}
+
+/** Closed loop: each connection sends its next requests when it has the answers to the last ones. */
+export function wrk(shape: WrkShape): Load {
+  const { connections, keyCount, pipeline } = shape
+  const keys = keyCount === 1 ? '1 key' : `${keyCount.toLocaleString('en-US')} keys`
+  const pipelined = pipeline === 1 ? '' : `, ${pipeline} pipelined`
+  return {
+    name: `wrk, ${connections} connections, ${keys}${pipelined}`,
+    async run(running, { seconds, folder, loadCores }) {
+      if (running.request === undefined) throw new Error('wrk speaks HTTP only')
+      const script = join(folder, `wrk-${running.port}.lua`)
+      writeFileSync(script, wrkScript(running.request, shape))
+      const url = `http://127.0.0.1:${running.port}`
+      const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script, url]
+      const output = await outputOf({ program: 'wrk', args, cores: loadCores })
+      return { ...parseWrk(output), underWayMax: connections * pipeline }
+    },
+  }
+}
+
+/** Every request is made before the load begins, so that wrk only has to send it. */
+export function wrkScript(request: HttpIncrement, { keyCount, pipeline }: WrkShape): string {
+  return `local requests, turn = {}, 0
+function init()
+  math.randomseed(1)
+  local keys = {}
+  for index = 1, ${keyCount} do keys[index] = string.format('test%d', index) end
+  for index = #keys, 2, -1 do
+    local other = math.random(index)
+    keys[index], keys[other] = keys[other], keys[index]
+  end
+  local headers = { ['Content-Type'] = ${luaText(request.contentType)} }
+  for index, key in ipairs(keys) do
+    local path = string.gsub(${luaText(request.path)}, '{key}', key)
+    local body = string.gsub(${luaText(request.body)}, '{key}', key)
+    if body == '' then body = nil end
+    requests[index] = wrk.format(${luaText(request.method)}, path, headers, body)
+  end
+  local pipelined = {}
+  for index = 1, #requests do
+    local several = {}
+    for ahead = 0, ${pipeline - 1} do several[ahead + 1] = requests[(index + ahead - 1) % #requests + 1] end
+    pipelined[index] = table.concat(several)
+  end
+  requests = pipelined
+end
+function request()
+  turn = turn % #requests + 1
+  return requests[turn]
+end
+function done(summary, latency)
+  local failed = summary.errors
+  io.write(string.format(
+    'SAMPLE {"requests":%d,"us":%d,"status":%d,"socket":%d,"p50Us":%d,"p99Us":%d,"p999Us":%d}\\n',
+    summary.requests, summary.duration, failed.status,
+    failed.connect + failed.read + failed.write + failed.timeout,
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
+end
+`
+}
+
+/** What the script above says at the end. Answers with another status than 2xx and 3xx count as failures. */
+export function parseWrk(output: string): Omit<Sample, 'underWayMax'> {
+  const line = /^SAMPLE (\{.*\})$/m.exec(output)?.[1]
+  if (line === undefined) throw new Error(`wrk did not say what it did:\n${output}`)
+  const { requests, us, status, socket, p50Us, p99Us, p999Us } = JSON.parse(line) as Record<string, number>
+  return {
+    increments: requests! - status!,
+    seconds: us! / 1e6,
+    failures: status! + socket!,
+    latencyMs: { p50: p50Us! / 1_000, p99: p99Us! / 1_000, p999: p999Us! / 1_000 },
+  }
+}
+
+function luaText(text: string): string {
+  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'").replaceAll('\n', '\\n')}'`
+}

@@ -1,0 +1,103 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { errorText, UsageError } from '../lib/errors.ts'
+import { systemClock } from '../lib/clock.ts'
+import { optionsHelp, type OptionValues, parseOptions } from '../lib/options.ts'
+import { type Benchmark, benchmarks } from './benchmarks.ts'
+import { contest } from './contest.ts'
+import { cores, describeMachine } from './machine.ts'
+import { benchOptions } from './options.ts'
+import { root } from './processes.ts'
+import { writeDocument } from './report/document.ts'
+import { resultTable } from './report/markdown.ts'
+import type { Result } from './report/result.ts'
+import { searchIn } from './rivals/requirements.ts'
+
+const resultsFolder = join(root, 'bench/results')
+const cacheFolder = join(root, 'bench/.cache')
+
+const say = (line: string) => console.error(line)
+searchIn(process.env.PATH ?? '')
+try {
+  await main(process.argv.slice(2))
+} catch (error) {
+  say(error instanceof UsageError ? `bench: ${error.message}` : ((error as Error).stack ?? errorText(error)))
+  process.exitCode = error instanceof UsageError ? error.exitCode : 1
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  if (args.includes('--help')) return console.log(help())
+  const { values, positionals } = parseOptions(benchOptions, args, {})
+  // To write the document is no reason to measure everything again.
+  const selected = positionals.length === 0 && values.docs ? [] : select(positionals)
+  for (const benchmark of selected) await run(benchmark, values)
+  if (values.docs) say(`written: ${writeDocument(root, resultsFolder).join(', ')}`)
+}
+
+async function run(benchmark: Benchmark, options: OptionValues<typeof benchOptions>): Promise<void> {
+  const { rounds, seconds } = options
+  const pinned = cores()
+  const machine = await describeMachine(pinned)
+  say(`${benchmark.name}: ${benchmark.title}`)
+  say(
+    `  ${Object.entries(machine)
+      .map(entry => entry.join(' '))
+      .join(', ')}`,
+  )
+  const folder = mkdtempSync(join(tmpdir(), 'piccolo-bench-'))
+  mkdirSync(cacheFolder, { recursive: true })
+  try {
+    const place = { folder, cache: cacheFolder, ...pinned }
+    const outcome = await contest(benchmark.contenders, {
+      rounds,
+      seconds,
+      subject: benchmark.subject,
+      place,
+      say,
+    })
+    const { name, title, about, subject } = benchmark
+    const date = new Date(systemClock.nowMs()).toISOString().slice(0, 10)
+    const result: Result = {
+      benchmark: name,
+      title,
+      about,
+      subject,
+      date,
+      rounds,
+      seconds,
+      machine,
+      ...outcome,
+    }
+    mkdirSync(resultsFolder, { recursive: true })
+    const path = join(resultsFolder, `${name}.json`)
+    writeFileSync(path, `${JSON.stringify(result, null, 2)}\n`)
+    console.log(`\n${title}\n\n${resultTable(result)}\n`)
+    say(`  kept in ${path}`)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function select(names: readonly string[]): readonly Benchmark[] {
+  if (names.length === 0) return benchmarks.filter(({ isDefault }) => isDefault)
+  return names.map(name => {
+    const found = benchmarks.find(benchmark => benchmark.name === name)
+    if (found === undefined) throw new UsageError(`there is no benchmark ${name}; --help lists them`)
+    return found
+  })
+}
+
+function help(): string {
+  const width = Math.max(...benchmarks.map(({ name }) => name.length))
+  const lines = benchmarks.map(
+    ({ name, title, isDefault }) => `${isDefault ? '*' : ' '} ${name.padEnd(width)}  ${title}`,
+  )
+  return `Usage: npm run bench -- [NAME ...] [--option VALUE ...]
+
+${lines.join('\n')}
+
+Without a NAME, those with a star. Results go to bench/results/NAME.json.
+
+${optionsHelp(benchOptions)}`
+}

@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'vitest'
+import { barChart, resultChart } from './chart.ts'
+import { withResults } from './document.ts'
+import { resultTable } from './markdown.ts'
+import { type Entry, type Result, type Round, summary } from './result.ts'
+
+const round = (perSecond: number, cpuUs: number): Round => ({
+  incrementsPerSecond: perSecond,
+  cpuUs,
+  frontCpuUs: cpuUs / 2,
+  failures: 0,
+  latencyMs: { p50: 1, p99: cpuUs * 10, p999: null },
+})
+
+const entry = (name: string, rounds: readonly Round[], baseline = rounds): Entry => ({
+  name,
+  does: 'counts',
+  load: 'wrk',
+  rounds,
+  ...summary(rounds, baseline, 'cpuUs'),
+  counted: { answered: 100, total: 100, share: 1 },
+})
+
+const slow = [round(10, 4), round(10, 8), round(10, 100)]
+const fast = [round(20, 2), round(30, 2), round(40, 300)]
+const result: Result = {
+  benchmark: 'some',
+  title: 'Some <thing>',
+  about: 'About it.',
+  subject: 'cpuUs',
+  date: '2026-11-21',
+  rounds: 3,
+  seconds: 1,
+  machine: { cores: '2' },
+  entries: [entry('slow', slow), entry('fast', fast, slow)],
+  skipped: [{ name: 'absent', reason: 'it is not installed' }],
+}
+
+describe('a summary', () => {
+  test('compares round with round, so that a slow moment of the machine cancels out', () => {
+    expect(summary(fast, slow, 'cpuUs').ratio).toBe(0.5)
+    expect(summary(fast, slow, 'incrementsPerSecond').ratio).toBe(3)
+  })
+
+  test('has no latency where no round has one', () => {
+    const mute = slow.map(each => ({ ...each, latencyMs: null }))
+    expect(summary(mute, mute, 'cpuUs').latencyMs).toBeNull()
+  })
+})
+
+describe('a table', () => {
+  test('has the medians, the ratio, and who was not there and why', () => {
+    const table = resultTable(result)
+    expect(table).toContain('| fast | 30 | 1 µs | 0.50 × | 2 µs | 1 | 20 | – | all |')
+    expect(table).toContain('- Not measured: absent, as it is not installed.')
+  })
+
+  test('never calls it all when something is missing', () => {
+    const lossy = { ...entry('udp', slow), counted: { answered: 100_000, total: 99_999, share: 0.99999 } }
+    expect(resultTable({ ...result, entries: [lossy] })).not.toContain('| all |')
+  })
+})
+
+describe('a chart', () => {
+  test('has bars as long as their values, and escapes what it is given', () => {
+    const bars = [
+      { label: 'a & b', value: 50, isOurs: false },
+      { label: 'c', value: 100, isOurs: true },
+    ]
+    const svg = barChart({ title: '<t>', unit: 'µs', bars })
+    const lengths = [...svg.matchAll(/<rect x="240" y="\d+" width="([\d.]+)"/g)].map(([, each]) =>
+      Number(each),
+    )
+    expect(lengths[1]).toBe(2 * lengths[0]!)
+    expect(svg).toContain('a &amp; b')
+    expect(svg).not.toContain('<t>')
+  })
+
+  test('shows what the benchmark is about', () => {
+    expect(resultChart(result)).toContain('8 µs')
+    expect(resultChart({ ...result, subject: 'p99' })).toContain('80 ms')
+  })
+})
+
+describe('the document', () => {
+  test('keeps what people wrote, and has the same results when written again', () => {
+    const places = `before\n${begin()}\nold\n<!-- end of what is written by npm run bench -->\nafter\n`
+    const written = withResults(places, [result])
+    expect(written).toMatch(/^before\n/)
+    expect(written).toMatch(/\nafter\n$/)
+    expect(written).not.toContain('old')
+    expect(withResults(written, [result])).toBe(written)
+  })
+
+  test('without a place for results is refused', () => {
+    expect(() => withResults('nothing', [])).toThrow('lost the place')
+  })
+
+  function begin(): string {
+    return '<!-- Written by npm run bench -- --docs, from docs/benchmarks/*.json: do not edit -->'
+  }
+})

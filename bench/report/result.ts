@@ -1,0 +1,76 @@
+import type { Latency } from '../loads/load.ts'
+import { median } from './statistics.ts'
+
+/** What one turn of one contender gave. CPU times are of its server, from the operating system, per increment. */
+export interface Round {
+  readonly incrementsPerSecond: number
+  /** Of all its processes, in microseconds. */
+  readonly cpuUs: number
+  /** Of the process that answers, in microseconds. */
+  readonly frontCpuUs: number
+  readonly failures: number
+  readonly latencyMs: Latency | null
+}
+
+/** Medians of the rounds. */
+export interface Summary {
+  readonly incrementsPerSecond: number
+  readonly cpuUs: number
+  readonly frontCpuUs: number
+  /** What the benchmark is about as a multiple of the first contender's, round by round. */
+  readonly ratio: number
+  readonly latencyMs: Latency | null
+}
+
+export interface Entry extends Summary {
+  readonly name: string
+  readonly does: string
+  readonly load: string
+  readonly rounds: readonly Round[]
+  /** What the rival kept, beside what was answered or sent; null when it cannot tell. */
+  readonly counted: { readonly answered: number; readonly total: number; readonly share: number } | null
+}
+
+/** What a run of one benchmark leaves behind. */
+export interface Result {
+  readonly benchmark: string
+  readonly title: string
+  readonly about: string
+  readonly subject: Subject
+  readonly date: string
+  readonly rounds: number
+  readonly seconds: number
+  readonly machine: Readonly<Record<string, string>>
+  readonly entries: readonly Entry[]
+  readonly skipped: readonly { readonly name: string; readonly reason: string }[]
+}
+
+/** What a benchmark is about: of each round one number. */
+export type Subject = 'frontCpuUs' | 'cpuUs' | 'incrementsPerSecond' | 'p99'
+
+export function subjectOf(measured: Round | Summary, subject: Subject): number {
+  return subject === 'p99' ? (measured.latencyMs?.p99 ?? Number.NaN) : measured[subject]
+}
+
+export function summary(rounds: readonly Round[], baseline: readonly Round[], subject: Subject): Summary {
+  const of = (pick: (round: Round) => number) => median(rounds.map(pick))
+  const latencies = rounds.map(round => round.latencyMs).filter(latency => latency !== null)
+  return {
+    incrementsPerSecond: of(round => round.incrementsPerSecond),
+    cpuUs: of(round => round.cpuUs),
+    frontCpuUs: of(round => round.frontCpuUs),
+    ratio: median(
+      rounds.map((round, index) => subjectOf(round, subject) / subjectOf(baseline[index]!, subject)),
+    ),
+    latencyMs: latencies.length === 0 ? null : medianLatency(latencies),
+  }
+}
+
+function medianLatency(latencies: readonly Latency[]): Latency {
+  const p999s = latencies.map(latency => latency.p999).filter(value => value !== null)
+  return {
+    p50: median(latencies.map(latency => latency.p50)),
+    p99: median(latencies.map(latency => latency.p99)),
+    p999: p999s.length === 0 ? null : median(p999s),
+  }
+}

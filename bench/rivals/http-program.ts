@@ -1,0 +1,28 @@
+import { mkdtempSync } from 'node:fs'
+import { join } from 'node:path'
+import { freePort, nodeCommand, outputOf, Server } from '../processes.ts'
+import { formIncrement, type Place, type Running } from './rival.ts'
+
+/**
+ * Starts one of bench/servers: a program whose arguments are a port and a database, which keeps its totals
+ * there.
+ */
+export async function startProgram(path: string, place: Place): Promise<Running> {
+  const port = await freePort()
+  const database = join(mkdtempSync(join(place.folder, 'server-')), 'numbers.db')
+  const server = new Server(nodeCommand(path, [port, database], place.serverCores))
+  await server.accepting(port)
+  return {
+    port,
+    request: formIncrement,
+    pids: [server.pid],
+    stop: () => server.stop(),
+    total: () => sumOf(database),
+  }
+}
+
+/** Of all totals in a SQLite database; exact, as the shell adds 64-bit integers. */
+export async function sumOf(database: string): Promise<number> {
+  const sql = 'SELECT coalesce(sum(value), 0) FROM numbers'
+  return Number(await outputOf({ program: 'sqlite3', args: [database, sql], cores: null }))
+}

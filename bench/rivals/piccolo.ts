@@ -1,0 +1,62 @@
+import { mkdtempSync } from 'node:fs'
+import { join } from 'node:path'
+import { descendantTitled, freePort, nodeCommand, Server } from '../processes.ts'
+import { sumOf } from './http-program.ts'
+import { formIncrement, type Rival } from './rival.ts'
+
+/** `piccolo up` with one web process and its defaults, but for the options given. */
+export function piccoloWith(options: readonly string[], name = 'piccolo'): Rival {
+  return {
+    name,
+    does: 'all of it, exactly once',
+    async start(place) {
+      const port = await freePort()
+      const database = join(mkdtempSync(join(place.folder, 'piccolo-')), 'numbers.db')
+      const own = ['--web-processes', '1', '--log-level', 'warn', ...options]
+      const args = ['up', '--port', String(port), '--database', database, ...own]
+      const up = new Server(nodeCommand('cli/main.ts', args, place.serverCores))
+      await up.ready(() => isReady(port))
+      const frontPid = descendantTitled(up.pid, 'piccolo web 1')
+      if (frontPid === null) throw new Error('piccolo up has no web process')
+      let accepted = 0
+      let stopping: Promise<void> | null = null
+      const stop = async () => {
+        accepted = await acceptedBy(port)
+        await up.stop()
+      }
+      return {
+        port,
+        request: formIncrement,
+        pids: [up.pid],
+        frontPid,
+        stop: () => {
+          stopping ??= stop()
+          return stopping
+        },
+        total: async () => {
+          const total = await sumOf(database)
+          if (total === accepted) return total
+          throw new Error(
+            `${accepted} increments of 1 were accepted, and the totals in SQLite add up to ${total}`,
+          )
+        },
+      }
+    },
+  }
+}
+
+export const piccolo = piccoloWith([])
+
+async function isReady(port: number): Promise<boolean> {
+  try {
+    return (await fetch(`http://127.0.0.1:${port}/readyz`)).ok
+  } catch {
+    return false
+  }
+}
+
+async function acceptedBy(port: number): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  const lines = text.split('\n').filter(line => line.startsWith('piccolo_increments_accepted_total{'))
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
+}

@@ -1,0 +1,36 @@
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { Unavailable } from './rival.ts'
+
+/** Where a program is, of the folders given and then those of PATH; null when it is in none. */
+export function findProgram(name: string, folders: readonly string[] = []): string | null {
+  const searched = [...folders, ...pathFolders(), '/usr/sbin', '/usr/local/bin']
+  return searched.map(folder => join(folder, name)).find(isExecutable) ?? null
+}
+
+/** Its path. Throws Unavailable with the Debian package to install. */
+export function requireProgram(name: string, debianPackage: string, folders: readonly string[] = []): string {
+  const path = findProgram(name, folders)
+  if (path === null) throw new Unavailable(`${name} is not installed (Debian package ${debianPackage})`)
+  return path
+}
+
+let path = ''
+
+/** Where to look for programs, as in the variable PATH. */
+export function searchIn(folders: string): void {
+  path = folders
+}
+
+function pathFolders(): string[] {
+  return path.split(delimiter).filter(folder => folder !== '')
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,55 @@
+/** Where rivals live and run. */
+export interface Place {
+  /** A folder of this run's own. */
+  readonly folder: string
+  /** Survives the run, ignored by git: what has to be fetched or built. */
+  readonly cache: string
+  /** For taskset; null where servers and load cannot be kept apart. */
+  readonly serverCores: string | null
+  readonly loadCores: string | null
+}
+
+/** Something that counts, in processes of its own. */
+export interface Rival {
+  readonly name: string
+  /** How much of our work it does, for the table. */
+  readonly does: string
+  /** It may lose increments without saying so; the share that it counted is part of the result. */
+  readonly isLossy?: boolean
+  /** Throws Unavailable when it cannot run on this machine. */
+  start(place: Place): Promise<Running>
+}
+
+export interface Running {
+  readonly port: number
+  /** One increment over HTTP, for rivals that speak it. */
+  readonly request?: HttpIncrement
+  /** The CPU time of all of these and what descends from them is the rival's. */
+  readonly pids: readonly number[]
+  /** The process that answers, when others work behind it. */
+  readonly frontPid?: number
+  /** Does nothing the second time. */
+  stop(): Promise<void>
+  /** After the stop: the sum of all totals; null when it cannot tell. */
+  total(): Promise<number | null>
+}
+
+/** How to say one increment by 1; `{key}` stands for the key, in path or body. */
+export interface HttpIncrement {
+  readonly method: 'GET' | 'POST' | 'PUT'
+  readonly path: string
+  readonly body: string
+  readonly contentType: string
+}
+
+/** It cannot run on this machine; the message says why. */
+export class Unavailable extends Error {
+  override name = 'Unavailable'
+}
+
+export const formIncrement: HttpIncrement = {
+  method: 'POST',
+  path: '/increment',
+  body: 'key={key}&value=1',
+  contentType: 'application/x-www-form-urlencoded',
+}
