@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['**/*.test.ts'],
-    exclude: ['node_modules/**', '.node/**'],
+    exclude: ['**/node_modules/**', '.node/**'],
     pool: 'forks',
     testTimeout: 30_000,
     hookTimeout: 30_000,

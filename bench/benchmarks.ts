@@ -1,11 +1,21 @@
 import type { Contender } from './contest.ts'
+import { ndjson, postgresUpserts, stream, udp } from './loads/driver.ts'
 import { redisBenchmark } from './loads/redis-benchmark.ts'
+import { vegeta } from './loads/vegeta.ts'
 import { wrk } from './loads/wrk.ts'
 import type { Subject } from './report/result.ts'
 import { bare } from './rivals/bare.ts'
+import { express } from './rivals/express.ts'
+import { falcon } from './rivals/falcon.ts'
+import { fastify } from './rivals/fastify.ts'
+import { gostatsd } from './rivals/gostatsd.ts'
 import { nodeHttp } from './rivals/node-http.ts'
-import { piccolo } from './rivals/piccolo.ts'
+import { piccolo, piccoloStream, piccoloWith } from './rivals/piccolo.ts'
+import { postgres } from './rivals/postgres.ts'
+import { pushgateway } from './rivals/pushgateway.ts'
 import { redis } from './rivals/redis.ts'
+import { statsd } from './rivals/statsd.ts'
+import { webdis } from './rivals/webdis.ts'
 
 export interface Benchmark {
   readonly name: string
@@ -39,7 +49,7 @@ export const benchmarks: readonly Benchmark[] = [
     about: 'Each request increments one of 9,000 keys by 1.',
     isDefault: true,
     subject: 'cpuUs',
-    contenders: [bare, piccolo, nodeHttp].map(rival => ({
+    contenders: [bare, piccolo, nodeHttp, fastify, express, falcon, webdis, pushgateway].map(rival => ({
       rival,
       load: wrk({ connections, keyCount, pipeline: 1 }),
     })),
@@ -47,17 +57,78 @@ export const benchmarks: readonly Benchmark[] = [
   {
     name: 'increments',
     title: 'Increments a second, each system by its fastest way',
-    about: 'One server core. The load is what each system is fastest with.',
+    about: 'One core for the server. The load is what each system is fastest with, over 9,000 keys.',
     isDefault: true,
     subject: 'incrementsPerSecond',
     contenders: [
       { rival: redis, load: redisBenchmark(keyCount) },
       {
-        rival: piccolo,
+        rival: piccoloWith([], 'piccolo, NDJSON'),
+        load: ndjson({ connections: 4, lines: 1_000, keyCount }),
+      },
+      {
+        rival: piccoloWith([], 'piccolo, pipelined'),
         load: wrk({ connections, keyCount, pipeline: 16 }),
-        name: 'piccolo, pipelined requests',
+      },
+      { rival: postgres, load: postgresUpserts(16, keyCount) },
+    ],
+  },
+  {
+    name: 'stream',
+    title: 'Messages of one increment each, answered one by one',
+    about: 'Bursts of messages over a WebSocket, beside Redis with 16 commands pipelined.',
+    isDefault: true,
+    subject: 'incrementsPerSecond',
+    contenders: [
+      { rival: redis, load: redisBenchmark(keyCount) },
+      {
+        rival: piccoloStream,
+        load: stream({ connections: 50, lines: 16, keyCount }),
+        name: 'piccolo, /stream',
       },
     ],
+  },
+  {
+    name: 'udp',
+    title: 'Without answers: UDP, and the share that arrived',
+    about: [
+      "StatsD's clients send datagrams and hear nothing back. One process sends as fast as it can; rates and",
+      'CPU are of what was counted, and the last column has the share that was.',
+    ].join(' '),
+    isDefault: true,
+    subject: 'cpuUs',
+    contenders: [
+      { rival: piccolo, load: wrk({ connections, keyCount, pipeline: 1 }) },
+      { rival: statsd, load: udp(keyCount, 1) },
+      { rival: statsd, load: udp(keyCount, 40), name: 'StatsD, 40 a datagram' },
+      { rival: gostatsd, load: udp(keyCount, 1) },
+      { rival: gostatsd, load: udp(keyCount, 40), name: 'gostatsd, 40 a datagram' },
+    ],
+  },
+  {
+    name: 'latency',
+    title: 'Latency at a constant rate',
+    about: [
+      'Requests come at a fixed rate, whether or not the last ones are answered, so that a server that stalls',
+      "is found out. The rate is that of the seed project's heavier load.",
+    ].join(' '),
+    isDefault: true,
+    subject: 'p99',
+    contenders: [bare, piccolo, nodeHttp].map(rival => ({
+      rival,
+      load: vegeta({ rate: 9_000, keyCount }),
+    })),
+  },
+  {
+    name: 'latency-million',
+    title: 'Latency with a million different keys',
+    about: 'As above, but every request has a key of its own, of a million.',
+    isDefault: false,
+    subject: 'p99',
+    contenders: [bare, piccolo].map(rival => ({
+      rival,
+      load: vegeta({ rate: 9_000, keyCount: 1_000_000 }),
+    })),
   },
 ]
 

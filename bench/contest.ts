@@ -2,8 +2,11 @@ import type { Load, Sample } from './loads/load.ts'
 import { cpuMsOf } from './processes.ts'
 import { type Place, type Rival, type Running, Unavailable } from './rivals/rival.ts'
 import { type Entry, type Round, type Subject, summary } from './report/result.ts'
+import { errorText } from '../lib/errors.ts'
 import { sleep, systemClock } from '../lib/clock.ts'
 
+/** Compilers warm up by time; so a warm-up has some, however short the turns are. */
+const warmUpSecondsMin = 3
 /** Whatever works behind the requests (flush, consumer) has its CPU time counted, too. */
 const settleMs = 250
 
@@ -54,7 +57,8 @@ export async function contest(contenders: readonly Contender[], options: Contest
         started.push({ contender, name, running, rounds: [], samples: [] })
       } catch (error) {
         if (!(error instanceof Unavailable)) throw error
-        options.say(`  ${name} is skipped: ${error.message}`)
+        const cause = error.cause === undefined ? '' : `: ${errorText(error.cause)}`
+        options.say(`  ${name} is skipped: ${error.message}${cause}`)
         skipped.push({ name, reason: error.message })
       }
     }
@@ -73,8 +77,9 @@ async function measure(
   { seconds, place, say }: ContestOptions,
 ): Promise<void> {
   const { running, contender, name, rounds, samples } = started
+  const lasts = round === 0 ? Math.max(seconds, warmUpSecondsMin) : seconds
   const before = cpuTimes(running)
-  const sample = await contender.load.run(running, { seconds, ...place })
+  const sample = await contender.load.run(running, { seconds: lasts, ...place })
   await sleep(systemClock, settleMs)
   const after = cpuTimes(running)
   samples.push(sample)
@@ -106,10 +111,19 @@ async function finish(
   const underWayMax = samples.reduce((sum, sample) => sum + sample.underWayMax, 0)
   await running.stop()
   const total = await running.total()
-  const isLossy = contender.rival.isLossy === true
-  if (total !== null && !isLossy && (total < answered || total > answered + underWayMax))
+  const { does, loses } = contender.rival
+  if (total !== null && !loses && (total < answered || total > answered + underWayMax))
     throw new Error(`${name}: ${answered} increments were answered, and the total is ${total}`)
-  const counted = total === null ? null : { answered, total, share: Math.min(1, total / answered) }
-  const about = { name, does: contender.rival.does, load: contender.load.name }
-  return { ...about, rounds, ...summary(rounds, first.rounds, subject), counted }
+  const share = total === null ? 1 : Math.min(1, total / answered)
+  const counted = total === null ? null : { answered, total, share }
+  const about = { name, does, load: contender.load.name }
+  const own = loses === 'datagrams' ? rounds.map(round => ofCounted(round, share)) : rounds
+  return { ...about, rounds: own, ...summary(own, first.rounds, subject), counted }
+}
+
+/** What was sent and never arrived is no increment. */
+function ofCounted(round: Round, share: number): Round {
+  const { incrementsPerSecond, cpuUs, frontCpuUs } = round
+  const scaled = { cpuUs: cpuUs / share, frontCpuUs: frontCpuUs / share }
+  return { ...round, ...scaled, incrementsPerSecond: incrementsPerSecond * share }
 }

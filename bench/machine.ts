@@ -8,7 +8,7 @@ export interface Cores {
   readonly loadCores: string | null
 }
 
-/** The server on the first core and the load on all others; side by side where there is one core or no taskset. */
+/** The server on the first core, the load on all others; both anywhere with one core, or without taskset. */
 export function coresFor(coreCount: number, hasTaskset: boolean): Cores {
   if (coreCount < 2 || !hasTaskset) return { serverCores: null, loadCores: null }
   return { serverCores: '0', loadCores: coreCount === 2 ? '1' : `1-${coreCount - 1}` }

@@ -124,6 +124,11 @@ export function cpuMsOf(pids: readonly number[]): number {
   return ticks * tickMs
 }
 
+/** User and system time of a process, and of its children that have ended: utime, stime, cutime, cstime. */
+function ticksOf(fields: readonly string[]): number {
+  return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0)
+}
+
 /** The descendant with this title; null when there is none. */
 export function descendantTitled(ancestor: number, title: string): number | null {
   for (const { pid, parent } of readProcesses()) if (parent === ancestor && titleOf(pid) === title) return pid
@@ -144,9 +149,7 @@ function readProcesses(): { pid: number; parent: number; ticks: number }[] {
     try {
       const stat = readFileSync(`/proc/${entry}/stat`, 'latin1')
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      return [
-        { pid: Number(entry), parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) },
-      ]
+      return [{ pid: Number(entry), parent: Number(fields[1]), ticks: ticksOf(fields) }]
     } catch {
       // It ended while we looked.
       return []

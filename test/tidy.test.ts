@@ -33,6 +33,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   consumer: ['lib', 'queue', 'store'],
   vegeta: ['lib', 'queue', 'store'],
   'apps/express': ['lib', 'queue', 'store', 'apps/web'],
+  'apps/express': ['lib', 'queue', 'store', 'apps/web'],
   bench: ['lib', 'queue', 'store', 'apps/web', 'apps/express', 'consumer', 'vegeta', 'cli'],
   cli: ['lib', 'queue', 'store', 'apps/web', 'consumer', 'vegeta', 'package.json'],
 }
@@ -110,7 +111,7 @@ describe('sources', () => {
   test('have names in kebab-case that say something', () => {
     for (const path of [...sources, ...tests]) {
       expect(basename(path), path).toMatch(
-        /^[a-z0-9]+(-[a-z0-9]+)*(\.redis|\.browser|\.strace)?(\.test)?\.ts$/,
+        /^[a-z0-9]+(-[a-z0-9]+)*(\.redis|\.browser|\.strace)?(\.test|\.d)?\.ts$/,
       )
       expect(path).not.toMatch(/\b(utils?|helpers?|common|manager|data|info|misc)\b/)
     }
@@ -148,8 +149,12 @@ describe('documents', () => {
   })
 
   test('every dependency is accounted for', () => {
-    const { dependencies, devDependencies } = JSON.parse(read('package.json'))
-    for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies })) {
+    const packages = ['package.json', 'apps/express/package.json', 'bench/package.json']
+    const all = packages.flatMap(path => {
+      const { dependencies, devDependencies } = JSON.parse(read(path))
+      return Object.entries({ ...dependencies, ...devDependencies })
+    })
+    for (const [name, version] of all) {
       expect(version, name).toMatch(/^(npm:@uwsjs\/core@)?\d+\.\d+\.\d+$/)
       expect(read('docs/decisions.md')).toContain(`\`${name}\``)
     }

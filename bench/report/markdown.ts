@@ -38,7 +38,8 @@ export function resultTable({ entries, skipped, subject, rounds, seconds }: Resu
   )
   const notes = entries.map(({ name, does, load }) => `- ${name}: ${does}. Load: ${load}.`)
   const missing = skipped.map(({ name, reason }) => `- Not measured: ${name}, as ${reason}.`)
-  const measure = `Medians of ${rounds} ${rounds === 1 ? 'round' : 'rounds'} of ${seconds} s; CPU is for one increment.`
+  const turns = `${rounds} ${rounds === 1 ? 'round' : 'rounds'} of ${seconds} s`
+  const measure = `Medians of ${turns}; CPU is for one increment.`
   return [...lines, '', measure, '', ...notes, ...missing].join('\n')
 }
 

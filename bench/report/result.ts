@@ -1,7 +1,7 @@
 import type { Latency } from '../loads/load.ts'
 import { median } from './statistics.ts'
 
-/** What one turn of one contender gave. CPU times are of its server, from the operating system, per increment. */
+/** What one turn of one contender gave. CPU times are of its server, for one increment. */
 export interface Round {
   readonly incrementsPerSecond: number
   /** Of all its processes, in microseconds. */

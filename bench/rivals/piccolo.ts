@@ -2,7 +2,7 @@ import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { descendantTitled, freePort, nodeCommand, Server } from '../processes.ts'
 import { sumOf } from './http-program.ts'
-import { formIncrement, type Rival } from './rival.ts'
+import { formIncrement, type Rival, Unavailable } from './rival.ts'
 
 /** `piccolo up` with one web process and its defaults, but for the options given. */
 export function piccoloWith(options: readonly string[], name = 'piccolo'): Rival {
@@ -46,6 +46,19 @@ export function piccoloWith(options: readonly string[], name = 'piccolo'): Rival
 }
 
 export const piccolo = piccoloWith([])
+
+/** By WebSocket. */
+export const piccoloStream: Rival = {
+  ...piccolo,
+  async start(place) {
+    const running = await piccolo.start(place)
+    // Without an upgrade the path answers that it wants one, or, in a version without it, 404.
+    const { status } = await fetch(`http://127.0.0.1:${running.port}/stream`)
+    if (status !== 404) return running
+    await running.stop()
+    throw new Unavailable('this version has no /stream')
+  },
+}
 
 async function isReady(port: number): Promise<boolean> {
   try {

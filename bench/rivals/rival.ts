@@ -14,8 +14,11 @@ export interface Rival {
   readonly name: string
   /** How much of our work it does, for the table. */
   readonly does: string
-  /** It may lose increments without saying so; the share that it counted is part of the result. */
-  readonly isLossy?: boolean
+  /**
+   * What it does not count, without saying so: datagrams that nobody read in time, or every increment that
+   * another one replaced. The share that it counted is part of the result.
+   */
+  readonly loses?: 'datagrams' | 'replaced'
   /** Throws Unavailable when it cannot run on this machine. */
   start(place: Place): Promise<Running>
 }
@@ -42,7 +45,7 @@ export interface HttpIncrement {
   readonly contentType: string
 }
 
-/** It cannot run on this machine; the message says why. */
+/** It cannot run on this machine; the message says why, for anybody to read, the cause says it in full. */
 export class Unavailable extends Error {
   override name = 'Unavailable'
 }

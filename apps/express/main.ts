@@ -1,0 +1,68 @@
+import type { ExitCode } from '../../lib/errors.ts'
+import { RepeatedError } from '../../lib/log.ts'
+import type { OptionValues } from '../../lib/options.ts'
+import { runService, type ServiceContext } from '../../lib/service.ts'
+import { newProducerId } from '../../queue/batch.ts'
+import { openQueue } from '../../queue/open.ts'
+import { Courier } from '../web/courier.ts'
+import { Flusher } from '../web/flusher.ts'
+import { leaveHandover } from '../web/handover.ts'
+import { Ingest } from '../web/ingest.ts'
+import type { webOptions } from '../web/options.ts'
+import { Producer } from '../web/producer.ts'
+import { webReadiness } from '../web/readiness.ts'
+import { Waiting } from '../web/waiting.ts'
+import { Server } from './server.ts'
+
+type Options = OptionValues<typeof webOptions>
+
+/**
+ * A web process on Express: the same sums, batches and promises as `piccolo web`, beside any consumer. It
+ * shows how small the pattern is, and is measured in bench/. Resolves to the exit code.
+ */
+export function runExpress(options: Options): Promise<ExitCode> {
+  const { logLevel, logFormat, stopTimeoutMs } = options
+  const parts = (context: ServiceContext) => makeParts(options, context)
+  return runService({ process: 'express', logLevel, logFormat, stopTimeoutMs, parts }, process)
+}
+
+async function makeParts(options: Options, context: ServiceContext) {
+  const { clock, log, metrics } = context
+  const queue = await openQueue({ redis: options.redis, role: 'web', ...context })
+  const queueError = new RepeatedError(log, clock, 'batches cannot be pushed')
+  const { flushIntervalMs, keysMax } = options
+  const waiting = new Waiting(clock, options.ackTimeoutMs)
+  const producer = new Producer(newProducerId())
+  const courier = new Courier(producer, queue, clock, queueError, position => waiting.progress(position))
+  const flusher = new Flusher({ courier, queue, clock, flushIntervalMs, keysMax, waiting })
+  const ingest = new Ingest(flusher, log, metrics)
+  let isStopping = false
+  const readiness = () =>
+    webReadiness({ isStopping, oldestAgeMs: flusher.oldestAgeMs(), queueError: queueError.code, ...options })
+  const server = new Server({ ingest, flusher, readiness, metricsText: context.metricsText, ...options })
+  metrics.counterOf(
+    'piccolo_increments_accepted_total',
+    'Increments counted',
+    () => flusher.incrementsAccepted,
+  )
+
+  return [
+    { name: 'queue', start: () => queue.connect(), stop: () => queue.close() },
+    {
+      name: 'flusher',
+      start: () => flusher.start(),
+      stop: async () => {
+        if (!(await flusher.drain(options.stopTimeoutMs * 0.6)))
+          leaveHandover(options.database, courier.producer, log)
+      },
+    },
+    {
+      name: 'server',
+      start: () => server.listen(options.host, options.port),
+      stop: () => {
+        isStopping = true
+        return server.close()
+      },
+    },
+  ]
+}

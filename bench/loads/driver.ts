@@ -1,0 +1,50 @@
+import { nodeCommand, outputOf } from '../processes.ts'
+import type { Load, Sample } from './load.ts'
+
+/** One of bench/drivers, which print their sample; each in a process of its own, on the cores of the load. */
+function driver(
+  name: string,
+  program: string,
+  args: (seconds: number, port: number) => (string | number)[],
+): Load {
+  return {
+    name,
+    async run({ port }, { seconds, loadCores }) {
+      const command = nodeCommand(`bench/drivers/${program}.ts`, args(seconds, port), loadCores)
+      return JSON.parse(await outputOf(command)) as Sample
+    },
+  }
+}
+
+export function postgresUpserts(connections: number, keyCount: number): Load {
+  const name = `pg, ${connections} connections, ${keyCount.toLocaleString('en-US')} keys, prepared statement`
+  return driver(name, 'postgres', (seconds, port) => ['load', port, seconds, connections, keyCount])
+}
+
+export interface LineShape {
+  readonly connections: number
+  /** Increments in a request, or in a burst of messages. */
+  readonly lines: number
+  readonly keyCount: number
+}
+
+/** Closed loop: each connection posts its next body when it has the answer to the last one. */
+export function ndjson({ connections, lines, keyCount }: LineShape): Load {
+  const keys = `${keyCount.toLocaleString('en-US')} keys`
+  const name = `NDJSON, ${lines.toLocaleString('en-US')} lines a request, ${connections} connections, ${keys}`
+  return driver(name, 'ndjson', (seconds, port) => [port, seconds, connections, lines, keyCount])
+}
+
+/** Closed loop: each connection sends its next burst of messages when all of the last are answered. */
+export function stream({ connections, lines, keyCount }: LineShape): Load {
+  const keys = `${keyCount.toLocaleString('en-US')} keys`
+  const name = `WebSocket, bursts of ${lines} messages, ${connections} connections, ${keys}`
+  return driver(name, 'stream', (seconds, port) => [port, seconds, connections, lines, keyCount])
+}
+
+/** As fast as one process can send; nothing comes back. */
+export function udp(keyCount: number, perDatagram: number): Load {
+  const each = perDatagram === 1 ? 'one increment a datagram' : `${perDatagram} increments a datagram`
+  const name = `UDP, ${each}, ${keyCount.toLocaleString('en-US')} keys`
+  return driver(name, 'udp', (seconds, port) => [port, seconds, keyCount, perDatagram])
+}
