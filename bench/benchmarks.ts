@@ -1,16 +1,17 @@
 import type { Contender } from './contest.ts'
-import { ndjson, postgresUpserts, stream, udp } from './loads/driver.ts'
+import { filled, ndjson, postgresUpserts, stream, udp } from './loads/driver.ts'
 import { redisBenchmark } from './loads/redis-benchmark.ts'
 import { vegeta } from './loads/vegeta.ts'
 import { wrk } from './loads/wrk.ts'
+import { lacksFiles } from './machine.ts'
 import type { Subject } from './report/result.ts'
-import { bare } from './rivals/bare.ts'
+import { bare, bareEverywhere } from './rivals/bare.ts'
 import { express } from './rivals/express.ts'
 import { falcon } from './rivals/falcon.ts'
 import { fastify } from './rivals/fastify.ts'
 import { gostatsd } from './rivals/gostatsd.ts'
 import { nodeHttp } from './rivals/node-http.ts'
-import { piccolo, piccoloStream, piccoloWith } from './rivals/piccolo.ts'
+import { piccolo, piccoloEverywhere, piccoloStream, piccoloWith } from './rivals/piccolo.ts'
 import { postgres } from './rivals/postgres.ts'
 import { pushgateway } from './rivals/pushgateway.ts'
 import { redis } from './rivals/redis.ts'
@@ -109,8 +110,8 @@ export const benchmarks: readonly Benchmark[] = [
     name: 'latency',
     title: 'Latency at a constant rate',
     about: [
-      'Requests come at a fixed rate, whether or not the last ones are answered, so that a server that stalls',
-      "is found out. The rate is that of the seed project's heavier load.",
+      'Requests come at a fixed rate, whether or not the last ones are answered: a server that stalls shows.',
+      "The rate is that of the seed project's heavier load.",
     ].join(' '),
     isDefault: true,
     subject: 'p99',
@@ -129,6 +130,39 @@ export const benchmarks: readonly Benchmark[] = [
       rival,
       load: vegeta({ rate: 9_000, keyCount: 1_000_000 }),
     })),
+  },
+  {
+    name: 'growth-keys',
+    title: 'What an increment costs as keys grow',
+    about: [
+      '200,000 increments a second in requests of 100, for keys that are in the database before; where they',
+      'are more than 200,000, random ones of them. With more keys fewer increments share a row, and the',
+      'consumer writes more rows.',
+    ].join(' '),
+    isDefault: false,
+    subject: 'cpuUs',
+    contenders: [1, 1_000, 100_000, 1_000_000, 10_000_000].map(keys => ({
+      rival: piccolo,
+      load: filled(ndjson({ connections: 4, lines: 100, keyCount: keys, rate: 200_000 }), keys),
+      name: `piccolo, ${keys.toLocaleString('en-US')} keys`,
+      point: { line: 'piccolo', x: keys },
+    })),
+  },
+  {
+    name: 'growth-connections',
+    title: 'What a request costs as connections grow',
+    about: 'Each connection has one request under way, for the same key.',
+    isDefault: false,
+    subject: 'frontCpuUs',
+    contenders: [1, 10, 100, 1_000, 10_000, 50_000].flatMap(count =>
+      [bareEverywhere, piccoloEverywhere].map(rival => ({
+        rival,
+        load: wrk({ connections: count, keyCount: 1, pipeline: 1 }),
+        name: `${rival.name}, ${count.toLocaleString('en-US')} connections`,
+        lacks: () => lacksFiles(count),
+        point: { line: rival.name, x: count },
+      })),
+    ),
   },
 ]
 

@@ -1,7 +1,7 @@
 import type { Load, Sample } from './loads/load.ts'
 import { cpuMsOf } from './processes.ts'
 import { type Place, type Rival, type Running, Unavailable } from './rivals/rival.ts'
-import { type Entry, type Round, type Subject, summary } from './report/result.ts'
+import { type Entry, type Point, type Round, type Subject, summary } from './report/result.ts'
 import { errorText } from '../lib/errors.ts'
 import { sleep, systemClock } from '../lib/clock.ts'
 
@@ -15,6 +15,10 @@ export interface Contender {
   readonly load: Load
   /** As the table names it; by default as the rival is called. */
   readonly name?: string
+  /** Why it cannot be loaded so on this machine; null when it can. */
+  readonly lacks?: () => string | null
+  /** Where it stands on the line of a chart, if that has lines. */
+  readonly point?: Point
 }
 
 export interface ContestOptions {
@@ -53,6 +57,8 @@ export async function contest(contenders: readonly Contender[], options: Contest
     for (const contender of contenders) {
       const name = contender.name ?? contender.rival.name
       try {
+        const lacking = contender.lacks?.() ?? null
+        if (lacking !== null) throw new Unavailable(lacking)
         const running = await contender.rival.start(options.place)
         started.push({ contender, name, running, rounds: [], samples: [] })
       } catch (error) {
@@ -64,11 +70,17 @@ export async function contest(contenders: readonly Contender[], options: Contest
     }
     for (let round = 0; round <= options.rounds; round++)
       for (const each of started) await measure(each, round, options)
-    for (const each of started) entries.push(await finish(each, started[0]!, options.subject))
+    for (const each of started) entries.push(await finish(each, baselineOf(each, started), options.subject))
   } finally {
     for (const { running } of started) await running.stop()
   }
   return { entries, skipped }
+}
+
+/** Who it is compared with: the first, or the first of those that stand at the same place on another line. */
+function baselineOf({ contender }: Started, all: readonly Started[]): Started {
+  const peers = all.filter(each => each.contender.point?.x === contender.point?.x)
+  return peers.length > 1 ? peers[0]! : all[0]!
 }
 
 async function measure(
@@ -116,7 +128,8 @@ async function finish(
     throw new Error(`${name}: ${answered} increments were answered, and the total is ${total}`)
   const share = total === null ? 1 : Math.min(1, total / answered)
   const counted = total === null ? null : { answered, total, share }
-  const about = { name, does, load: contender.load.name }
+  const { point } = contender
+  const about = { name, does, load: contender.load.name, ...(point && { point }) }
   const own = loses === 'datagrams' ? rounds.map(round => ofCounted(round, share)) : rounds
   return { ...about, rounds: own, ...summary(own, first.rounds, subject), counted }
 }

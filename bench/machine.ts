@@ -18,6 +18,13 @@ export function cores(): Cores {
   return coresFor(availableParallelism(), findProgram('taskset') !== null)
 }
 
+/** Each connection is an open file, at both of its ends, and a process has a few more. */
+export function lacksFiles(connections: number): string | null {
+  const limits = readFileSync('/proc/self/limits', 'utf8')
+  const limit = Number(/^Max open files\s+\d+\s+(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY)
+  return limit < connections + 100 ? `a process may have ${limit} open files here (ulimit -n)` : null
+}
+
 /** What the numbers depend on. */
 export async function describeMachine({ serverCores, loadCores }: Cores): Promise<Record<string, string>> {
   const [cpu] = cpus()

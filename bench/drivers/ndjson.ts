@@ -1,17 +1,21 @@
 import { connect } from 'node:net'
 import { systemClock } from '../../lib/clock.ts'
-import { shuffledKeys } from '../loads/keys.ts'
+import { sampledKeys, shuffledKeys } from '../loads/keys.ts'
 import { printSample } from '../loads/print-sample.ts'
 
-/** `PORT SECONDS CONNECTIONS LINES KEYS`: bodies are made before the load begins, and sent in turn. */
-const [port, seconds, connections, lines, keyCount] = process.argv.slice(2).map(Number) as [
+/**
+ * `PORT SECONDS CONNECTIONS LINES KEYS RATE`: bodies are made before the load begins, and sent in turn; at
+ * most RATE increments a second, unless that is 0.
+ */
+const [port, seconds, connections, lines, keyCount, rate] = process.argv.slice(2).map(Number) as [
+  number,
   number,
   number,
   number,
   number,
   number,
 ]
-/** Enough to hold every key, but bounded: a body of a thousand lines has 30 KB. */
+/** Of more keys than these bodies have lines, random ones are taken. */
 const bodiesMax = 2_000
 
 const requests = makeRequests()
@@ -26,10 +30,11 @@ const taken = (systemClock.monotonicMs() - startedMs) / 1_000
 printSample({ increments: accepted, seconds: taken, failures, underWayMax: 0 }, latenciesMs)
 
 function makeRequests(): Buffer[] {
-  const keys = shuffledKeys(keyCount)
+  const keys =
+    keyCount > bodiesMax * lines ? sampledKeys(bodiesMax * lines, keyCount) : shuffledKeys(keyCount)
   const count = Math.min(bodiesMax, Math.max(1, Math.ceil(keyCount / lines)))
   return Array.from({ length: count }, (_, index) => {
-    const line = (at: number) => `{"key":"${keys[(index * lines + at) % keyCount]}","value":1}\n`
+    const line = (at: number) => `{"key":"${keys[(index * lines + at) % keys.length]}","value":1}\n`
     const body = Array.from({ length: lines }, (_, at) => line(at)).join('')
     const head = `POST /increment HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-ndjson\r\n`
     return Buffer.from(`${head}Content-Length: ${body.length}\r\n\r\n${body}`)
@@ -43,6 +48,12 @@ function loop(): Promise<void> {
     let answer = ''
     let beganMs = 0
     const send = () => {
+      const waitMs = rate === 0 ? 0 : startedMs + (turn * lines * 1_000) / rate - systemClock.monotonicMs()
+      // Timers have no finer steps; several bodies may then go at once.
+      if (waitMs >= 1) {
+        systemClock.after(waitMs, send)
+        return
+      }
       beganMs = systemClock.monotonicMs()
       if (beganMs >= endMs) {
         socket.destroy()

@@ -26,13 +26,30 @@ export interface LineShape {
   /** Increments in a request, or in a burst of messages. */
   readonly lines: number
   readonly keyCount: number
+  /** Increments a second at most; as many as are taken, if not given. */
+  readonly rate?: number
 }
 
 /** Closed loop: each connection posts its next body when it has the answer to the last one. */
-export function ndjson({ connections, lines, keyCount }: LineShape): Load {
+export function ndjson({ connections, lines, keyCount, rate = 0 }: LineShape): Load {
   const keys = `${keyCount.toLocaleString('en-US')} keys`
   const name = `NDJSON, ${lines.toLocaleString('en-US')} lines a request, ${connections} connections, ${keys}`
-  return driver(name, 'ndjson', (seconds, port) => [port, seconds, connections, lines, keyCount])
+  return driver(name, 'ndjson', (seconds, port) => [port, seconds, connections, lines, keyCount, rate])
+}
+
+/** The same load, on a server that has every key already. */
+export function filled(load: Load, keyCount: number): Load {
+  let isFilled = false
+  return {
+    name: `${load.name}, all there before`,
+    async run(running, options) {
+      if (isFilled) return load.run(running, options)
+      isFilled = true
+      await outputOf(nodeCommand('bench/drivers/fill.ts', [running.port, keyCount], options.loadCores))
+      const sample = await load.run(running, options)
+      return { ...sample, increments: sample.increments + keyCount }
+    },
+  }
 }
 
 /** Closed loop: each connection sends its next burst of messages when all of the last are answered. */

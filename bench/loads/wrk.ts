@@ -4,6 +4,10 @@ import { outputOf } from '../processes.ts'
 import type { HttpIncrement } from '../rivals/rival.ts'
 import type { Load, Sample } from './load.ts'
 
+type WrkSample = Omit<Sample, 'underWayMax'>
+
+const connectionsPerAddress = 25_000
+
 export interface WrkShape {
   readonly connections: number
   /** Distinct keys, taken in a fixed random order. */
@@ -23,10 +27,14 @@ export function wrk(shape: WrkShape): Load {
       if (running.request === undefined) throw new Error('wrk speaks HTTP only')
       const script = join(folder, `wrk-${running.port}.lua`)
       writeFileSync(script, wrkScript(running.request, shape))
-      const url = `http://127.0.0.1:${running.port}`
-      const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script, url]
-      const output = await outputOf({ program: 'wrk', args, cores: loadCores })
-      const sample = { ...parseWrk(output), underWayMax: connections * pipeline }
+      const shares = sharesOf(connections)
+      const outputs = shares.map((share, index) => {
+        const url = `http://127.0.0.${index + 1}:${running.port}`
+        const args = ['-t1', `-c${share}`, `-d${seconds}s`, '--timeout', '10s', '-s', script, url]
+        return outputOf({ program: 'wrk', args, cores: loadCores })
+      })
+      const samples = (await Promise.all(outputs)).map(parseWrk)
+      const sample = { ...together(samples), underWayMax: connections * pipeline }
       // wrk corrects latencies by the interval between requests, and with several under way gets that wrong.
       return pipeline === 1 ? sample : { ...sample, latencyMs: null }
     },
@@ -74,8 +82,24 @@ end
 `
 }
 
+/** So many connections for each address of the loopback interface: one has fewer than 28,233 client ports. */
+export function sharesOf(connections: number): number[] {
+  const count = Math.ceil(connections / connectionsPerAddress)
+  return Array.from({ length: count }, (_, index) => Math.floor((connections + index) / count))
+}
+
+/** Of several that ran at the same time; the latency is that of the slower one. */
+function together(samples: readonly WrkSample[]): WrkSample {
+  return samples.reduce((one, other) => ({
+    increments: one.increments + other.increments,
+    seconds: Math.max(one.seconds, other.seconds),
+    failures: one.failures + other.failures,
+    latencyMs: one.latencyMs!.p99 >= other.latencyMs!.p99 ? one.latencyMs : other.latencyMs,
+  }))
+}
+
 /** What the script above says at the end. Answers with another status than 2xx and 3xx count as failures. */
-export function parseWrk(output: string): Omit<Sample, 'underWayMax'> {
+export function parseWrk(output: string): WrkSample {
   const line = /^SAMPLE (\{.*\})$/m.exec(output)?.[1]
   if (line === undefined) throw new Error(`wrk did not say what it did:\n${output}`)
   const { requests, us, status, socket, p50Us, p99Us, p999Us } = JSON.parse(line) as Record<string, number>

@@ -1,5 +1,7 @@
 import { type Result, type Subject, subjectOf } from './result.ts'
+import { lineChart } from './line-chart.ts'
 import { readable } from './statistics.ts'
+import { drawing, escaped, ourColour, theirColour } from './svg.ts'
 
 export interface Bar {
   readonly label: string
@@ -21,14 +23,19 @@ const rowHeight = 28
 const barHeight = 18
 const headHeight = 40
 
-/** The chart of a result, as SVG: one bar a contender. */
+/** The chart of a result, as SVG: one bar a contender, or lines where something grows. */
 export function resultChart({ title, subject, entries }: Result): string {
+  const points = entries.flatMap(entry =>
+    entry.point === undefined ? [] : [{ ...entry.point, y: subjectOf(entry, subject) }],
+  )
+  const heading = `${title}: ${subjects[subject].title}`
+  if (points.length > 0) return lineChart({ title: heading, unit: subjects[subject].unit, points })
   const bars = entries.map(entry => ({
     label: entry.name,
     value: subjectOf(entry, subject),
     isOurs: entry.name.startsWith('piccolo'),
   }))
-  return barChart({ title: `${title}: ${subjects[subject].title}`, unit: subjects[subject].unit, bars })
+  return barChart({ title: heading, unit: subjects[subject].unit, bars })
 }
 
 /** Bars from zero, longest at the full width, in the order given. Readable on light and dark pages. */
@@ -39,23 +46,11 @@ export function barChart(chart: { title: string; unit: string; bars: readonly Ba
   const rows = bars.map(({ label, value, isOurs }, index) => {
     const y = headHeight + index * rowHeight
     const length = Math.max(1, (value / largest) * (width - labelWidth - valueWidth)).toFixed(1)
-    const colour = isOurs ? '#c2410c' : '#64748b'
+    const colour = isOurs ? ourColour : theirColour
     const textY = y + barHeight / 2 + 5
     return `  <text x="${labelWidth - 10}" y="${textY}" text-anchor="end">${escaped(label)}</text>
   <rect x="${labelWidth}" y="${y}" width="${length}" height="${barHeight}" rx="2" fill="${colour}"/>
   <text x="${(labelWidth + Number(length) + 8).toFixed(1)}" y="${textY}">${readable(value)} ${unit}</text>`
   })
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img">
-  <title>${escaped(title)}</title>
-  <rect width="${width}" height="${height}" fill="#ffffff"/>
-  <g font-family="system-ui, sans-serif" font-size="14" fill="#1e293b">
-  <text x="10" y="24" font-size="13">${escaped(title)}</text>
-${rows.join('\n')}
-  </g>
-</svg>
-`
-}
-
-export function escaped(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+  return drawing(title, width, height, rows)
 }

@@ -10,7 +10,8 @@ const subjectNames: Readonly<Record<Subject, string>> = {
 
 /** One line a contender: the medians, and whether the total was right. */
 export function resultTable({ entries, skipped, subject, rounds, seconds }: Result): string {
-  const first = entries[0]?.name ?? ''
+  const isGrowth = new Set(entries.map(entry => entry.point?.line)).size > 1
+  const first = (isGrowth ? entries[0]?.point?.line : entries[0]?.name) ?? ''
   const head = [
     'what',
     'increments/s',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { barChart, resultChart } from './chart.ts'
 import { withResults } from './document.ts'
+import { lineChart } from './line-chart.ts'
 import { resultTable } from './markdown.ts'
 import { type Entry, type Result, type Round, summary } from './result.ts'
 
@@ -79,6 +80,33 @@ describe('a chart', () => {
   test('shows what the benchmark is about', () => {
     expect(resultChart(result)).toContain('8 µs')
     expect(resultChart({ ...result, subject: 'p99' })).toContain('80 ms')
+  })
+})
+
+describe('a chart of what grows', () => {
+  const points = [
+    { line: 'piccolo', x: 1, y: 2 },
+    { line: 'piccolo', x: 100, y: 4 },
+    { line: 'piccolo', x: 10, y: 0 },
+  ]
+
+  test('has equal steps for equal factors, and begins at zero', () => {
+    const svg = lineChart({ title: 'growth', unit: 'µs', points })
+    const [first, second, third] = /polyline points="([^"]+)"/
+      .exec(svg)![1]!
+      .split(' ')
+      .map(point => point.split(',').map(Number))
+    expect(second![0]! - first![0]!).toBeCloseTo(third![0]! - second![0]!, 0)
+    expect(first![1]).toBeCloseTo((second![1]! + third![1]!) / 2, 0)
+  })
+
+  test('is drawn where contenders have a place on a line', () => {
+    const entries = result.entries.map((each, index) => ({
+      ...each,
+      point: { line: each.name, x: index + 1 },
+    }))
+    expect(resultChart({ ...result, entries })).toContain('<polyline')
+    expect(resultChart(result)).not.toContain('<polyline')
   })
 })
 

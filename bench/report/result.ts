@@ -22,10 +22,17 @@ export interface Summary {
   readonly latencyMs: Latency | null
 }
 
+/** What grows, from point to point of a line. */
+export interface Point {
+  readonly line: string
+  readonly x: number
+}
+
 export interface Entry extends Summary {
   readonly name: string
   readonly does: string
   readonly load: string
+  readonly point?: Point
   readonly rounds: readonly Round[]
   /** What the rival kept, beside what was answered or sent; null when it cannot tell. */
   readonly counted: { readonly answered: number; readonly total: number; readonly share: number } | null

@@ -7,10 +7,10 @@ import { formIncrement, type Place, type Running } from './rival.ts'
  * Starts one of bench/servers: a program whose arguments are a port and a database, which keeps its totals
  * there.
  */
-export async function startProgram(path: string, place: Place): Promise<Running> {
+export async function startProgram(path: string, place: Place, host = '127.0.0.1'): Promise<Running> {
   const port = await freePort()
   const database = join(mkdtempSync(join(place.folder, 'server-')), 'numbers.db')
-  const server = new Server(nodeCommand(path, [port, database], place.serverCores))
+  const server = new Server(nodeCommand(path, [port, database, host], place.serverCores))
   await server.accepting(port)
   return {
     port,

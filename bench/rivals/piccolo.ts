@@ -47,6 +47,9 @@ export function piccoloWith(options: readonly string[], name = 'piccolo'): Rival
 
 export const piccolo = piccoloWith([])
 
+/** On every address of the machine, for more connections than one address has ports. */
+export const piccoloEverywhere = piccoloWith(['--host', '0.0.0.0', '--connections-max', '60000'])
+
 /** By WebSocket. */
 export const piccoloStream: Rival = {
   ...piccolo,

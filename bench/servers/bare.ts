@@ -1,6 +1,9 @@
 import { App } from 'uWebSockets.js'
 
-/** The limit: a handler that reads the body, looks at nothing, and answers. The argument is its port. */
+/**
+ * The limit: a handler that reads the body, looks at nothing, and answers. The arguments are its port, a
+ * database that it does not have, and its address.
+ */
 App()
   .post('/*', response => {
     response.onAborted(() => {})
@@ -8,6 +11,6 @@ App()
       if (isLast) response.end('ok')
     })
   })
-  .listen('127.0.0.1', Number(process.argv[2]), socket => {
+  .listen(process.argv[4] ?? '127.0.0.1', Number(process.argv[2]), socket => {
     if (!socket) throw new Error('the port is taken')
   })
