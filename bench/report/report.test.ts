@@ -23,7 +23,7 @@ const entry = (name: string, rounds: readonly Round[], baseline = rounds): Entry
 })
 
 const slow = [round(10, 4), round(10, 8), round(10, 100)]
-const fast = [round(20, 2), round(30, 2), round(40, 300)]
+const fast = [round(20, 2), round(30, 4), round(40, 300)]
 const result: Result = {
   benchmark: 'some',
   title: 'Some <thing>',
@@ -52,7 +52,7 @@ describe('a summary', () => {
 describe('a table', () => {
   test('has the medians, the ratio, and who was not there and why', () => {
     const table = resultTable(result)
-    expect(table).toContain('| fast | 30 | 1 µs | 0.50 × | 2 µs | 1 | 20 | – | all |')
+    expect(table).toContain('| fast | 30 | 2 µs | 0.50 × | 4 µs | 1 | 40 | – | all |')
     expect(table).toContain('- Not measured: absent, as it is not installed.')
   })
 
