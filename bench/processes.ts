@@ -170,6 +170,13 @@ export async function freePort(): Promise<number> {
   }
 }
 
+/** Whether somebody reads datagrams at this port of the loopback interface. */
+export function isReadingDatagrams(port: number): boolean {
+  const address = `:${port.toString(16).toUpperCase().padStart(4, '0')} `
+  // Of each line the second field is the local address; that of the peer is zero.
+  return readFileSync('/proc/net/udp', 'latin1').includes(`${address}00000000:0000 `)
+}
+
 function isAccepting(port: number): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(port, '127.0.0.1')

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { freePort, outputOf, Server } from '../processes.ts'
+import { freePort, isReadingDatagrams, outputOf, Server } from '../processes.ts'
 import { stoppedWithTotal } from './redis.ts'
 import { findProgram, requireProgram } from './requirements.ts'
 import { type Rival, Unavailable } from './rival.ts'
@@ -28,6 +28,7 @@ export const gostatsd: Rival = {
     ]
     const lines = new LineSum(flushed)
     const server = new Server({ program, args, cores: place.serverCores }, text => lines.read(text))
+    await server.ready(async () => isReadingDatagrams(port))
     return {
       port,
       pids: [server.pid],

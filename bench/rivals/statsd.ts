@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sleep, systemClock } from '../../lib/clock.ts'
 import { requirePackages } from '../packages.ts'
-import { freePort, root, Server } from '../processes.ts'
+import { freePort, isReadingDatagrams, root, Server } from '../processes.ts'
 import { stoppedWithTotal } from './redis.ts'
 import type { Rival } from './rival.ts'
 
@@ -34,7 +34,7 @@ export const statsd: Rival = {
       cores: place.serverCores,
     }
     const server = new Server(command, text => lines.read(text))
-    await server.accepting(adminPort)
+    await server.ready(async () => isReadingDatagrams(port))
     return {
       port,
       pids: [server.pid],
