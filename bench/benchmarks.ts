@@ -100,6 +100,11 @@ export const benchmarks: readonly Benchmark[] = [
     subject: 'cpuUs',
     contenders: [
       { rival: piccolo, load: wrk({ connections, keyCount, pipeline: 1 }) },
+      {
+        rival: piccolo,
+        load: ndjson({ connections, lines: 40, keyCount }),
+        name: 'piccolo, 40 a request',
+      },
       { rival: statsd, load: udp(keyCount, 1) },
       { rival: statsd, load: udp(keyCount, 40), name: 'StatsD, 40 a datagram' },
       { rival: gostatsd, load: udp(keyCount, 1) },

@@ -41,6 +41,8 @@ export async function describeMachine({ serverCores, loadCores }: Cores): Promis
       wrk: ['wrk', '--version'],
       redis: ['redis-server', '--version'],
       sqlite3: ['sqlite3', '--version'],
+      PostgreSQL: ['psql', '--version'],
+      Python: ['python3', '--version'],
     })),
   }
 }

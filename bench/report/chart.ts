@@ -24,18 +24,18 @@ const barHeight = 18
 const headHeight = 40
 
 /** The chart of a result, as SVG: one bar a contender, or lines where something grows. */
-export function resultChart({ title, subject, entries }: Result): string {
+export function resultChart({ subject, entries }: Result): string {
   const points = entries.flatMap(entry =>
     entry.point === undefined ? [] : [{ ...entry.point, y: subjectOf(entry, subject) }],
   )
-  const heading = `${title}: ${subjects[subject].title}`
-  if (points.length > 0) return lineChart({ title: heading, unit: subjects[subject].unit, points })
+  const { title, unit } = subjects[subject]
+  if (points.length > 0) return lineChart({ title, unit, points })
   const bars = entries.map(entry => ({
     label: entry.name,
     value: subjectOf(entry, subject),
     isOurs: entry.name.startsWith('piccolo'),
   }))
-  return barChart({ title: heading, unit: subjects[subject].unit, bars })
+  return barChart({ title, unit, bars })
 }
 
 /** Bars from zero, longest at the full width, in the order given. Readable on light and dark pages. */
