@@ -75,11 +75,13 @@ describe('a contest', () => {
     })
     const said: string[] = []
     const one = { rival: rival('one', 20), load: load('one') }
+    const needy: Contender = { ...one, name: 'needy', load: { ...one.load, needs: ['no-such-load', 'some'] } }
     const huge = { ...one, name: 'huge', lacks: () => 'too few files' }
-    const { entries, skipped } = await run([{ rival: absent, load: load('absent') }, one, huge], said)
+    const { entries, skipped } = await run([{ rival: absent, load: load('absent') }, one, needy, huge], said)
     expect(entries.map(entry => entry.name)).toEqual(['one'])
     expect(skipped).toEqual([
       { name: 'absent', reason: 'it is not installed' },
+      { name: 'needy', reason: 'no-such-load is not installed (Debian package some)' },
       { name: 'huge', reason: 'too few files' },
     ])
     expect(said).toContain('  absent is skipped: it is not installed: and more')

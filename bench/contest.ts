@@ -1,5 +1,6 @@
 import type { Load, Sample } from './loads/load.ts'
 import { cpuMsOf } from './processes.ts'
+import { requireProgram } from './rivals/requirements.ts'
 import { type Place, type Rival, type Running, Unavailable } from './rivals/rival.ts'
 import { type Entry, type Point, type Round, type Subject, summary } from './report/result.ts'
 import { errorText } from '../lib/errors.ts'
@@ -57,9 +58,7 @@ export async function contest(contenders: readonly Contender[], options: Contest
     for (const contender of contenders) {
       const name = contender.name ?? contender.rival.name
       try {
-        const lacking = contender.lacks?.() ?? null
-        if (lacking !== null) throw new Unavailable(lacking)
-        const running = await contender.rival.start(options.place)
+        const running = await start(contender, options.place)
         started.push({ contender, name, running, rounds: [], samples: [] })
       } catch (error) {
         if (!(error instanceof Unavailable)) throw error
@@ -75,6 +74,14 @@ export async function contest(contenders: readonly Contender[], options: Contest
     for (const { running } of started) await running.stop()
   }
   return { entries, skipped }
+}
+
+/** Throws Unavailable when the rival, or its load, cannot run on this machine. */
+async function start({ rival, load, lacks }: Contender, place: Place): Promise<Running> {
+  const lacking = lacks?.() ?? null
+  if (lacking !== null) throw new Unavailable(lacking)
+  if (load.needs !== undefined) requireProgram(...load.needs)
+  return rival.start(place)
 }
 
 /** Who it is compared with: the first, or the first of those that stand at the same place on another line. */

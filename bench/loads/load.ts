@@ -4,6 +4,8 @@ import type { Place, Running } from '../rivals/rival.ts'
 export interface Load {
   /** For the table: `wrk, 64 connections, 9000 keys`. */
   readonly name: string
+  /** Program and Debian package that it wants, if it is not a driver of our own. */
+  readonly needs?: readonly [program: string, debianPackage: string]
   run(running: Running, options: LoadOptions): Promise<Sample>
 }
 

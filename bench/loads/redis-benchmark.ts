@@ -13,6 +13,7 @@ export function redisBenchmark(keyCount: number): Load {
   const keys = `${keyCount.toLocaleString('en-US')} keys`
   return {
     name: `redis-benchmark, ${connections} connections, ${keys}, ${pipeline} pipelined`,
+    needs: ['redis-benchmark', 'redis-tools'],
     async run({ port }, { seconds, loadCores }) {
       const requests = Math.ceil((perSecond * seconds) / pipeline) * pipeline
       const shape = ['-c', connections, '-P', pipeline, '-n', requests, '-r', keyCount, '--csv']

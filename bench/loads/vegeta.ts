@@ -12,6 +12,7 @@ export function vegeta({ rate, keyCount }: { rate: number; keyCount: number }): 
   const keys = `${keyCount.toLocaleString('en-US')} keys`
   return {
     name: `vegeta, ${rate.toLocaleString('en-US')} requests a second, ${keys}`,
+    needs: ['vegeta', 'vegeta'],
     async run({ port, request }, { seconds, folder, loadCores }) {
       if (request === undefined) throw new Error('vegeta speaks HTTP only')
       const targets = join(folder, `vegeta-${port}.jsonl`)

@@ -23,6 +23,7 @@ export function wrk(shape: WrkShape): Load {
   const pipelined = pipeline === 1 ? '' : `, ${pipeline} pipelined`
   return {
     name: `wrk, ${connections} connections, ${keys}${pipelined}`,
+    needs: ['wrk', 'wrk'],
     async run(running, { seconds, folder, loadCores }) {
       if (running.request === undefined) throw new Error('wrk speaks HTTP only')
       const script = join(folder, `wrk-${running.port}.lua`)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { requirePackages } from '../packages.ts'
 import { freePort, nodeCommand, Server } from '../processes.ts'
 import { sumOf } from './http-program.ts'
+import { requireProgram } from './requirements.ts'
 import { startRedis } from './redis.ts'
 import { formIncrement, type Rival } from './rival.ts'
 
@@ -10,6 +11,7 @@ export const express: Rival = {
   name: 'Express (apps/express)',
   does: 'our own service on Express: all of it, exactly once, its batches through Redis',
   async start(place) {
+    requireProgram('sqlite3', 'sqlite3')
     await requirePackages('apps/express')
     const redis = await startRedis(place)
     const database = join(mkdtempSync(join(place.folder, 'express-')), 'numbers.db')

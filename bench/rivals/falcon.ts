@@ -14,6 +14,7 @@ export const falcon: Rival = {
   name: 'Python: Falcon on gevent',
   does: 'the old design: sums in memory, a list in Redis, SQLite; a crash loses what is under way',
   async start(place) {
+    requireProgram('sqlite3', 'sqlite3')
     const python = await requirePython(place.cache)
     const redis = await startRedis(place)
     const database = join(mkdtempSync(join(place.folder, 'falcon-')), 'numbers.db')

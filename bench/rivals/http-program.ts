@@ -1,6 +1,7 @@
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort, nodeCommand, outputOf, Server } from '../processes.ts'
+import { requireProgram } from './requirements.ts'
 import { formIncrement, type Place, type Running } from './rival.ts'
 
 /**
@@ -8,6 +9,7 @@ import { formIncrement, type Place, type Running } from './rival.ts'
  * there.
  */
 export async function startProgram(path: string, place: Place, host = '127.0.0.1'): Promise<Running> {
+  requireProgram('sqlite3', 'sqlite3')
   const port = await freePort()
   const database = join(mkdtempSync(join(place.folder, 'server-')), 'numbers.db')
   const server = new Server(nodeCommand(path, [port, database, host], place.serverCores))

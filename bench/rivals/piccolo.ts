@@ -2,6 +2,7 @@ import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { descendantTitled, freePort, nodeCommand, Server } from '../processes.ts'
 import { sumOf } from './http-program.ts'
+import { requireProgram } from './requirements.ts'
 import { formIncrement, type Rival, Unavailable } from './rival.ts'
 
 /** `piccolo up` with one web process and its defaults, but for the options given. */
@@ -10,6 +11,7 @@ export function piccoloWith(options: readonly string[], name = 'piccolo'): Rival
     name,
     does: 'all of it, exactly once',
     async start(place) {
+      requireProgram('sqlite3', 'sqlite3')
       const port = await freePort()
       const database = join(mkdtempSync(join(place.folder, 'piccolo-')), 'numbers.db')
       const own = ['--web-processes', '1', '--log-level', 'warn', ...options]

@@ -38,7 +38,6 @@ export const redis: Rival = {
   name: 'Redis INCRBY',
   does: 'totals in memory; nothing on disk, and a retry counts twice',
   async start(place) {
-    requireProgram('redis-benchmark', 'redis-tools')
     const server = await startRedis(place)
     return { port: server.port, pids: [server.pid], ...stoppedWithTotal(() => server.sum(), server.stop) }
   },
