@@ -56,6 +56,7 @@ async function run(benchmark: Benchmark, options: OptionValues<typeof benchOptio
       place,
       say,
     })
+    if (outcome.entries.length === 0) return say('  nothing could be measured')
     const { name, title, about, subject } = benchmark
     const date = new Date(systemClock.nowMs()).toISOString().slice(0, 10)
     const result: Result = {

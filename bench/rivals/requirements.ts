@@ -4,8 +4,7 @@ import { Unavailable } from './rival.ts'
 
 /** Where a program is, of the folders given and then those of PATH; null when it is in none. */
 export function findProgram(name: string, folders: readonly string[] = []): string | null {
-  const searched = [...folders, ...pathFolders(), '/usr/sbin', '/usr/local/bin']
-  return searched.map(folder => join(folder, name)).find(isExecutable) ?? null
+  return [...folders, ...pathFolders()].map(folder => join(folder, name)).find(isExecutable) ?? null
 }
 
 /** Its path. Throws Unavailable with the Debian package to install. */
