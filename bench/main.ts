@@ -15,7 +15,7 @@ import type { Result } from './report/result.ts'
 import { searchIn } from './rivals/requirements.ts'
 
 const resultsFolder = join(root, 'bench/results')
-const cacheFolder = join(root, 'bench/.cache')
+const cacheFolder = join(root, '.node/bench')
 
 const say = (line: string) => console.error(line)
 searchIn(process.env.PATH ?? '')
