@@ -20,7 +20,7 @@ export class Sealing {
   /** The batch that is being written, and how many increments its sums are made of. */
   #writer = new BatchWriter()
   #increments = 0
-  /** Keyed requests in batches that were cut; those from there to `#keyedWritten` are in the one being written. */
+  /** Keyed requests in batches that were cut; those to `#keyedWritten` are in the one being written. */
   #keyedCut = 0
   #keyedWritten = 0
 
