@@ -8,7 +8,7 @@ import type { Applied, Rejected, Store } from '../store/store.ts'
 import type { GoneProducers } from './gone-producers.ts'
 import type { ConsumerMetrics } from './metrics.ts'
 
-/** How long the consumer sleeps when the list is empty and no hint comes. */
+/** How long the consumer sleeps when the list is empty and no hint comes: longer and longer. */
 const idlePollMsMin = 50
 const idlePollMsMax = 400
 const retryDelayMs = { soon: 100, later: 1_000 } as const
@@ -106,9 +106,12 @@ export class Consumer {
         remaining -= elementCount
         if (outcome !== 'busy' || remaining <= 0) return
       }
-      idlePollMs = elementCount > 0 ? idlePollMsMin : Math.min(2 * idlePollMs, idlePollMsMax)
-      if (outcome === 'idle') await this.#sleep(idlePollMs)
-      else if (outcome !== 'busy') await sleep(this.#parts.clock, retryDelayMs[outcome])
+      if (elementCount > 0) idlePollMs = idlePollMsMin
+      if (outcome === 'idle') {
+        await this.#sleep(idlePollMs)
+        idlePollMs = Math.min(2 * idlePollMs, idlePollMsMax)
+      }
+      if (outcome === 'soon' || outcome === 'later') await sleep(this.#parts.clock, retryDelayMs[outcome])
     }
   }
 
