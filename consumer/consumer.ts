@@ -110,8 +110,7 @@ export class Consumer {
       if (outcome === 'idle') {
         await this.#sleep(idlePollMs)
         idlePollMs = Math.min(2 * idlePollMs, idlePollMsMax)
-      }
-      if (outcome === 'soon' || outcome === 'later') await sleep(this.#parts.clock, retryDelayMs[outcome])
+      } else if (outcome !== 'busy') await sleep(this.#parts.clock, retryDelayMs[outcome])
     }
   }
 
