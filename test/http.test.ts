@@ -39,6 +39,8 @@ const statusByCode: Record<ProblemCode, number> = {
   idempotency_too_many_keys: 413,
   idempotency_key_reused: 422,
   content_type_unknown: 415,
+  upgrade_required: 426,
+  idempotency_not_on_stream: 400,
   memory_full: 503,
   connections_full: 503,
   waiting_full: 503,
@@ -52,6 +54,8 @@ const codesElsewhere: Partial<Record<ProblemCode, string>> = {
   idempotency_key_reused: 'has a test of its own: idempotency.redis.test.ts',
   idempotency_too_many_keys: 'has a test of its own: idempotency.redis.test.ts',
   connections_full: 'has a test with a service of its own: acks.redis.test.ts',
+  upgrade_required: 'has a test of its own: stream.test.ts',
+  idempotency_not_on_stream: 'has a test of its own: stream.test.ts',
   waiting_full: 'has a test with a service of its own: acks.redis.test.ts',
   fault: 'nothing that a client sends provokes it',
 }

@@ -49,6 +49,8 @@ export function answerProblem(response: HttpResponse, code: ProblemCode, refusal
   response.writeHeader('Content-Type', 'application/problem+json')
   if (refusal.allow !== undefined) response.writeHeader('Allow', refusal.allow)
   if (problems[code].status === 503) response.writeHeader('Retry-After', '1')
+  if (problems[code].status === 426)
+    response.writeHeader('Upgrade', 'websocket').writeHeader('Sec-WebSocket-Version', '13')
   const body = problemBody(code, refusal.errors)
   if (refusal.isHead) endHead(response, body)
   else response.end(body, refusal.isLast)

@@ -55,6 +55,11 @@ export class Flusher {
     return this.#incrementsAccepted
   }
 
+  /** What was added last is sealed with it. */
+  get generation(): Generation {
+    return this.#generation
+  }
+
   /** Distinct keys that are not yet written into batches. */
   get keyCount(): number {
     return this.#accumulator.keyCount + (this.#sealing?.keyCount ?? 0)

@@ -118,7 +118,8 @@ function readLength(text: string): number {
   return length
 }
 
-function readAck(query: string): Ack | null | 'key_not_utf8' | 'ack_unknown' {
+/** Null when the query does not say. */
+export function readAck(query: string): Ack | null | 'key_not_utf8' | 'ack_unknown' {
   if (!/^[\x21-\x7e]*$/.test(query)) return 'key_not_utf8'
   // The name may be percent-encoded, too.
   if (!/ack|%/.test(query)) return null

@@ -7,6 +7,7 @@ import { formType } from './head.ts'
 import { IncrementList } from './increment-list.ts'
 import { type Refusal, readJson, readNdjson } from './json.ts'
 import type { ProblemCode } from './problems.ts'
+import { readUsualLine } from './stream-line.ts'
 
 export type Outcome = { readonly code: null; readonly accepted: number } | Refusal
 
@@ -14,11 +15,13 @@ type BodyFormat = 'form' | 'json' | 'ndjson'
 
 const acceptedOne: Outcome = { code: null, accepted: 1 }
 
+const ndjsonType = 'application/x-ndjson'
+
 const formats: ReadonlyMap<string, BodyFormat> = new Map([
   ['', 'form'],
   [formType, 'form'],
   ['application/json', 'json'],
-  ['application/x-ndjson', 'ndjson'],
+  [ndjsonType, 'ndjson'],
   ['application/jsonl', 'ndjson'],
 ])
 
@@ -48,6 +51,15 @@ export class Ingest {
     if (!this.#flusher.tryAdd(list)) return refusal('memory_full')
     this.#requestsAccepted++
     return list.length === 1 ? acceptedOne : { code: null, accepted: list.length }
+  }
+
+  /** A message of a stream: NDJSON, most often of one line. */
+  countMessage(body: Uint8Array): Outcome {
+    const increment = readUsualLine(body)
+    if (increment === null) return this.count(ndjsonType, '', body)
+    if (!this.#flusher.tryAdd(increment.key, increment.value)) return refusal('memory_full')
+    this.#requestsAccepted++
+    return acceptedOne
   }
 
   /** Takes a request that counts once, however often it comes. */

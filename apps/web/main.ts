@@ -17,6 +17,7 @@ import type { webOptions } from './options.ts'
 import { Producer } from './producer.ts'
 import { webReadiness } from './readiness.ts'
 import { Server } from './server.ts'
+import { StreamRoute } from './stream-route.ts'
 import { Waiting } from './waiting.ts'
 
 /** The web process: takes increments, and hands their sums to the queue. Resolves to the exit code. */
@@ -48,8 +49,10 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
   const status = { readiness, metricsText: context.metricsText }
   const connections = new Connections(options.connectionsMax)
   const limits = { bodyBytesMax, defaultAck, waitingMax }
-  const route = new IncrementRoute({ ingest, flusher, waiting, connections, ...limits })
-  const server = new Server({ ingest, route, connections, status, clock })
+  const counting = { ingest, flusher, waiting, connections, ...limits }
+  const route = new IncrementRoute(counting)
+  const streams = new StreamRoute({ ...counting, route, clock, metrics })
+  const server = new Server({ ingest, route, streams, connections, status, clock })
 
   publishMetrics(metrics, { flusher, producer, waiting, connections })
 

@@ -62,6 +62,14 @@ export const problems = {
     detail:
       'Send application/x-www-form-urlencoded, application/json, application/x-ndjson or application/jsonl, in UTF-8.',
   },
+  upgrade_required: {
+    status: 426,
+    detail: 'Open /stream as a WebSocket, version 13: ws://host:port/stream.',
+  },
+  idempotency_not_on_stream: {
+    status: 400,
+    detail: 'A stream takes no Idempotency-Key; send what needs one by POST /increment.',
+  },
   memory_full: {
     status: 503,
     detail: 'Too many distinct keys wait for the queue; nothing was counted, try again later.',
@@ -89,6 +97,7 @@ const titles: Record<Problem['status'], string> = {
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
   422: 'Unprocessable Content',
+  426: 'Upgrade Required',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 }

@@ -14,6 +14,7 @@ import { isFramingAmbiguous } from './head.ts'
 import type { IncrementRoute } from './increment-route.ts'
 import type { Ingest } from './ingest.ts'
 import type { ProblemCode } from './problems.ts'
+import type { StreamRoute } from './stream-route.ts'
 import { usage } from './usage.ts'
 
 /** While stopping: how long connections may stay on which no request is under way. */
@@ -23,6 +24,7 @@ const drainIntervalMs = 5
 export interface ServerOptions {
   readonly ingest: Ingest
   readonly route: IncrementRoute
+  readonly streams: StreamRoute
   readonly connections: Connections
   readonly status: StatusSource
   readonly clock: Clock
@@ -50,6 +52,9 @@ export class Server {
     })
     this.#app.post('/increment', options.route.handle)
     this.#otherwise('/increment', 'method_not_allowed', 'POST')
+    this.#app.ws('/stream', options.streams.behavior)
+    this.#app.get('/stream', (response, request) => this.#refuse(response, request, 'upgrade_required'))
+    this.#otherwise('/stream', 'method_not_allowed', 'GET')
     this.#page('/', 'text/plain; charset=utf-8', async () => ({ body: usage }))
     this.#page('/healthz', 'application/json', async () => ({ body: '{"alive":true}' }))
     this.#page('/readyz', 'application/json', async () => this.#readiness())
@@ -72,16 +77,20 @@ export class Server {
    * not complete at the deadline is cut, uncounted.
    */
   async drain(timeoutMs: number): Promise<void> {
-    const { clock, route, connections } = this.#options
+    const { clock, route, streams, connections } = this.#options
     route.startDraining()
+    streams.startDraining()
     if (this.#listenSocket !== null) us_listen_socket_close(this.#listenSocket)
     this.#listenSocket = null
-    const startedMs = clock.monotonicMs()
+    const deadlineMs = clock.monotonicMs() + timeoutMs
+    let idleEndMs = clock.monotonicMs() + idleGraceMs
     while (connections.count > 0) {
-      const elapsedMs = clock.monotonicMs() - startedMs
-      if (elapsedMs >= (route.underWayCount > 0 ? timeoutMs : idleGraceMs)) break
+      const nowMs = clock.monotonicMs()
+      if (route.underWayCount + streams.underWayCount > 0) idleEndMs = nowMs + idleGraceMs
+      if (nowMs >= Math.min(idleEndMs, deadlineMs)) break
       await sleep(clock, drainIntervalMs)
     }
+    streams.giveUp()
     this.#app.close()
   }
 
@@ -126,16 +135,17 @@ export class Server {
 
   /** Refuses what has no other handler. */
   #otherwise(path: string, code: ProblemCode, allow?: string): void {
-    this.#app.any(path, (response, request) => {
-      if (isFramingAmbiguous(request))
-        return this.#options.route.refuseUnderWay(response, 'framing_ambiguous')
-      const isHead = isHeadRequest(request)
-      this.#options.route.refuse(response, code, {
-        isHead,
-        isLast: this.#options.route.isDraining,
-        ...(allow !== undefined && { allow }),
-      })
-    })
+    this.#app.any(path, (response, request) => this.#refuse(response, request, code, allow))
+  }
+
+  #refuse(response: HttpResponse, request: HttpRequest, code: ProblemCode, allow?: string): void {
+    const { route } = this.#options
+    if (isFramingAmbiguous(request)) {
+      route.refuseUnderWay(response, 'framing_ambiguous')
+    } else {
+      const head = { isHead: isHeadRequest(request), isLast: route.isDraining }
+      route.refuse(response, code, { ...head, ...(allow !== undefined && { allow }) })
+    }
   }
 }
 

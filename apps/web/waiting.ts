@@ -37,6 +37,11 @@ export class Waiting {
    */
   readonly #waiters = { queued: new Set<Waiter>(), committed: new Set<Waiter>(), keyed: new Set<Waiter>() }
   #position: Position = { pushed: 0, applied: 0, outcomes: new Map() }
+  /**
+   * Requests beyond the first of those that wait together, and are told together. Whoever gathers them counts
+   * them here.
+   */
+  companionCount = 0
   /** Null while nobody waits. */
   #timer: Timer | null = null
 
@@ -46,7 +51,8 @@ export class Waiting {
   }
 
   get count(): number {
-    return this.#waiters.queued.size + this.#waiters.committed.size + this.#waiters.keyed.size
+    const { queued, committed, keyed } = this.#waiters
+    return queued.size + committed.size + keyed.size + this.companionCount
   }
 
   /**

@@ -1,0 +1,131 @@
+import type {
+  HttpRequest,
+  HttpResponse,
+  us_socket_context_t,
+  WebSocket,
+  WebSocketBehavior,
+} from 'uWebSockets.js'
+import type { Clock } from '../../lib/clock.ts'
+import type { Metrics } from '../../lib/metrics.ts'
+import type { Connections } from './connections.ts'
+import type { IncrementRoute } from './increment-route.ts'
+import { closeCodes, Stream, type StreamSurroundings } from './stream.ts'
+import { UnreadAnswers } from './stream-unread.ts'
+import { readUpgrade } from './stream-upgrade.ts'
+import type { Ack } from './waiting.ts'
+
+/** A client that says nothing for so long, not even to a ping, is gone. */
+const idleSecondsMax = 32
+
+/**
+ * A message up to so many times the largest body is refused like any other; from there on uWebSockets.js cuts
+ * the connection, without a word.
+ */
+const cutBodies = 2
+
+export interface StreamRouteOptions extends Omit<StreamSurroundings, 'unread'> {
+  /** Answers what opens no stream. */
+  readonly route: IncrementRoute
+  readonly connections: Connections
+  readonly defaultAck: Ack
+  readonly clock: Clock
+  readonly metrics: Metrics
+}
+
+/** What uWebSockets.js keeps with each WebSocket, as properties of it. */
+interface Attached {
+  readonly ack: Ack
+  /** Null until it is open. */
+  stream: Stream | null
+}
+type StreamSocket = WebSocket<Attached> & Attached
+
+/** `/stream`, from the upgrade to the close. Nothing is ever thrown into uWebSockets.js. */
+export class StreamRoute {
+  readonly #options: StreamRouteOptions
+  readonly #surroundings: StreamSurroundings
+  readonly #streams = new Set<Stream>()
+  #messageCount = 0
+  #isDraining = false
+
+  constructor(options: StreamRouteOptions) {
+    this.#options = options
+    const unread = new UnreadAnswers(options.clock, idleSecondsMax * 1000)
+    this.#surroundings = { ...options, unread }
+    const { metrics } = options
+    metrics.gaugeOf('piccolo_stream_connections', 'Open streams', () => this.#streams.size)
+    metrics.counterOf('piccolo_stream_messages_total', 'Messages received', () => this.#messageCount)
+    metrics.gaugeOf('piccolo_stream_unread_bytes', 'Answers that clients do not read', () => unread.bytes)
+  }
+
+  /** Streams with messages that are not answered yet. */
+  get underWayCount(): number {
+    let count = 0
+    for (const stream of this.#streams) if (stream.isUnderWay) count++
+    return count
+  }
+
+  readonly #behavior: WebSocketBehavior<Attached> = {
+    idleTimeout: idleSecondsMax,
+    sendPingsAutomatically: true,
+    // What lies here is bounded by each stream itself, before it counts: no answer may be dropped.
+    maxBackpressure: 0,
+    upgrade: (response, request, context) => this.#upgrade(response, request, context),
+    open: socket => this.#open(socket as StreamSocket),
+    message: (socket, message) => this.#receive(socket as StreamSocket, message),
+    drain: socket => (socket as StreamSocket).stream?.drained(),
+    close: socket => this.#closed(socket as StreamSocket),
+  }
+
+  get behavior(): WebSocketBehavior<Attached> {
+    return { ...this.#behavior, maxPayloadLength: cutBodies * this.#options.bodyBytesMax }
+  }
+
+  /** Streams count nothing any more, and close once every message has its answer. */
+  startDraining(): void {
+    this.#isDraining = true
+    for (const stream of this.#streams) stream.startDraining()
+  }
+
+  /** Answers whatever still waits, and closes. */
+  giveUp(): void {
+    for (const stream of this.#streams) stream.giveUp()
+  }
+
+  #upgrade(response: HttpResponse, request: HttpRequest, context: us_socket_context_t): void {
+    const { route, connections } = this.#options
+    const upgrade = connections.isOverfull ? 'connections_full' : readUpgrade(request)
+    if (typeof upgrade === 'string') {
+      route.refuseUnderWay(response, upgrade)
+      return
+    }
+    const attached: Attached = { ack: upgrade.ack ?? this.#options.defaultAck, stream: null }
+    response.upgrade(attached, upgrade.key, '', '', context)
+  }
+
+  #open(socket: StreamSocket): void {
+    socket.stream = new Stream(socket, socket.ack, this.#surroundings)
+    this.#streams.add(socket.stream)
+    if (this.#isDraining) socket.stream.startDraining()
+  }
+
+  #receive(socket: StreamSocket, message: ArrayBuffer): void {
+    try {
+      this.#messageCount++
+      socket.stream!.receive(message)
+    } catch (error) {
+      this.#options.ingest.fault(error)
+      socket.stream!.close(closeCodes.fault, 'a fault of ours')
+    }
+  }
+
+  #closed({ stream }: StreamSocket): void {
+    if (stream !== null) {
+      stream.closed()
+      this.#streams.delete(stream)
+    }
+    // While draining it stays counted: the client may not have read the last answers yet, and whether it has
+    // cannot be seen.
+    if (!this.#isDraining) this.#options.connections.count--
+  }
+}

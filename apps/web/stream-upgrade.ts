@@ -1,0 +1,45 @@
+import type { HttpRequest } from 'uWebSockets.js'
+import { isFramingAmbiguous, readAck } from './head.ts'
+import type { ProblemCode } from './problems.ts'
+import type { Ack } from './waiting.ts'
+
+/** What a request to open a stream says. */
+export interface Upgrade {
+  /** Null when the request does not say: the server's default. */
+  readonly ack: Ack | null
+  /** Of the handshake: 16 bytes in base64. */
+  readonly key: string
+}
+
+const keyLength = 24
+
+/** Reads the request that opens a stream (RFC 6455, 4.2.1), or says why it opens none. */
+export function readUpgrade(request: HttpRequest): Upgrade | ProblemCode {
+  if (isFramingAmbiguous(request) || hasBody(request)) return 'framing_ambiguous'
+  const key = request.getHeader('sec-websocket-key')
+  const isUpgrade =
+    request.getHeader('upgrade').toLowerCase() === 'websocket' &&
+    /\bupgrade\b/i.test(request.getHeader('connection')) &&
+    request.getHeader('sec-websocket-version') === '13' &&
+    key.length === keyLength
+  if (!isUpgrade) return 'upgrade_required'
+  if (hasHeader(request, 'idempotency-key')) return 'idempotency_not_on_stream'
+  const query = request.getQuery() ?? ''
+  const ack = query === '' ? null : readAck(query)
+  if (ack === 'key_not_utf8' || ack === 'ack_unknown') return ack
+  return { ack, key }
+}
+
+/** What one party takes for a body another would take for messages. */
+function hasBody(request: HttpRequest): boolean {
+  return request.getHeader('transfer-encoding') !== '' || !/^0*$/.test(request.getHeader('content-length'))
+}
+
+/** Whether it is there, be it empty. */
+function hasHeader(request: HttpRequest, wanted: string): boolean {
+  let isThere = false
+  request.forEach(name => {
+    isThere ||= name === wanted
+  })
+  return isThere
+}

@@ -1,0 +1,162 @@
+import type { WebSocket } from 'uWebSockets.js'
+import type { Flusher } from './flusher.ts'
+import { type Ingest, type Outcome, refusal } from './ingest.ts'
+import type { Refusal } from './json.ts'
+import { memoryText, problemText, reachedText, UsualAnswer } from './stream-answer.ts'
+import type { UnreadAnswers } from './stream-unread.ts'
+import { StreamWait } from './stream-wait.ts'
+import type { Ack, Waiting } from './waiting.ts'
+
+/** Why the server closes a stream (RFC 6455, 7.4.1, and IANA's registry). */
+export const closeCodes = { goingAway: 1001, fault: 1011, tryAgainLater: 1013 } as const
+
+/** What uWebSockets.js answers to a message that it sent at once, or keeps to send it with others. */
+const sendStatusSent = 1
+
+export interface StreamSurroundings {
+  readonly ingest: Ingest
+  readonly flusher: Flusher
+  readonly waiting: Waiting
+  readonly unread: UnreadAnswers
+  readonly bodyBytesMax: number
+  /** Messages and requests that may wait for more than `memory` at a time. */
+  readonly waitingMax: number
+}
+
+/**
+ * One WebSocket: messages come in, and each has its answer, with its number. An answer that promises no more
+ * than `memory` goes out before the next message is looked at; the others as soon as they are true.
+ *
+ * When the server closes a stream, each message that was counted has its answer before the close frame: what
+ * has none was not counted.
+ */
+export class Stream {
+  readonly #socket: WebSocket<unknown>
+  readonly #ack: Ack
+  readonly #surroundings: StreamSurroundings
+  readonly #usualAnswer = new UsualAnswer()
+  #messageCount = 0
+  /** Messages that wait for more than `memory`, by the turn of the event loop in which they came. */
+  readonly #waits = new Set<StreamWait>()
+  /** The one of this turn; null while there is none. */
+  #waitOfTurn: StreamWait | null = null
+  /** The client is slow to read: answers pile up in this process. */
+  #isCongested = false
+  /** Bytes that lay here when last looked. */
+  #unreadBytes = 0
+  #isDraining = false
+  #isClosed = false
+
+  constructor(socket: WebSocket<unknown>, ack: Ack, surroundings: StreamSurroundings) {
+    this.#socket = socket
+    this.#ack = ack
+    this.#surroundings = surroundings
+  }
+
+  /** Messages are waiting for their answers. */
+  get isUnderWay(): boolean {
+    return this.#waits.size > 0
+  }
+
+  /** Takes the next message; `bytes` are valid only during the call. */
+  receive(message: ArrayBuffer): void {
+    if (this.#isDraining || (this.#isCongested && !this.#hasRoom())) return
+    this.#messageCount++
+    this.#usualAnswer.count()
+    const outcome = this.#count(message)
+    if (outcome.code !== null) this.#refuse(outcome)
+    else if (this.#ack !== 'memory') this.#await(this.#ack, outcome.accepted)
+    else if (outcome.accepted === 1) this.#send(this.#usualAnswer.bytes)
+    else this.#send(memoryText(this.#messageCount, outcome.accepted))
+  }
+
+  /** The client has taken some of what lay here. */
+  drained(): void {
+    this.#lookAtUnread()
+  }
+
+  /** Counts nothing any more, and closes as soon as every message has its answer. */
+  startDraining(): void {
+    this.#isDraining = true
+    if (!this.isUnderWay) this.close(closeCodes.goingAway, 'the server is stopping')
+  }
+
+  /** Answers whatever still waits with how far it has come for certain. */
+  giveUp(): void {
+    for (const wait of this.#waits) wait.giveUp()
+  }
+
+  close(code: number, reason: string): void {
+    if (!this.#isClosed) this.#socket.end(code, reason)
+  }
+
+  /** The connection is closed, whoever closed it. What was counted stays counted; nobody hears of it. */
+  closed(): void {
+    this.#isClosed = true
+    for (const wait of this.#waits) wait.cancel()
+    this.#waits.clear()
+    this.#surroundings.unread.closed(this.#unreadBytes)
+  }
+
+  #count(message: ArrayBuffer): Outcome {
+    const { ingest, waiting, waitingMax, bodyBytesMax } = this.#surroundings
+    if (message.byteLength > bodyBytesMax) return refusal('body_too_large')
+    if (this.#ack !== 'memory' && waiting.count >= waitingMax) return refusal('waiting_full')
+    return ingest.countMessage(new Uint8Array(message))
+  }
+
+  #await(ack: 'queued' | 'committed', accepted: number): void {
+    const { flusher, waiting } = this.#surroundings
+    const generation = flusher.generation
+    let wait = this.#waitOfTurn
+    if (wait?.generation !== generation) {
+      wait = new StreamWait(ack, generation, waiting)
+      this.#begin(wait, ack)
+    }
+    wait.add(this.#messageCount, accepted)
+  }
+
+  /** All messages of one turn are answered in one go. */
+  #begin(wait: StreamWait, ack: 'queued' | 'committed'): void {
+    this.#waits.add(wait)
+    this.#waitOfTurn = wait
+    setImmediate(() => {
+      if (this.#waitOfTurn === wait) this.#waitOfTurn = null
+    })
+    wait.begin(this.#surroundings.flusher, reached => {
+      this.#waits.delete(wait)
+      if (this.#waitOfTurn === wait) this.#waitOfTurn = null
+      const isComplete = reached === ack || reached === 'committed'
+      this.#socket.cork(() => {
+        for (const [message, accepted] of wait.messages())
+          this.#send(reachedText({ message, accepted, reached, isComplete }))
+        if (this.#isDraining) this.startDraining()
+      })
+    })
+  }
+
+  #refuse({ code, errors }: Refusal): void {
+    this.#surroundings.ingest.refused(code)
+    this.#send(problemText(this.#messageCount, code, errors))
+  }
+
+  #send(answer: Uint8Array | string): void {
+    if (this.#socket.send(answer) !== sendStatusSent) this.#lookAtUnread()
+  }
+
+  #lookAtUnread(): void {
+    const bytes = this.#socket.getBufferedAmount()
+    this.#surroundings.unread.changed(this.#unreadBytes, bytes)
+    this.#unreadBytes = bytes
+    this.#isCongested = bytes > 0
+  }
+
+  /** Whether one more answer may pile up. uWebSockets.js cannot stop reading: the stream is closed if not. */
+  #hasRoom(): boolean {
+    this.#lookAtUnread()
+    const verdict = this.#surroundings.unread.verdict(this.#unreadBytes)
+    if (verdict === 'close') this.close(closeCodes.tryAgainLater, 'read the answers while you send')
+    if (verdict === 'cut') this.#socket.close()
+    return verdict === 'fine'
+  }
+}
