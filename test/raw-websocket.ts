@@ -32,6 +32,8 @@ export function line(key: string, value = 1): string {
 
 export interface Answer {
   readonly message: number
+  /** Of joined answers: to how many it is. */
+  readonly messages?: number
   readonly accepted?: number
   readonly ack?: string
   readonly status?: number

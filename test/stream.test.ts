@@ -148,6 +148,40 @@ describe('messages', () => {
   })
 })
 
+describe('joined answers', () => {
+  test('tell how many messages they are to, and each message has one', async () => {
+    const stream = await open({ query: '?answers=joined' })
+    for (let sent = 0; sent < 2_000; sent += 100)
+      stream.sendLines(...Array.from({ length: 100 }, () => line('joined')))
+    await until('the last is answered', () => stream.answers.at(-1)?.message === 2_000)
+    let answered = 0
+    for (const { message, messages, accepted, ack } of stream.answers) {
+      expect({ message, accepted, ack }).toEqual({
+        message: answered + messages!,
+        accepted: messages,
+        ack: 'memory',
+      })
+      answered = message
+    }
+    expect(stream.answers.length).toBeLessThan(1_000)
+    await becomes('joined', 2_000)
+  })
+
+  test.each(['memory', 'committed'])('leave out what is refused: %s', async ack => {
+    const stream = await open({ query: `?answers=joined&ack=${ack}` })
+    const good = line(`except ${ack}`)
+    stream.sendLines(good, `${good}\n${good}`, '{', good, good)
+    await stream.answered(3)
+    const byMessage = [...stream.answers].sort((left, right) => left.message - right.message)
+    expect(byMessage).toMatchObject([
+      { message: 2, messages: 2, accepted: 3, ack },
+      { message: 3, status: 400, code: 'increments_refused' },
+      { message: 5, messages: 2, accepted: 2, ack },
+    ])
+    await becomes(`except ${ack}`, 5)
+  })
+})
+
 describe('the upgrade', () => {
   const ask = async (request: string) => {
     using connection = await RawConnection.connect(service.port)
@@ -167,6 +201,8 @@ describe('the upgrade', () => {
     ['to another version', { headers: { 'Sec-WebSocket-Version': '8' } }, 426, 'upgrade_required'],
     ['with an unknown ack', { query: '?ack=perhaps' }, 400, 'ack_unknown'],
     ['with two acks', { query: '?ack=memory&ack=queued' }, 400, 'ack_unknown'],
+    ['with unknown answers', { query: '?answers=some' }, 400, 'answers_unknown'],
+    ['with two ways to answer', { query: '?answers=joined&answers=single' }, 400, 'answers_unknown'],
     ['with an idempotency key', { headers: { 'Idempotency-Key': '"a"' } }, 400, 'idempotency_not_on_stream'],
     ['with an empty one', { headers: { 'Idempotency-Key': '' } }, 400, 'idempotency_not_on_stream'],
     ['with a body', { headers: { 'Content-Length': '5' } }, 400, 'framing_ambiguous'],

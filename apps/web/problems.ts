@@ -66,6 +66,7 @@ export const problems = {
     status: 426,
     detail: 'Open /stream as a WebSocket, version 13: ws://host:port/stream.',
   },
+  answers_unknown: { status: 400, detail: 'answers is single or joined, given once.' },
   idempotency_not_on_stream: {
     status: 400,
     detail: 'A stream takes no Idempotency-Key; send what needs one by POST /increment.',

@@ -41,23 +41,31 @@ function answerNumbered(number: string): Uint8Array {
   return Uint8Array.of(...beforeNumber, ...encoder.encode(number), ...behindNumber)
 }
 
-/** The answer to any number of increments that are in memory. */
-export function memoryText(message: number, accepted: number): string {
-  return reachedText({ message, accepted, reached: 'memory', isComplete: true })
+/** Messages in a row that were counted. */
+export interface MessagesCounted {
+  /** Number of the last one. */
+  message: number
+  messages: number
+  /** Increments of all of them. */
+  accepted: number
 }
 
-export interface MessageReached {
-  readonly message: number
-  readonly accepted: number
+export interface AnswerForm {
   readonly reached: Ack
   /** As far as was asked; otherwise the answer has the status 202. */
   readonly isComplete: boolean
+  /** The answer may be to several messages, and says to how many. */
+  readonly isJoined: boolean
 }
 
-/** The answer to a message that was counted. */
-export function reachedText({ message, accepted, reached, isComplete }: MessageReached): string {
+/** The answer to messages that were counted. */
+export function countedText(
+  { message, messages, accepted }: MessagesCounted,
+  { reached, isComplete, isJoined }: AnswerForm,
+): string {
   const status = isComplete ? '' : '"status":202,'
-  return `{"message":${message},${status}"accepted":${accepted},"ack":"${reached}"}`
+  const joined = isJoined ? `"messages":${messages},` : ''
+  return `{"message":${message},${joined}${status}"accepted":${accepted},"ack":"${reached}"}`
 }
 
 /** The answer to a message of which nothing was counted: the problem details of HTTP, and its number. */

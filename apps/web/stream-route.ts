@@ -10,8 +10,9 @@ import type { Metrics } from '../../lib/metrics.ts'
 import type { Connections } from './connections.ts'
 import type { IncrementRoute } from './increment-route.ts'
 import { closeCodes, Stream, type StreamSurroundings } from './stream.ts'
+import { Turn } from './stream-turn.ts'
 import { UnreadAnswers } from './stream-unread.ts'
-import { readUpgrade } from './stream-upgrade.ts'
+import { readUpgrade, type StreamMode } from './stream-upgrade.ts'
 import type { Ack } from './waiting.ts'
 
 /** A client that says nothing for so long, not even to a ping, is gone. */
@@ -23,7 +24,7 @@ const idleSecondsMax = 32
  */
 const cutBodies = 2
 
-export interface StreamRouteOptions extends Omit<StreamSurroundings, 'unread'> {
+export interface StreamRouteOptions extends Omit<StreamSurroundings, 'unread' | 'turn'> {
   /** Answers what opens no stream. */
   readonly route: IncrementRoute
   readonly connections: Connections
@@ -34,7 +35,7 @@ export interface StreamRouteOptions extends Omit<StreamSurroundings, 'unread'> {
 
 /** What uWebSockets.js keeps with each WebSocket, as properties of it. */
 interface Attached {
-  readonly ack: Ack
+  readonly mode: StreamMode
   /** Null until it is open. */
   stream: Stream | null
 }
@@ -51,7 +52,7 @@ export class StreamRoute {
   constructor(options: StreamRouteOptions) {
     this.#options = options
     const unread = new UnreadAnswers(options.clock, idleSecondsMax * 1000)
-    this.#surroundings = { ...options, unread }
+    this.#surroundings = { ...options, unread, turn: new Turn() }
     const { metrics } = options
     metrics.gaugeOf('piccolo_stream_connections', 'Open streams', () => this.#streams.size)
     metrics.counterOf('piccolo_stream_messages_total', 'Messages received', () => this.#messageCount)
@@ -94,17 +95,19 @@ export class StreamRoute {
 
   #upgrade(response: HttpResponse, request: HttpRequest, context: us_socket_context_t): void {
     const { route, connections } = this.#options
-    const upgrade = connections.isOverfull ? 'connections_full' : readUpgrade(request)
+    const upgrade = connections.isOverfull
+      ? 'connections_full'
+      : readUpgrade(request, this.#options.defaultAck)
     if (typeof upgrade === 'string') {
       route.refuseUnderWay(response, upgrade)
       return
     }
-    const attached: Attached = { ack: upgrade.ack ?? this.#options.defaultAck, stream: null }
+    const attached: Attached = { mode: upgrade.mode, stream: null }
     response.upgrade(attached, upgrade.key, '', '', context)
   }
 
   #open(socket: StreamSocket): void {
-    socket.stream = new Stream(socket, socket.ack, this.#surroundings)
+    socket.stream = new Stream(socket, socket.mode, this.#surroundings)
     this.#streams.add(socket.stream)
     if (this.#isDraining) socket.stream.startDraining()
   }

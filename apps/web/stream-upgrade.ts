@@ -3,10 +3,16 @@ import { isFramingAmbiguous, readAck } from './head.ts'
 import type { ProblemCode } from './problems.ts'
 import type { Ack } from './waiting.ts'
 
+/** How the messages of a stream are answered. */
+export interface StreamMode {
+  readonly ack: Ack
+  /** Messages in a row may have one answer. */
+  readonly isJoined: boolean
+}
+
 /** What a request to open a stream says. */
 export interface Upgrade {
-  /** Null when the request does not say: the server's default. */
-  readonly ack: Ack | null
+  readonly mode: StreamMode
   /** Of the handshake: 16 bytes in base64. */
   readonly key: string
 }
@@ -14,7 +20,7 @@ export interface Upgrade {
 const keyLength = 24
 
 /** Reads the request that opens a stream (RFC 6455, 4.2.1), or says why it opens none. */
-export function readUpgrade(request: HttpRequest): Upgrade | ProblemCode {
+export function readUpgrade(request: HttpRequest, defaultAck: Ack): Upgrade | ProblemCode {
   if (isFramingAmbiguous(request) || hasBody(request)) return 'framing_ambiguous'
   const key = request.getHeader('sec-websocket-key')
   const isUpgrade =
@@ -27,7 +33,9 @@ export function readUpgrade(request: HttpRequest): Upgrade | ProblemCode {
   const query = request.getQuery() ?? ''
   const ack = query === '' ? null : readAck(query)
   if (ack === 'key_not_utf8' || ack === 'ack_unknown') return ack
-  return { ack, key }
+  const answers = new URLSearchParams(query).getAll('answers')
+  if (answers.length > 1 || !['single', 'joined', undefined].includes(answers[0])) return 'answers_unknown'
+  return { mode: { ack: ack ?? defaultAck, isJoined: answers[0] === 'joined' }, key }
 }
 
 /** What one party takes for a body another would take for messages. */

@@ -1,4 +1,5 @@
 import type { Flusher } from './flusher.ts'
+import type { MessagesCounted } from './stream-answer.ts'
 import type { Ack, Generation, Waiting } from './waiting.ts'
 
 /**
@@ -9,16 +10,26 @@ export class StreamWait {
   readonly generation: Generation
   readonly #ack: 'queued' | 'committed'
   readonly #waiting: Waiting
-  readonly #numbers: number[] = []
-  /** Increments of each. */
-  readonly #accepted: number[] = []
+  /** Messages in a row have one answer. */
+  readonly #isJoined: boolean
+  readonly #answers: MessagesCounted[] = []
+  #messageCount = 0
   #cancel = () => {}
   #settle: (reached: Ack) => void = () => {}
 
-  constructor(ack: 'queued' | 'committed', generation: Generation, waiting: Waiting) {
+  constructor(
+    ack: 'queued' | 'committed',
+    { generation, waiting, isJoined }: { generation: Generation; waiting: Waiting; isJoined: boolean },
+  ) {
     this.#ack = ack
     this.generation = generation
     this.#waiting = waiting
+    this.#isJoined = isJoined
+  }
+
+  /** What is to be answered. */
+  get answers(): readonly MessagesCounted[] {
+    return this.#answers
   }
 
   begin(flusher: Flusher, settle: (reached: Ack) => void): void {
@@ -31,14 +42,15 @@ export class StreamWait {
 
   /** The first one is the waiter itself. */
   add(message: number, accepted: number): void {
-    if (this.#numbers.length > 0) this.#waiting.companionCount++
-    this.#numbers.push(message)
-    this.#accepted.push(accepted)
-  }
-
-  /** Number and increments of each message. */
-  *messages(): Generator<readonly [number, number]> {
-    for (const [index, number] of this.#numbers.entries()) yield [number, this.#accepted[index]!]
+    if (this.#messageCount++ > 0) this.#waiting.companionCount++
+    const last = this.#answers.at(-1)
+    if (this.#isJoined && last !== undefined && last.message === message - 1) {
+      last.message = message
+      last.messages++
+      last.accepted += accepted
+    } else {
+      this.#answers.push({ message, messages: 1, accepted })
+    }
   }
 
   /** Nobody is to hear of it. */
@@ -54,6 +66,6 @@ export class StreamWait {
   }
 
   #leave(): void {
-    this.#waiting.companionCount -= this.#numbers.length - 1
+    this.#waiting.companionCount -= this.#messageCount - 1
   }
 }

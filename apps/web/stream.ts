@@ -2,9 +2,11 @@ import type { WebSocket } from 'uWebSockets.js'
 import type { Flusher } from './flusher.ts'
 import { type Ingest, type Outcome, refusal } from './ingest.ts'
 import type { Refusal } from './json.ts'
-import { memoryText, problemText, reachedText, UsualAnswer } from './stream-answer.ts'
+import { countedText, type MessagesCounted, problemText, UsualAnswer } from './stream-answer.ts'
+import type { Turn, TurnEnd } from './stream-turn.ts'
 import type { UnreadAnswers } from './stream-unread.ts'
 import { StreamWait } from './stream-wait.ts'
+import type { StreamMode } from './stream-upgrade.ts'
 import type { Ack, Waiting } from './waiting.ts'
 
 /** Why the server closes a stream (RFC 6455, 7.4.1, and IANA's registry). */
@@ -18,6 +20,7 @@ export interface StreamSurroundings {
   readonly flusher: Flusher
   readonly waiting: Waiting
   readonly unread: UnreadAnswers
+  readonly turn: Turn
   readonly bodyBytesMax: number
   /** Messages and requests that may wait for more than `memory` at a time. */
   readonly waitingMax: number
@@ -30,11 +33,15 @@ export interface StreamSurroundings {
  * When the server closes a stream, each message that was counted has its answer before the close frame: what
  * has none was not counted.
  */
-export class Stream {
+export class Stream implements TurnEnd {
   readonly #socket: WebSocket<unknown>
   readonly #ack: Ack
+  /** Messages in a row that were counted in the same turn have one answer. */
+  readonly #isJoined: boolean
   readonly #surroundings: StreamSurroundings
   readonly #usualAnswer = new UsualAnswer()
+  /** Counted in this turn and not answered yet; none, unless answers are joined. */
+  readonly #joined: MessagesCounted = { message: 0, messages: 0, accepted: 0 }
   #messageCount = 0
   /** Messages that wait for more than `memory`, by the turn of the event loop in which they came. */
   readonly #waits = new Set<StreamWait>()
@@ -47,9 +54,10 @@ export class Stream {
   #isDraining = false
   #isClosed = false
 
-  constructor(socket: WebSocket<unknown>, ack: Ack, surroundings: StreamSurroundings) {
+  constructor(socket: WebSocket<unknown>, mode: StreamMode, surroundings: StreamSurroundings) {
     this.#socket = socket
-    this.#ack = ack
+    this.#ack = mode.ack
+    this.#isJoined = mode.isJoined
     this.#surroundings = surroundings
   }
 
@@ -66,8 +74,14 @@ export class Stream {
     const outcome = this.#count(message)
     if (outcome.code !== null) this.#refuse(outcome)
     else if (this.#ack !== 'memory') this.#await(this.#ack, outcome.accepted)
+    else if (this.#isJoined) this.#join(outcome.accepted)
     else if (outcome.accepted === 1) this.#send(this.#usualAnswer.bytes)
-    else this.#send(memoryText(this.#messageCount, outcome.accepted))
+    else this.#answer({ message: this.#messageCount, messages: 1, accepted: outcome.accepted }, 'memory')
+  }
+
+  endTurn(): void {
+    this.#waitOfTurn = null
+    if (!this.#isClosed) this.#answerJoined()
   }
 
   /** The client has taken some of what lay here. */
@@ -87,7 +101,9 @@ export class Stream {
   }
 
   close(code: number, reason: string): void {
-    if (!this.#isClosed) this.#socket.end(code, reason)
+    if (this.#isClosed) return
+    this.#answerJoined()
+    this.#socket.end(code, reason)
   }
 
   /** The connection is closed, whoever closed it. What was counted stays counted; nobody hears of it. */
@@ -105,37 +121,53 @@ export class Stream {
     return ingest.countMessage(new Uint8Array(message))
   }
 
+  #join(accepted: number): void {
+    const joined = this.#joined
+    if (joined.messages === 0) this.#surroundings.turn.atEnd(this)
+    joined.message = this.#messageCount
+    joined.messages++
+    joined.accepted += accepted
+  }
+
+  #answerJoined(): void {
+    const joined = this.#joined
+    if (joined.messages > 0) this.#answer(joined, 'memory')
+    joined.messages = joined.accepted = 0
+  }
+
   #await(ack: 'queued' | 'committed', accepted: number): void {
     const { flusher, waiting } = this.#surroundings
-    const generation = flusher.generation
+    const { generation } = flusher
     let wait = this.#waitOfTurn
     if (wait?.generation !== generation) {
-      wait = new StreamWait(ack, generation, waiting)
-      this.#begin(wait, ack)
+      wait = new StreamWait(ack, { generation, waiting, isJoined: this.#isJoined })
+      this.#begin(wait)
     }
     wait.add(this.#messageCount, accepted)
   }
 
   /** All messages of one turn are answered in one go. */
-  #begin(wait: StreamWait, ack: 'queued' | 'committed'): void {
+  #begin(wait: StreamWait): void {
     this.#waits.add(wait)
     this.#waitOfTurn = wait
-    setImmediate(() => {
-      if (this.#waitOfTurn === wait) this.#waitOfTurn = null
-    })
+    this.#surroundings.turn.atEnd(this)
     wait.begin(this.#surroundings.flusher, reached => {
       this.#waits.delete(wait)
       if (this.#waitOfTurn === wait) this.#waitOfTurn = null
-      const isComplete = reached === ack || reached === 'committed'
       this.#socket.cork(() => {
-        for (const [message, accepted] of wait.messages())
-          this.#send(reachedText({ message, accepted, reached, isComplete }))
+        for (const counted of wait.answers) this.#answer(counted, reached)
         if (this.#isDraining) this.startDraining()
       })
     })
   }
 
+  #answer(counted: MessagesCounted, reached: Ack): void {
+    const isComplete = reached === this.#ack || reached === 'committed'
+    this.#send(countedText(counted, { reached, isComplete, isJoined: this.#isJoined }))
+  }
+
   #refuse({ code, errors }: Refusal): void {
+    this.#answerJoined()
     this.#surroundings.ingest.refused(code)
     this.#send(problemText(this.#messageCount, code, errors))
   }
