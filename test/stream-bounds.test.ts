@@ -1,0 +1,213 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { until } from './condition.ts'
+import { frame, line, RawWebSocket, upgradeRequest } from './raw-websocket.ts'
+import { RawConnection } from './raw-http.ts'
+import { Folder, Service } from './service.ts'
+
+let folder: Folder
+let service: Service | null = null
+const streams: RawWebSocket[] = []
+
+beforeEach(() => {
+  folder = new Folder()
+})
+afterEach(async () => {
+  for (const stream of streams.splice(0)) stream[Symbol.dispose]()
+  await service?.[Symbol.asyncDispose]()
+  folder[Symbol.dispose]()
+  service = null
+})
+
+async function start(...args: string[]): Promise<Service> {
+  service = await Service.start(folder, '--web-processes', '1', ...args)
+  return service
+}
+async function open(query = ''): Promise<RawWebSocket> {
+  const stream = await RawWebSocket.open(service!.port, { query })
+  streams.push(stream)
+  return stream
+}
+function signalConsumer(signal: NodeJS.Signals): void {
+  process.kill(service!.children().get('piccolo consumer')!, signal)
+}
+const times = <T>(count: number, make: (index: number) => T) =>
+  Array.from({ length: count }, (_, i) => make(i))
+
+describe('acknowledgements', () => {
+  test('of thousands of messages may be under way, and all come with the commit', async () => {
+    await start('--ack-timeout-ms', '60000')
+    signalConsumer('SIGSTOP')
+    const stream = await open('?ack=committed')
+    stream.sendLines(...times(5_000, index => line(`key ${index % 100}`)))
+    await until('all wait', async () => (await service!.metric('piccolo_requests_waiting')) === 5_000)
+    expect(stream.answers).toEqual([])
+    signalConsumer('SIGCONT')
+    const answers = await stream.answered(5_000)
+    expect(answers.map(({ message }) => message)).toEqual(times(5_000, index => index + 1))
+    expect(answers.every(({ ack, accepted }) => ack === 'committed' && accepted === 1)).toBe(true)
+    expect(folder.totals()).toEqual(new Map(times(100, index => [`key ${index}`, '50'])))
+    expect(await service!.metric('piccolo_requests_waiting')).toBe(0)
+  })
+
+  test('that do not come in time are 202, and the messages count all the same', async () => {
+    await start('--ack-timeout-ms', '300')
+    signalConsumer('SIGSTOP')
+    const stream = await open('?ack=committed')
+    stream.sendLines(line('late'), line('late'))
+    const [first, second] = await stream.answered(2)
+    for (const answer of [first, second]) expect(answer).toMatchObject({ status: 202, accepted: 1 })
+    expect(['memory', 'queued']).toContain(first!.ack)
+    signalConsumer('SIGCONT')
+    await service!.hasTotals(new Map([['late', '2']]))
+  })
+
+  test('beyond --waiting-max are refused at once, and count nothing', async () => {
+    await start('--waiting-max', '3', '--ack-timeout-ms', '60000')
+    signalConsumer('SIGSTOP')
+    const stream = await open('?ack=committed')
+    stream.sendLines(...times(5, () => line('full')))
+    const refused = await stream.answered(2)
+    expect(refused.map(({ message, status, code }) => [message, status, code])).toEqual([
+      [4, 503, 'waiting_full'],
+      [5, 503, 'waiting_full'],
+    ])
+    const memory = await open()
+    memory.sendLines(line('full', 10))
+    await memory.answered(1)
+    signalConsumer('SIGCONT')
+    await stream.answered(5)
+    await service!.hasTotals(new Map([['full', '13']]))
+  })
+
+  test('of a client that is gone harm nobody, and its messages count', async () => {
+    await start('--ack-timeout-ms', '60000')
+    signalConsumer('SIGSTOP')
+    const gone = await Promise.all(times(20, () => open('?ack=committed')))
+    for (const stream of gone) stream.sendLines(...times(10, () => line('gone')))
+    await until('all wait', async () => (await service!.metric('piccolo_requests_waiting')) === 200)
+    for (const stream of gone) stream.abort()
+    await until('nobody waits', async () => (await service!.metric('piccolo_requests_waiting')) === 0)
+    signalConsumer('SIGCONT')
+    const stream = await open('?ack=committed')
+    stream.sendLines(line('gone'))
+    expect(await stream.answered(1)).toEqual([{ message: 1, accepted: 1, ack: 'committed' }])
+    await service!.hasTotals(new Map([['gone', '201']]))
+    expect(service!.output).not.toContain('fault')
+  })
+
+  test('are by default what the server is told', async () => {
+    await start('--default-ack', 'committed')
+    const [asDefault, memory] = await Promise.all([open(), open('?ack=memory')])
+    asDefault!.sendLines(line('default'))
+    memory!.sendLines(line('default'))
+    expect((await asDefault!.answered(1))[0]!.ack).toBe('committed')
+    expect((await memory!.answered(1))[0]!.ack).toBe('memory')
+  })
+})
+
+describe('bounds', () => {
+  test('keys beyond --keys-max are refused message by message', async () => {
+    await start('--keys-max', '1000', '--flush-interval-ms', '60000')
+    const stream = await open()
+    stream.sendLines(...times(1_001, index => line(`key ${index}`)), line('key 5'))
+    const answers = await stream.answered(1_002)
+    expect(answers.filter(({ code }) => code !== undefined)).toMatchObject([
+      { message: 1_001, status: 503, code: 'memory_full' },
+    ])
+  })
+
+  test('streams count as connections, and one too many is refused until another is closed', async () => {
+    await start('--connections-max', '3')
+    const opened = await Promise.all(times(3, () => open()))
+    const answer = async () => {
+      using connection = await RawConnection.connect(service!.port)
+      connection.send(upgradeRequest())
+      return (await connection.answer()).status
+    }
+    expect(await answer()).toBe(503)
+    opened[0]!.abort()
+    await until('there is room', async () => (await answer()) === 101)
+  })
+
+  test('a client that does not read is closed with 1013; what was not answered was not counted', async () => {
+    await start()
+    const stream = await open()
+    stream.socket.pause()
+    const burst = Buffer.concat(times(1_000, () => frame(line('unread'))))
+    let sent = 0
+    const sending = async () => {
+      while (stream.socket.writable && sent < 1_000_000) {
+        sent += 1_000
+        if (!stream.socket.write(burst)) await new Promise(resolve => setImmediate(resolve))
+        if ((await service!.metric('piccolo_stream_connections')) === 0) return
+      }
+    }
+    await sending()
+    expect(await service!.metric('piccolo_stream_connections')).toBe(0)
+    // More than the bound by an answer or two at most.
+    expect(await service!.metric('piccolo_stream_unread_bytes')).toBeLessThan(1.1 * 1024 * 1024)
+    stream.socket.resume()
+    await stream.closed()
+    expect([stream.closeCode, stream.closeReason]).toEqual([1013, 'read the answers while you send'])
+    expect(stream.answers.length).toBeLessThan(sent)
+    expect(stream.answers.every(({ message }, index) => message === index + 1)).toBe(true)
+    await service!.hasTotals(new Map([['unread', String(stream.answers.length)]]))
+  })
+})
+
+describe('a stop', () => {
+  test('closes idle streams with 1001 and ends', async () => {
+    await start()
+    const opened = await Promise.all(times(5, () => open()))
+    for (const stream of opened) stream.sendLines(line('idle'))
+    await Promise.all(opened.map(stream => stream.answered(1)))
+    expect(await service!.stop()).toBe(0)
+    for (const stream of opened) expect(stream.closeCode).toBe(1001)
+    expect(folder.totals().get('idle')).toBe('5')
+  })
+
+  test('under load: what was not answered before the close was not counted, and nothing else', async () => {
+    await start()
+    const opened = await Promise.all([
+      open(),
+      open('?answers=joined'),
+      open('?ack=queued'),
+      open('?ack=committed'),
+    ])
+    const isStopped = () => opened.every(stream => stream.closeCode !== null)
+    const sent = opened.map(() => 0)
+    const load = (async () => {
+      while (!isStopped()) {
+        for (const [index, stream] of opened.entries()) {
+          if (stream.closeCode !== null) continue
+          stream.sendLines(...times(50, () => line(`stopped ${index}`)))
+          sent[index]! += 50
+        }
+        await new Promise(resolve => setTimeout(resolve, 1))
+      }
+    })()
+    await Promise.all(opened.map(stream => until('it is answered', () => stream.answers.length > 10)))
+    expect(await service!.stop()).toBe(0)
+    await Promise.all(opened.map(stream => until('it is closed', () => stream.closeCode === 1001)))
+    await load
+    for (const [index, stream] of opened.entries()) {
+      const accepted = stream.answers.reduce((sum, answer) => sum + (answer.accepted ?? 0), 0)
+      expect(folder.totals().get(`stopped ${index}`), `stream ${index}`).toBe(String(accepted))
+    }
+  })
+
+  test('answers what waits for a commit that does not come with 202', async () => {
+    await start('--ack-timeout-ms', '60000', '--stop-timeout-ms', '3000')
+    signalConsumer('SIGSTOP')
+    const stream = await open('?ack=committed')
+    stream.sendLines(line('stuck'), line('stuck'))
+    await until('both wait', async () => (await service!.metric('piccolo_requests_waiting')) === 2)
+    service!.signal('SIGTERM')
+    await stream.closed()
+    expect(stream.closeCode).toBe(1001)
+    for (const answer of stream.answers) expect(answer).toMatchObject({ status: 202, accepted: 1 })
+    expect(stream.answers).toHaveLength(2)
+    signalConsumer('SIGCONT')
+    await service!.exited
+  })
+})
