@@ -5,7 +5,7 @@ const bodyLineCount = 500
 const refusedDelayMs = 100
 
 export interface Filler {
-  /** Resolves, once every request was answered, to how many increments of 1 were taken, each with a new key. */
+  /** Resolves, when all was answered, to how many increments of 1 were taken, each with a new key. */
   stop(): Promise<number>
 }
 

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { Accumulator } from '../apps/web/accumulator.ts'
+import { IncrementList } from '../apps/web/increment-list.ts'
 import { encodeBatch } from '../queue/batch.ts'
 import { batchKeysMax } from '../queue/limits.ts'
 import { startFiller } from './filler.ts'
@@ -17,9 +18,13 @@ export function measureKeyBytes(keyCount: number): KeyBytes {
   const keyAt = (index: number) => String(index).padStart(36, 'k')
   const before = usedBytes()
   const accumulator = new Accumulator(() => ({ wallMs: 0, monotonicMs: 0 }))
-  // Through bytes, as a request brings it: a text that was put together keeps its parts.
-  for (let index = 0; index < keyCount; index++)
-    accumulator.add(Buffer.from(keyAt(index)).toString('latin1'), index)
+  const list = new IncrementList()
+  for (let index = 0; index < keyCount; index++) {
+    const key = new Uint8Array(Buffer.from(keyAt(index)))
+    list.reset(key)
+    list.addUnhashed(0, key.length, index)
+    accumulator.add(list)
+  }
   const bytes = usedBytes() - before
   if (accumulator.keyCount !== keyCount) throw new Error('keys are missing')
   const keys = Array.from({ length: Math.min(keyCount, batchKeysMax) }, (_, index) => keyAt(index))

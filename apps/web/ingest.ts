@@ -7,7 +7,6 @@ import { formType } from './head.ts'
 import { IncrementList } from './increment-list.ts'
 import { type Refusal, readJson, readNdjson } from './json.ts'
 import type { ProblemCode } from './problems.ts'
-import { readUsualLine } from './stream-line.ts'
 
 export type Outcome = { readonly code: null; readonly accepted: number } | Refusal
 
@@ -15,13 +14,11 @@ type BodyFormat = 'form' | 'json' | 'ndjson'
 
 const acceptedOne: Outcome = { code: null, accepted: 1 }
 
-const ndjsonType = 'application/x-ndjson'
-
 const formats: ReadonlyMap<string, BodyFormat> = new Map([
   ['', 'form'],
   [formType, 'form'],
   ['application/json', 'json'],
-  [ndjsonType, 'ndjson'],
+  ['application/x-ndjson', 'ndjson'],
   ['application/jsonl', 'ndjson'],
 ])
 
@@ -45,21 +42,12 @@ export class Ingest {
   }
 
   count(contentType: string, query: string, body: Uint8Array): Outcome {
-    const list = this.#list
-    const refused = readIncrements(contentType, query, body, list)
-    if (refused !== null) return refused
-    if (!this.#flusher.tryAdd(list)) return refusal('memory_full')
-    this.#requestsAccepted++
-    return list.length === 1 ? acceptedOne : { code: null, accepted: list.length }
+    return readIncrements(contentType, query, body, this.#list) ?? this.#add(this.#list)
   }
 
   /** A message of a stream: NDJSON, most often of one line. */
   countMessage(body: Uint8Array): Outcome {
-    const increment = readUsualLine(body)
-    if (increment === null) return this.count(ndjsonType, '', body)
-    if (!this.#flusher.tryAdd(increment.key, increment.value)) return refusal('memory_full')
-    this.#requestsAccepted++
-    return acceptedOne
+    return readNdjson(body, this.#list) ?? this.#add(this.#list)
   }
 
   /** Takes a request that counts once, however often it comes. */
@@ -67,6 +55,12 @@ export class Ingest {
     if (!this.#flusher.tryAddKeyed(keyed)) return refusal('memory_full')
     this.#requestsAccepted++
     return { code: null, accepted: keyed.request.increments }
+  }
+
+  #add(list: IncrementList): Outcome {
+    if (!this.#flusher.tryAdd(list)) return refusal('memory_full')
+    this.#requestsAccepted++
+    return list.length === 1 ? acceptedOne : { code: null, accepted: list.length }
   }
 
   refused(code: ProblemCode): void {
