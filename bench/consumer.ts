@@ -3,18 +3,12 @@ import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Consumer } from '../consumer/consumer.ts'
-import { GoneProducers } from '../consumer/gone-producers.ts'
-import { ConsumerMetrics } from '../consumer/metrics.ts'
 import { systemClock } from '../lib/clock.ts'
 import { createLog } from '../lib/log.ts'
-import { Metrics } from '../lib/metrics.ts'
-import { type Batch, encodeBatch, newProducerId } from '../queue/batch.ts'
-import { EmbeddedQueue } from '../queue/embedded.ts'
-import type { Publication } from '../queue/queue.ts'
+import type { Batch } from '../queue/batch.ts'
 import { openStore } from '../store/open.ts'
-import type { Application, Applied, Store } from '../store/store.ts'
 import { BareLoop, compareTotals, fill, type Row } from './bare-loop.ts'
+import { ConsumerRun } from './consumer-run.ts'
 
 /**
  * Rows a second that the consumer commits, from encoded batches in an embedded queue to a file on the disk,
@@ -117,90 +111,6 @@ function outcomeOf({ name }: Scenario, rounds: readonly Round[]): Outcome {
     sumsPerSecond: of(({ sumCount, consumerMs }) => (1_000 * sumCount) / consumerMs),
     rowsPerTransaction: of(({ rowCount, transactionCount }) => rowCount / transactionCount),
     residentBytesMax: process.resourceUsage().maxRSS * 1024,
-  }
-}
-
-/** The embedded queue, closed while it is being filled. Remembers when the consumer began and ended. */
-class GatedQueue extends EmbeddedQueue {
-  isOpen = false
-  startedMs: number | null = null
-  /** Called when the last batch is published. */
-  emptied: (endedMs: number) => void = () => {}
-
-  override async read(...bounds: Parameters<EmbeddedQueue['read']>): Promise<string[]> {
-    if (!this.isOpen) return []
-    this.startedMs ??= systemClock.monotonicMs()
-    return super.read(...bounds)
-  }
-
-  override async publish(publication: Publication): Promise<void> {
-    await super.publish(publication)
-    if ((await this.length()) === 0) this.emptied(systemClock.monotonicMs())
-  }
-}
-
-/** The consumer of production on a database. */
-class ConsumerRun {
-  readonly producer = newProducerId()
-  readonly pragmas: readonly string[] = []
-  readonly #queue = new GatedQueue(systemClock)
-  readonly #store: Store
-  readonly #consumer: Consumer
-  #sequence = 0
-  #transactions: (readonly Batch[])[] = []
-
-  constructor(path: string) {
-    const log = createLog({ level: 'silent', format: 'json', process: 'bench', isTerminal: false })
-    this.#store = openStore(path, systemClock, log)
-    this.#consumer = new Consumer({
-      queue: this.#queue,
-      store: this.#recording(),
-      clock: systemClock,
-      log,
-      metrics: new ConsumerMetrics(new Metrics('bench')),
-      gone: new GoneProducers(systemClock, 60_000, () => false),
-      idempotencyWindowMs: 86_400_000,
-    })
-    void this.#consumer.run()
-  }
-
-  nextSequence(): number {
-    return ++this.#sequence
-  }
-
-  /** Resolves when all of them are committed and published; with the batches of each transaction. */
-  async work(batches: readonly Batch[]) {
-    this.#transactions = []
-    this.#queue.isOpen = false
-    this.#queue.startedMs = null
-    for (const batch of batches) {
-      const { producer, sequence } = batch
-      await this.#queue.push({ producer, sequence, lowest: 1, element: encodeBatch(batch) })
-    }
-    const endedMs = await new Promise<number>(resolve => {
-      this.#queue.emptied = resolve
-      this.#queue.isOpen = true
-    })
-    return { elapsedMs: endedMs - this.#queue.startedMs!, transactions: this.#transactions }
-  }
-
-  async close(): Promise<void> {
-    await this.#consumer.stop()
-    this.#store.close()
-  }
-
-  #recording(): Store {
-    const apply = (application: Application): Applied => {
-      const applied = this.#store.apply(application)
-      this.#transactions.push(applied.applied)
-      return applied
-    }
-    return new Proxy(this.#store, {
-      get(target, name) {
-        const value: unknown = name === 'apply' ? apply : Reflect.get(target, name, target)
-        return typeof value === 'function' ? value.bind(target) : value
-      },
-    })
   }
 }
 

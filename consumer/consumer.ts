@@ -1,12 +1,13 @@
 import { type Clock, sleep } from '../lib/clock.ts'
-import { errorText, OperationError } from '../lib/errors.ts'
+import { OperationError } from '../lib/errors.ts'
 import { type Log, RepeatedError } from '../lib/log.ts'
 import type { Readiness } from '../lib/status-server.ts'
-import { type Batch, decodeBatch } from '../queue/batch.ts'
+import { queueErrors } from '../queue/errors.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
-import type { Applied, Rejected, Store } from '../store/store.ts'
+import type { Applied, Store } from '../store/store.ts'
 import type { GoneProducers } from './gone-producers.ts'
 import type { ConsumerMetrics } from './metrics.ts'
+import { type Prepared, prepareElements } from './preparation.ts'
 
 /** How long the consumer sleeps when the list is empty and no hint comes: longer and longer. */
 const idlePollMsMin = 50
@@ -130,16 +131,11 @@ export class Consumer {
       await this.#forget()
       return { outcome: 'idle', elementCount: 0 }
     }
-    const rejected: Rejected[] = []
-    let batches: Batch[]
-    try {
-      batches = this.#decode(elements, rejected)
-    } catch (error) {
-      return this.#failed(error, this.#queueError)
-    }
+    const prepared = prepareElements(elements)
+    const { rejected } = prepared
     let applied: Applied
     try {
-      applied = this.#apply(batches, rejected, producersGone)
+      applied = this.#apply(prepared, producersGone)
       this.#storeError.over()
     } catch (error) {
       return this.#failed(error, this.#storeError)
@@ -154,31 +150,14 @@ export class Consumer {
     return { outcome: elements.length > 0 ? 'busy' : 'idle', elementCount: elements.length }
   }
 
-  /** Up to the first of a later format, which must stay where it is; throws when nothing is before it. */
-  #decode(elements: readonly string[], rejected: Rejected[]): Batch[] {
-    const batches: Batch[] = []
-    for (const element of elements) {
-      try {
-        batches.push(decodeBatch(element))
-      } catch (error) {
-        if (!(error instanceof OperationError)) throw error
-        if (error.code === 'batch_newer') {
-          if (batches.length + rejected.length === 0) throw error
-          break
-        }
-        const reason = errorText(error)
-        rejected.push({ element, reason })
-        this.#parts.log.error({ code: error.code, reason, hint: error.policy.hint }, 'element rejected')
-      }
-    }
-    return batches
-  }
-
-  #apply(batches: readonly Batch[], rejected: readonly Rejected[], gone: ReadonlySet<string>): Applied {
+  #apply(prepared: Prepared, gone: ReadonlySet<string>): Applied {
     const { store, clock, log, metrics } = this.#parts
     const startedMs = clock.monotonicMs()
-    const applied = store.apply({ batches, rejected, gone })
-    metrics.committed(applied, clock.nowMs(), clock.monotonicMs() - startedMs, rejected.length)
+    const applied = store.apply({ ...prepared, gone })
+    metrics.committed(applied, clock.nowMs(), clock.monotonicMs() - startedMs, prepared.rejected.length)
+    const { hint } = queueErrors.batch_corrupt
+    for (const { reason } of prepared.rejected)
+      log.error({ code: 'batch_corrupt', reason, hint }, 'element rejected')
     for (const [producer, increments] of applied.lost)
       log.error({ producer, increments }, 'increments lost: their producer and the queue both lost them')
     if (applied.setAsideCount > 0)

@@ -6,7 +6,9 @@ import { assertDurable, type Database, translateErrors } from './sqlite.ts'
 import type { Account, Application, Applied, Store } from './store.ts'
 import { IdempotencyKeys } from './idempotency.ts'
 import { prepareStatements } from './statements.ts'
-import { type KeySum, type KeysAndSums, mergeSums, sumOfAll, TotalOverflow, Totals } from './totals.ts'
+import { type MergedSums, mergeSums } from './merged-sums.ts'
+import { SumTable } from '../queue/sum-table.ts'
+import { type KeySum, type KeysAndSums, sumOfAll, TotalOverflow, Totals } from './totals.ts'
 
 interface ProducerRow extends Progress {
   readonly applied: number
@@ -93,7 +95,7 @@ export class SqliteStore implements Store {
   }
 
   #applyOrRollBack(application: Application): Applied {
-    const addAll = (sums: readonly KeySum[]) => {
+    const addAll = (sums: MergedSums) => {
       this.#totals.add(sums)
       return []
     }
@@ -112,8 +114,8 @@ export class SqliteStore implements Store {
 
   /** `add` adds sums to totals and answers those that do not fit. */
   #write(
-    { batches, rejected, gone }: Application,
-    add: (sums: readonly KeySum[]) => readonly KeySum[],
+    { batches, merged, rejected, gone }: Application,
+    add: (sums: MergedSums) => readonly KeySum[],
   ): Applied {
     const now = this.#clock.nowMs()
     const parkedBefore = this.#statements.parkedIds.all() as BatchId[]
@@ -130,7 +132,8 @@ export class SqliteStore implements Store {
     for (const { element, reason } of rejected) this.#statements.reject.run(element, reason, now, element)
     this.#movePark(sequenced, now)
     const decided = sequenced.apply.map(batch => this.#decide(batch, now))
-    const sums = mergeSums(decided.flatMap(({ parts }) => parts))
+    const isWhole = merged !== undefined && isEqual(sequenced.apply, batches)
+    const sums = isWhole ? merged : mergeSums(SumTable.of(decided.flatMap(({ parts }) => parts)))
     const setAside = add(sums)
     for (const [key, sum] of setAside) this.#setAside(key, sum, now)
     const lost = this.#writeProgress(producers, decided, now)
@@ -143,7 +146,7 @@ export class SqliteStore implements Store {
         ...decided.map(({ outcomes }) => outcomes).filter(({ letters }) => letters !== ''),
       ],
       duplicateCount: decided.reduce((count, { duplicate }) => count + duplicate, 0),
-      rowCount: sums.length - setAside.length,
+      rowCount: sums.ends.length - setAside.length,
       setAsideCount: setAside.length,
       lost,
     }
@@ -227,4 +230,8 @@ function isRepeated(
   producers: ReadonlyMap<string, ProducerRow>,
 ): boolean {
   return keyed.length > 0 && sequence <= producers.get(producer)!.watermark
+}
+
+function isEqual(left: readonly Batch[], right: readonly Batch[]): boolean {
+  return left.length === right.length && left.every((batch, index) => batch === right[index])
 }

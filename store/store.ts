@@ -1,5 +1,6 @@
 import type { Batch, BatchId, Sum } from '../queue/batch.ts'
 import type { BatchOutcomes } from '../queue/queue.ts'
+import type { MergedSums } from './merged-sums.ts'
 
 /** An element of the queue that is no batch. */
 export interface Rejected {
@@ -10,6 +11,11 @@ export interface Rejected {
 export interface Application {
   /** As read from the queue, in order. */
   readonly batches: readonly Batch[]
+  /**
+   * All sums of `batches`, made ahead of the transaction. Used where every one of them is to be applied and
+   * nothing else, which is usual; decided inside the transaction.
+   */
+  readonly merged?: MergedSums
   readonly rejected: readonly Rejected[]
   /** Producers whose missing batches are given up. */
   readonly gone: ReadonlySet<string>

@@ -1,4 +1,6 @@
-import { addSums, type Sum } from '../queue/batch.ts'
+import type { Sum } from '../queue/batch.ts'
+import { ScannedBatch } from '../queue/element-scanner.ts'
+import { keyAt, type MergedSums, sumAt } from './merged-sums.ts'
 import type { Database, Statement } from './sqlite.ts'
 
 export type KeySum = readonly [key: string, sum: Sum]
@@ -16,24 +18,10 @@ const rowsPerStatement = 100
 
 const conflict = 'ON CONFLICT (key) DO UPDATE SET value = value + excluded.value'
 
-/**
- * Sums of the same key over all parts, the keys in the order in which the table keeps them (nearly: by
- * UTF-16).
- */
-export function mergeSums(parts: readonly KeysAndSums[]): KeySum[] {
-  const merged = new Map<string, Sum>()
-  for (const { keys, sums } of parts) {
-    for (let index = 0; index < keys.length; index++) {
-      const key = keys[index]!
-      const known = merged.get(key)
-      merged.set(key, known === undefined ? sums[index]! : addSums(known, sums[index]!))
-    }
-  }
-  return [...merged].sort(([left], [right]) => (left < right ? -1 : 1))
-}
-
 /** The sum of all values, exact. */
-export function sumOfAll({ sums }: KeysAndSums): bigint {
+export function sumOfAll(part: KeysAndSums): bigint {
+  if (part instanceof ScannedBatch) return part.sumOfSums
+  const { sums } = part
   let exact = 0n
   let sum = 0
   for (const each of sums) {
@@ -58,6 +46,8 @@ export class Totals {
   readonly #many: Statement
   readonly #one: Statement
   readonly #oneIfItFits: Statement
+  /** Bound to `#many`; made once. */
+  readonly #values: (string | Sum)[] = Array(2 * rowsPerStatement)
 
   constructor(database: Database) {
     const rows = Array(rowsPerStatement).fill('(?, ?)').join(', ')
@@ -72,12 +62,19 @@ export class Totals {
    * Throws TotalOverflow if any total would leave 64 bits; the transaction is then good for nothing but a
    * rollback.
    */
-  add(sums: readonly KeySum[]): void {
+  add(merged: MergedSums): void {
+    const count = merged.ends.length
+    const values = this.#values
     try {
       let row = 0
-      for (; row + rowsPerStatement <= sums.length; row += rowsPerStatement)
-        this.#many.run(sums.slice(row, row + rowsPerStatement).flat())
-      for (; row < sums.length; row++) this.#one.run(sums[row]![0], sums[row]![1])
+      for (; row + rowsPerStatement <= count; row += rowsPerStatement) {
+        for (let index = 0; index < rowsPerStatement; index++) {
+          values[2 * index] = keyAt(merged, row + index)
+          values[2 * index + 1] = sumAt(merged, row + index)
+        }
+        this.#many.run(values)
+      }
+      for (; row < count; row++) this.#one.run(keyAt(merged, row), sumAt(merged, row))
     } catch (error) {
       if (isOverflow(error)) throw new TotalOverflow('a total would leave 64 bits', { cause: error })
       throw error
@@ -85,11 +82,14 @@ export class Totals {
   }
 
   /** Slower, one row at a time; answers the sums that did not fit, whose totals are unchanged. */
-  addCarefully(sums: readonly KeySum[]): KeySum[] {
-    return sums.filter(([key, sum]) => {
-      if (sum < totalMin || sum > totalMax) return true
-      return this.#oneIfItFits.run(key, sum).changes === 0
-    })
+  addCarefully(merged: MergedSums): KeySum[] {
+    const unfit: KeySum[] = []
+    for (let row = 0; row < merged.ends.length; row++) {
+      const [key, sum] = [keyAt(merged, row), sumAt(merged, row)]
+      const isOutside = sum < totalMin || sum > totalMax
+      if (isOutside || this.#oneIfItFits.run(key, sum).changes === 0) unfit.push([key, sum])
+    }
+    return unfit
   }
 }
 
