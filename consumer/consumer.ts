@@ -7,7 +7,9 @@ import type { ConsumerQueue } from '../queue/queue.ts'
 import type { Applied, Store } from '../store/store.ts'
 import type { GoneProducers } from './gone-producers.ts'
 import type { ConsumerMetrics } from './metrics.ts'
+import { Pace } from './pace.ts'
 import { type Prepared, prepareElements } from './preparation.ts'
+import { Preparer } from './preparer.ts'
 
 /** How long the consumer sleeps when the list is empty and no hint comes: longer and longer. */
 const idlePollMsMin = 50
@@ -29,6 +31,15 @@ interface Round {
   readonly elementCount: number
 }
 
+/** Elements of the queue on their way into a transaction. */
+interface Taken {
+  readonly elements: readonly string[]
+  readonly bytes: number
+  /** Whether there may be more behind them. */
+  readonly isFull: boolean
+  readonly prepared: Prepared | Promise<Prepared>
+}
+
 export interface ConsumerParts {
   readonly queue: ConsumerQueue
   readonly store: Store
@@ -43,7 +54,8 @@ export interface ConsumerParts {
 /**
  * The one reader of a shard. Each round: read batches without removing them, apply them in one transaction,
  * then tell the queue what is committed, which removes them. Whatever fails in between, the next round does
- * it again and the store skips what it has.
+ * it again and the store skips what it has. While the list is long, the next batches are read and prepared
+ * during the transaction.
  *
  *     idle ── batches ──▶ applying ──▶ publishing ──▶ idle
  *      │                     │             │
@@ -59,6 +71,13 @@ export class Consumer {
   #wake: (() => void) | null = null
   /** A hint that came while not asleep; the next sleep is skipped. */
   #hinted = false
+  readonly #pace = new Pace()
+  readonly #preparer = new Preparer()
+  /**
+   * Read behind what the last round committed, while that was under way; null when the list was short, or
+   * anything went wrong since.
+   */
+  #ahead: Taken | null = null
   #forgotAtMs = 0
   #keysForgottenMs = Number.NEGATIVE_INFINITY
 
@@ -81,7 +100,7 @@ export class Consumer {
    * process.
    */
   run(): Promise<void> {
-    this.#running ??= this.#loop()
+    this.#running ??= this.#loop().finally(() => this.#preparer.close())
     return this.#running
   }
 
@@ -117,25 +136,28 @@ export class Consumer {
 
   async #round(): Promise<Round> {
     const { queue, gone } = this.#parts
-    let elements: string[]
+    let taken: Taken
+    let ahead: Taken | null
     let producersGone: ReadonlySet<string>
     const isLookDue = gone.isLookDue()
     try {
-      elements = await queue.read()
+      taken = this.#ahead ?? (await this.#take(0))
+      this.#ahead = null
       producersGone = isLookDue ? await gone.look(queue) : new Set()
       this.#queueError.over()
+      ahead = taken.isFull ? await this.#take(taken.elements.length) : null
     } catch (error) {
       return this.#failed(error, this.#queueError)
     }
-    if (elements.length === 0 && !isLookDue) {
+    const elementCount = taken.elements.length
+    if (elementCount === 0 && !isLookDue) {
       await this.#forget()
-      return { outcome: 'idle', elementCount: 0 }
+      return { outcome: 'idle', elementCount }
     }
-    const prepared = prepareElements(elements)
-    const { rejected } = prepared
     let applied: Applied
+    const prepared = await taken.prepared
     try {
-      applied = this.#apply(prepared, producersGone)
+      applied = this.#apply(prepared, taken.bytes, producersGone)
       this.#storeError.over()
     } catch (error) {
       return this.#failed(error, this.#storeError)
@@ -143,18 +165,37 @@ export class Consumer {
     gone.watch(applied.parked)
     try {
       const { watermarks, parked, outcomes } = applied
-      await queue.publish({ watermarks, parked, outcomes, discarded: rejected.map(({ element }) => element) })
+      const discarded = prepared.rejected.map(({ element }) => element)
+      await queue.publish({ watermarks, parked, outcomes, discarded })
     } catch (error) {
       return this.#failed(error, this.#queueError)
     }
-    return { outcome: elements.length > 0 ? 'busy' : 'idle', elementCount: elements.length }
+    // Only now: what was published is off the head, so the next read starts where this one did.
+    if (ahead !== null && ahead.elements.length > 0) this.#ahead = ahead
+    return { outcome: elementCount > 0 ? 'busy' : 'idle', elementCount }
   }
 
-  #apply(prepared: Prepared, gone: ReadonlySet<string>): Applied {
+  /**
+   * Reads behind the first `skip` elements. As many as were asked for are prepared in the other thread, for
+   * it takes as long as a good part of a transaction; a few at once.
+   */
+  async #take(skip: number): Promise<Taken> {
+    const elements = await this.#parts.queue.read({ skip, ...this.#pace.next() })
+    const bytes = elements.reduce((sum, element) => sum + element.length, 0)
+    const isFull = this.#pace.isFull({ batchCount: elements.length, bytes })
+    const isWorthIt = isFull || skip > 0
+    const prepared = isWorthIt ? this.#preparer.prepare(elements) : prepareElements(elements)
+    return { elements, bytes, isFull, prepared }
+  }
+
+  #apply(prepared: Prepared, bytes: number, gone: ReadonlySet<string>): Applied {
     const { store, clock, log, metrics } = this.#parts
     const startedMs = clock.monotonicMs()
     const applied = store.apply({ ...prepared, gone })
-    metrics.committed(applied, clock.nowMs(), clock.monotonicMs() - startedMs, prepared.rejected.length)
+    const ms = clock.monotonicMs() - startedMs
+    const now = clock.nowMs()
+    this.#pace.committed({ bytes, ms, ageMs: now - (applied.applied[0]?.oldestMs ?? now) })
+    metrics.committed(applied, now, ms, prepared.rejected.length)
     const { hint } = queueErrors.batch_corrupt
     for (const { reason } of prepared.rejected)
       log.error({ code: 'batch_corrupt', reason, hint }, 'element rejected')

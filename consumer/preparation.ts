@@ -1,6 +1,6 @@
 import { errorText, OperationError } from '../lib/errors.ts'
 import { type Batch, decodeBatch } from '../queue/batch.ts'
-import { ScannedBatch, scanElement } from '../queue/element-scanner.ts'
+import { type Head, ScannedBatch, scanElement } from '../queue/element-scanner.ts'
 import { SumTable } from '../queue/sum-table.ts'
 import { type MergedSums, mergeSums } from '../store/merged-sums.ts'
 import type { Rejected } from '../store/store.ts'
@@ -32,4 +32,31 @@ export function prepareElements(elements: readonly string[]): Prepared {
   // Their keys are no longer than their elements, where nothing was written.
   for (const batch of batches) if (!(batch instanceof ScannedBatch)) table.addAll(batch.keys, batch.sums)
   return { batches, merged: mergeSums(table), rejected }
+}
+
+/** What a thread answers, in a form that crosses to another one: of elements that are all of the usual shape. */
+export interface Answer {
+  readonly heads: readonly Head[]
+  readonly sumsOfSums: readonly bigint[]
+  readonly merged: MergedSums
+}
+
+/** Null when any element needs decodeBatch. */
+export function packPrepared(elements: readonly string[]): Answer | null {
+  const table = new SumTable(elements.reduce((bytes, element) => bytes + Buffer.byteLength(element), 0))
+  const heads: Head[] = []
+  const sumsOfSums: bigint[] = []
+  for (const element of elements) {
+    const scanned = scanElement(element, table)
+    if (scanned === null) return null
+    const { producer, sequence, oldestMs, increments, sealed, sumOfSums } = scanned
+    heads.push({ producer, sequence, oldestMs, increments, sealed })
+    sumsOfSums.push(sumOfSums)
+  }
+  return { heads, sumsOfSums, merged: mergeSums(table) }
+}
+
+export function unpackPrepared({ heads, sumsOfSums, merged }: Answer, elements: readonly string[]): Prepared {
+  const batches = heads.map((head, index) => new ScannedBatch(head, sumsOfSums[index]!, elements[index]!))
+  return { batches, merged, rejected: [] }
 }

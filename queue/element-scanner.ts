@@ -12,7 +12,8 @@ const digitsMax = 15
 
 const [quote, comma, minus, zero, bracket, backslash, brace, space] = [34, 44, 45, 48, 93, 92, 125, 32]
 
-interface Head {
+/** What a batch says of itself, beside its keys and sums. */
+export interface Head {
   readonly producer: string
   readonly sequence: number
   readonly oldestMs: number
@@ -105,7 +106,7 @@ function scanKeys(table: SumTable, start: number, end: number): number | null {
   return isFollowed ? at + betweenKeysAndSums.length : null
 }
 
-/** Fills in the sums of the rows from `row` on; answers their sum, null when they are not of the usual shape. */
+/** Fills in the sums from `firstRow` on; answers their sum, null when they are not of the usual shape. */
 function scanSums(table: SumTable, firstRow: number, start: number, end: number): bigint | null {
   const { bytes, sums, count } = table
   let exact = 0n

@@ -49,7 +49,7 @@ export function connectEmbeddedQueue(channel: Channel, clock: Clock): ProducerQu
     push: push => call('push', push),
     greet: (producer, lowest) => call('greet', producer, lowest),
     bind: storeId => call('bind', storeId),
-    read: () => call('read'),
+    read: bounds => call('read', bounds),
     publish: publication => call('publish', publication),
     watermarks: () => call('watermarks'),
     signsOfLife: producers => call('signsOfLife', producers),

@@ -1,7 +1,7 @@
 import type { Clock } from '../lib/clock.ts'
 import { batchIdOf } from './batch.ts'
 import { listBatchesMax, readBatchesMax, readBytesMax } from './limits.ts'
-import type { ConsumerQueue, Position, ProducerQueue, Publication, Push } from './queue.ts'
+import type { ConsumerQueue, Position, ProducerQueue, Publication, Push, ReadBounds } from './queue.ts'
 
 /**
  * The queue inside the parent process of `piccolo up`: same semantics as the Redis lists, each method one
@@ -53,15 +53,15 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     return this.#store
   }
 
-  async read(): Promise<string[]> {
+  async read({ skip = 0, batchesMax = readBatchesMax, bytesMax = readBytesMax }: ReadBounds = {}) {
     let bytes = 0
-    let count = 0
-    while (count < Math.min(readBatchesMax, this.#elements.length)) {
-      bytes += this.#elements[count]!.length
-      if (count > 0 && bytes > readBytesMax) break
-      count++
+    let end = skip
+    while (end < Math.min(skip + batchesMax, this.#elements.length)) {
+      bytes += this.#elements[end]!.length
+      if (end > skip && bytes > bytesMax) break
+      end++
     }
-    return this.#elements.slice(0, count)
+    return this.#elements.slice(skip, end)
   }
 
   async publish({ watermarks, parked, discarded, outcomes }: Publication): Promise<void> {

@@ -59,6 +59,15 @@ export interface ProducerQueue {
   close(): Promise<void>
 }
 
+export interface ReadBounds {
+  /** How many at the head are left out; default none. */
+  readonly skip?: number
+  /** Default `readBatchesMax`. */
+  readonly batchesMax?: number
+  /** At least one element, whatever its size. Default and limit `readBytesMax`. */
+  readonly bytesMax?: number
+}
+
 /** What a consumer has committed and the queue may act upon; see `publish`. */
 export interface Publication {
   /** Of every producer in what was read, and of every producer with parked batches. */
@@ -75,8 +84,11 @@ export interface Publication {
 export interface ConsumerQueue {
   /** Binds the shard to this store unless it is bound already. Resolves to the id it is bound to. */
   bind(storeId: string): Promise<string>
-  /** Up to `readBatchesMax` elements, oldest first, without removing them. */
-  read(): Promise<string[]>
+  /**
+   * Elements, oldest first, without removing them. Meant for one reader, but safe for several: what is read
+   * twice, or skipped as others were removed, the protocol makes good.
+   */
+  read(bounds?: ReadBounds): Promise<string[]>
   /**
    * In one atomic step: raises `applied` to the watermarks; keeps the outcomes for their producers; sets
    * `pushed` of a producer with parked batches back to its watermark, so that it sends the missing ones

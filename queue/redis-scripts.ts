@@ -67,11 +67,11 @@ if redis.call('EXISTS', store) == 0 then redis.call('SET', store, ARGV[1]) end
 return redis.call('GET', store)
 `
 
-/** ARGV: store id, count, bytes. Answers elements from the head; the first one whatever its size. */
+/** ARGV: store id, count, bytes, how many to leave out. Answers elements; the first one whatever its size. */
 const readScript = `${keys}${guard}
 local elements, bytes = {}, 0
 for index = 0, tonumber(ARGV[2]) - 1 do
-  local element = redis.call('LINDEX', batches, index)
+  local element = redis.call('LINDEX', batches, tonumber(ARGV[4]) + index)
   if not element then break end
   bytes = bytes + #element
   if index > 0 and bytes > tonumber(ARGV[3]) then break end

@@ -6,7 +6,7 @@ import { makeStringMethodsFast } from '../lib/string-methods.ts'
 import { queueError } from './errors.ts'
 import { redisUrlToShow } from './options.ts'
 import { listBatchesMax, readBatchesMax, readBytesMax, readBytesMin } from './limits.ts'
-import type { ConsumerQueue, Position, ProducerQueue, Publication, Push } from './queue.ts'
+import type { ConsumerQueue, Position, ProducerQueue, Publication, Push, ReadBounds } from './queue.ts'
 import { checkRedisServer, whenReady } from './redis-check.ts'
 import { classifyRedisError } from './redis-errors.ts'
 import { readPosition } from './redis-position.ts'
@@ -103,9 +103,10 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     return String(await this.#call('bind', storeId))
   }
 
-  async read(): Promise<string[]> {
+  async read({ skip = 0, batchesMax = readBatchesMax, bytesMax = readBytesMax }: ReadBounds = {}) {
     try {
-      const elements = await this.#call('read', this.#storeId, readBatchesMax, this.#readBytes)
+      const bytes = Math.min(bytesMax, this.#readBytes)
+      const elements = await this.#call('read', this.#storeId, batchesMax, bytes, skip)
       this.#readBytes = Math.min(readBytesMax, 2 * this.#readBytes)
       return elements as string[]
     } catch (error) {

@@ -194,6 +194,22 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     })
   })
 
+  test('a read leaves out what is to be skipped, and is bounded by count and by bytes', async () => {
+    const all: string[] = []
+    for (let sequence = 1; sequence <= 5; sequence++) {
+      await push(1, sequence)
+      all.push(element(1, sequence))
+    }
+    const twice = 2 * element(1, 1).length
+    expect(await queue.read({ skip: 2 })).toEqual(all.slice(2))
+    expect(await queue.read({ skip: 1, batchesMax: 3 })).toEqual(all.slice(1, 4))
+    expect(await queue.read({ bytesMax: twice })).toEqual(all.slice(0, 2))
+    expect(await queue.read({ skip: 3, bytesMax: 1 })).toEqual(all.slice(3, 4))
+    expect(await queue.read({ skip: 5 })).toEqual([])
+    expect(await queue.read({ skip: 9 })).toEqual([])
+    expect(await queue.read()).toEqual(all)
+  })
+
   test('a read is bounded by count', async () => {
     for (let sequence = 1; sequence <= 70; sequence++) await push(1, sequence)
     expect(await queue.read()).toHaveLength(64)

@@ -59,8 +59,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the embedded queue pops what it reads',
     file: 'queue/embedded.ts',
-    find: 'return this.#elements.slice(0, count)',
-    replace: 'return this.#elements.splice(0, count)',
+    find: 'return this.#elements.slice(skip, end)',
+    replace: 'return this.#elements.splice(skip, end - skip)',
     tests: ['queue/embedded.test.ts'],
   },
   {
