@@ -5,7 +5,7 @@ import { Metrics } from '../lib/metrics.ts'
 import { encodeBatch, type Sum } from '../queue/batch.ts'
 import { EmbeddedQueue } from '../queue/embedded.ts'
 import { queueError } from '../queue/errors.ts'
-import type { Publication } from '../queue/queue.ts'
+import type { Publication, ReadBounds } from '../queue/queue.ts'
 import { openStore } from '../store/open.ts'
 import { storeError } from '../store/errors.ts'
 import type { Application, Applied, Store } from '../store/store.ts'
@@ -27,7 +27,15 @@ let running: Promise<void>
 let publishErrors: Error[]
 let applyErrors: Error[]
 
+/** How many elements each read left out: more than none where it read ahead. */
+let skips: number[]
+
 class FlakyQueue extends EmbeddedQueue {
+  override async read(bounds: ReadBounds): Promise<string[]> {
+    skips.push(bounds.skip ?? 0)
+    return super.read(bounds)
+  }
+
   override async publish(publication: Publication): Promise<void> {
     const error = publishErrors.shift()
     if (error) throw error
@@ -39,6 +47,7 @@ beforeEach(() => {
   folder = new Folder()
   publishErrors = []
   applyErrors = []
+  skips = []
   queue = new FlakyQueue(systemClock)
   store = openStore(folder.database, systemClock, log)
   const flaky = {
@@ -48,6 +57,8 @@ beforeEach(() => {
       return store.apply(application)
     },
     forgetIdempotencyKeys: (beforeMs, countMax) => store.forgetIdempotencyKeys(beforeMs, countMax),
+    checkpoint: what => store.checkpoint(what),
+    uncopiedBytes: () => store.uncopiedBytes(),
   } as Store
   const gone = new GoneProducers(systemClock, 60_000, () => false)
   const metrics = new ConsumerMetrics(new Metrics('consumer'))
@@ -104,6 +115,27 @@ test('when the store is busy or full, the batches stay in the queue, readiness t
   expect(await queue.length()).toBe(1)
   await counted('a', '1')
   await until('readiness is back', () => consumer.readiness().reasons.length === 0)
+})
+
+test('a long list becomes exact totals, read and prepared ahead, whatever fails on the way', async () => {
+  const sums = (from: number) =>
+    Object.fromEntries(Array.from({ length: 9_000 }, (_, index) => [`key ${(from + index) % 30_000}`, 1]))
+  publishErrors = [away(), away()]
+  applyErrors = [storeError('store_busy', 'locked')]
+  const count = 90
+  for (let sequence = 1; sequence <= count; sequence++) {
+    const unusual = sequence % 29 === 0 ? { 'say "hi"': 1 } : {}
+    await push(sequence, { ...sums(sequence * 7), ...unusual })
+  }
+  await until('the queue is empty', async () => (await queue.length()) === 0, 30_000)
+  const totals = folder.totals()
+  expect(totals.get('say "hi"')).toBe('3')
+  totals.delete('say "hi"')
+  const expected = new Map<string, number>()
+  for (let sequence = 1; sequence <= count; sequence++)
+    for (const key of Object.keys(sums(sequence * 7))) expected.set(key, (expected.get(key) ?? 0) + 1)
+  expect(totals).toEqual(new Map([...expected].map(([key, total]) => [key, String(total)])))
+  expect(skips.some(skip => skip > 0)).toBe(true)
 })
 
 test('an error that needs a fresh process ends the consumer with its batches in the queue', async () => {

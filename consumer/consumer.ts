@@ -5,11 +5,11 @@ import type { Readiness } from '../lib/status-server.ts'
 import { queueErrors } from '../queue/errors.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
 import type { Applied, Store } from '../store/store.ts'
+import { Checkpoints } from './checkpoints.ts'
 import type { GoneProducers } from './gone-producers.ts'
 import type { ConsumerMetrics } from './metrics.ts'
-import { Pace } from './pace.ts'
-import { type Prepared, prepareElements } from './preparation.ts'
-import { Preparer } from './preparer.ts'
+import type { Prepared } from './preparation.ts'
+import { Reader, type Taken } from './reader.ts'
 
 /** How long the consumer sleeps when the list is empty and no hint comes: longer and longer. */
 const idlePollMsMin = 50
@@ -29,15 +29,6 @@ interface Round {
    */
   readonly outcome: 'busy' | 'idle' | keyof typeof retryDelayMs
   readonly elementCount: number
-}
-
-/** Elements of the queue on their way into a transaction. */
-interface Taken {
-  readonly elements: readonly string[]
-  readonly bytes: number
-  /** Whether there may be more behind them. */
-  readonly isFull: boolean
-  readonly prepared: Prepared | Promise<Prepared>
 }
 
 export interface ConsumerParts {
@@ -71,18 +62,15 @@ export class Consumer {
   #wake: (() => void) | null = null
   /** A hint that came while not asleep; the next sleep is skipped. */
   #hinted = false
-  readonly #pace = new Pace()
-  readonly #preparer = new Preparer()
-  /**
-   * Read behind what the last round committed, while that was under way; null when the list was short, or
-   * anything went wrong since.
-   */
-  #ahead: Taken | null = null
+  readonly #reader: Reader
+  readonly #checkpoints: Checkpoints
   #forgotAtMs = 0
   #keysForgottenMs = Number.NEGATIVE_INFINITY
 
   constructor(parts: ConsumerParts) {
     this.#parts = parts
+    this.#reader = new Reader(parts.queue)
+    this.#checkpoints = new Checkpoints(parts.store, parts.clock, parts.metrics)
     this.#queueError = new RepeatedError(parts.log, parts.clock, 'the queue cannot be read')
     this.#storeError = new RepeatedError(parts.log, parts.clock, 'batches cannot be committed')
     parts.queue.onPushed(() => this.#hint())
@@ -100,7 +88,7 @@ export class Consumer {
    * process.
    */
   run(): Promise<void> {
-    this.#running ??= this.#loop().finally(() => this.#preparer.close())
+    this.#running ??= this.#loop().finally(() => this.#reader.close())
     return this.#running
   }
 
@@ -141,23 +129,22 @@ export class Consumer {
     let producersGone: ReadonlySet<string>
     const isLookDue = gone.isLookDue()
     try {
-      taken = this.#ahead ?? (await this.#take(0))
-      this.#ahead = null
+      ;({ taken, ahead } = await this.#reader.take())
       producersGone = isLookDue ? await gone.look(queue) : new Set()
       this.#queueError.over()
-      ahead = taken.isFull ? await this.#take(taken.elements.length) : null
     } catch (error) {
       return this.#failed(error, this.#queueError)
     }
-    const elementCount = taken.elements.length
+    const { elementCount, bytes } = taken
     if (elementCount === 0 && !isLookDue) {
       await this.#forget()
+      this.#checkpoint('idle')
       return { outcome: 'idle', elementCount }
     }
     let applied: Applied
     const prepared = await taken.prepared
     try {
-      applied = this.#apply(prepared, taken.bytes, producersGone)
+      applied = this.#apply(prepared, bytes, producersGone)
       this.#storeError.over()
     } catch (error) {
       return this.#failed(error, this.#storeError)
@@ -170,22 +157,9 @@ export class Consumer {
     } catch (error) {
       return this.#failed(error, this.#queueError)
     }
-    // Only now: what was published is off the head, so the next read starts where this one did.
-    if (ahead !== null && ahead.elements.length > 0) this.#ahead = ahead
+    this.#checkpoint('published')
+    this.#reader.published(ahead)
     return { outcome: elementCount > 0 ? 'busy' : 'idle', elementCount }
-  }
-
-  /**
-   * Reads behind the first `skip` elements. As many as were asked for are prepared in the other thread, for
-   * it takes as long as a good part of a transaction; a few at once.
-   */
-  async #take(skip: number): Promise<Taken> {
-    const elements = await this.#parts.queue.read({ skip, ...this.#pace.next() })
-    const bytes = elements.reduce((sum, element) => sum + element.length, 0)
-    const isFull = this.#pace.isFull({ batchCount: elements.length, bytes })
-    const isWorthIt = isFull || skip > 0
-    const prepared = isWorthIt ? this.#preparer.prepare(elements) : prepareElements(elements)
-    return { elements, bytes, isFull, prepared }
   }
 
   #apply(prepared: Prepared, bytes: number, gone: ReadonlySet<string>): Applied {
@@ -194,7 +168,7 @@ export class Consumer {
     const applied = store.apply({ ...prepared, gone })
     const ms = clock.monotonicMs() - startedMs
     const now = clock.nowMs()
-    this.#pace.committed({ bytes, ms, ageMs: now - (applied.applied[0]?.oldestMs ?? now) })
+    this.#reader.committed({ bytes, ms, ageMs: now - (applied.applied[0]?.oldestMs ?? now) })
     metrics.committed(applied, now, ms, prepared.rejected.length)
     const { hint } = queueErrors.batch_corrupt
     for (const { reason } of prepared.rejected)
@@ -240,6 +214,15 @@ export class Consumer {
     } catch (error) {
       this.#failed(error, this.#storeError)
       this.#keysForgottenMs = now
+    }
+  }
+
+  /** One that fails leaves everything as it is, and is made again later. */
+  #checkpoint(when: 'published' | 'idle'): void {
+    try {
+      this.#checkpoints[when]()
+    } catch (error) {
+      this.#failed(error, this.#storeError)
     }
   }
 

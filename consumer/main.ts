@@ -42,6 +42,7 @@ async function makeParts(options: Options, context: ServiceContext) {
   metrics.gaugeOf('piccolo_queue_batches', 'Batches in the queue', () =>
     queue.length().catch(() => Number.NaN),
   )
+  metrics.gaugeOf('piccolo_wal_bytes', "Size of the database's write-ahead log", () => store.logBytes())
   for (const [name, help, state] of ledgerGauges) metrics.gaugeOf(name, help, () => store.account()[state])
   const status = new StatusServer({ readiness: () => consumer.readiness(), metricsText: context.metricsText })
   const hasPort = context.parent === null && options.consumerPort > 0

@@ -12,6 +12,7 @@ const stalenessBuckets = [
 export class ConsumerMetrics {
   readonly #staleness
   readonly #commit
+  readonly #checkpoint
   #increments = 0
   #batches = 0
   #rows = 0
@@ -28,6 +29,11 @@ export class ConsumerMetrics {
       stalenessBuckets,
     )
     this.#commit = metrics.histogram('piccolo_commit_seconds', 'Duration of one transaction', commitBuckets)
+    this.#checkpoint = metrics.histogram(
+      'piccolo_checkpoint_seconds',
+      'Moving what is committed from the write-ahead log to the database file, one observation a time',
+      commitBuckets,
+    )
     const counters: [string, string, () => number][] = [
       ['piccolo_increments_committed_total', 'Increments added to totals', () => this.#increments],
       ['piccolo_batches_committed_total', 'Batches that were added to totals', () => this.#batches],
@@ -47,6 +53,10 @@ export class ConsumerMetrics {
       'Batches that wait in the store for one before them',
       () => this.#parked,
     )
+  }
+
+  checkpointed(ms: number): void {
+    this.#checkpoint.observe(ms / 1000)
   }
 
   committed(applied: Applied, nowMs: number, commitMs: number, rejectedCount: number): void {

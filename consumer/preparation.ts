@@ -27,14 +27,14 @@ export function prepareElements(elements: readonly string[]): Prepared {
       rejected.push({ element, reason: errorText(error) })
     }
   }
-  const isMergeable = batches.length > 0 && batches.every(batch => batch.keyed.length === 0)
+  const isMergeable = batches.every(batch => batch.keyed.length === 0)
   if (!isMergeable) return { batches, rejected }
   // Their keys are no longer than their elements, where nothing was written.
   for (const batch of batches) if (!(batch instanceof ScannedBatch)) table.addAll(batch.keys, batch.sums)
   return { batches, merged: mergeSums(table), rejected }
 }
 
-/** What a thread answers, in a form that crosses to another one: of elements that are all of the usual shape. */
+/** In a form that crosses from thread to thread; of elements that are all of the usual shape. */
 export interface Answer {
   readonly heads: readonly Head[]
   readonly sumsOfSums: readonly bigint[]

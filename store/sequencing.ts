@@ -90,6 +90,11 @@ export function sequenceBatches({ batches, progress, parked, loadParked, gone }:
   return { apply, park: [...park.values()], unpark, watermarks, missing }
 }
 
+/** Whether exactly these batches are to be applied: nothing skipped, parked, or taken from the parked. */
+export function appliesAll({ apply }: Sequenced, batches: readonly Batch[]): boolean {
+  return apply.length === batches.length && apply.every((batch, index) => batch === batches[index])
+}
+
 function nameOf({ producer, sequence }: BatchId): string {
   return `${producer} ${sequence}`
 }

@@ -1,8 +1,8 @@
 import { type Batch, type BatchId, decodeBatch, encodeBatch } from '../queue/batch.ts'
 import type { BatchOutcomes } from '../queue/queue.ts'
 import type { Clock } from '../lib/clock.ts'
-import { type Progress, type Sequenced, sequenceBatches } from './sequencing.ts'
-import { assertDurable, type Database, translateErrors } from './sqlite.ts'
+import { appliesAll, type Progress, type Sequenced, sequenceBatches } from './sequencing.ts'
+import { assertDurable, checkpoint, type Database, logBytes, translateErrors } from './sqlite.ts'
 import type { Account, Application, Applied, Store } from './store.ts'
 import { IdempotencyKeys } from './idempotency.ts'
 import { prepareStatements } from './statements.ts'
@@ -39,6 +39,7 @@ export class SqliteStore implements Store {
   readonly #idempotencyKeys: IdempotencyKeys
   readonly #onClose: () => void
   readonly #statements: ReturnType<typeof prepareStatements>
+  readonly #pageBytes: number
   #checkedDurable = false
 
   constructor(database: Database, clock: Clock, onClose: () => void) {
@@ -48,6 +49,7 @@ export class SqliteStore implements Store {
     this.#totals = new Totals(database)
     this.#idempotencyKeys = new IdempotencyKeys(database)
     this.#statements = prepareStatements(database)
+    this.#pageBytes = database.pragma('page_size', { simple: true }) as number
     this.id = (database.prepare('SELECT id FROM store').get() as { id: string }).id
   }
 
@@ -87,6 +89,18 @@ export class SqliteStore implements Store {
 
   forgetIdempotencyKeys(beforeMs: number, countMax: number): number {
     return this.#transaction(() => this.#idempotencyKeys.forget(beforeMs, countMax))
+  }
+
+  checkpoint(what: 'copy' | 'empty'): boolean {
+    return translateErrors(() => checkpoint(this.#database, what === 'copy' ? 'PASSIVE' : 'TRUNCATE') === 0)
+  }
+
+  uncopiedBytes(): number {
+    return translateErrors(() => checkpoint(this.#database, 'NOOP') * this.#pageBytes)
+  }
+
+  logBytes(): number {
+    return logBytes(this.#database)
   }
 
   close(): void {
@@ -132,7 +146,7 @@ export class SqliteStore implements Store {
     for (const { element, reason } of rejected) this.#statements.reject.run(element, reason, now, element)
     this.#movePark(sequenced, now)
     const decided = sequenced.apply.map(batch => this.#decide(batch, now))
-    const isWhole = merged !== undefined && isEqual(sequenced.apply, batches)
+    const isWhole = merged !== undefined && appliesAll(sequenced, batches)
     const sums = isWhole ? merged : mergeSums(SumTable.of(decided.flatMap(({ parts }) => parts)))
     const setAside = add(sums)
     for (const [key, sum] of setAside) this.#setAside(key, sum, now)
@@ -230,8 +244,4 @@ function isRepeated(
   producers: ReadonlyMap<string, ProducerRow>,
 ): boolean {
   return keyed.length > 0 && sequence <= producers.get(producer)!.watermark
-}
-
-function isEqual(left: readonly Batch[], right: readonly Batch[]): boolean {
-  return left.length === right.length && left.every((batch, index) => batch === right[index])
 }

@@ -12,7 +12,15 @@ export type Statement<Parameters extends unknown[] = unknown[], Row = unknown> =
 
 /** How long a statement waits for another program's lock before it fails with `store_busy`. */
 const busyTimeoutMs = 1_000
-const walBytesMax = 64 * 1024 * 1024
+/** What the log keeps of its size once it is used again from its start. */
+const walBytesKept = 64 * 1024 * 1024
+/** A net: the consumer copies the log earlier and outside commits; see consumer/checkpoints.ts. */
+const walPagesMax = 32_768
+/**
+ * For pages of the database, SQLite's own beside those of the operating system: inner pages stay, and leaves
+ * are visited in order. More was no faster at ten million keys, see docs/decisions.md.
+ */
+const cacheKibibytes = 16_384
 
 /**
  * Opens the database for its one writer, and makes it and its folder if need be. Every commit is on the
@@ -29,7 +37,9 @@ export function openForWriting(path: string, check: (database: Database) => void
       if (mode !== 'wal')
         throw storeError('store_unreadable', `${path} cannot be put into WAL mode, it is in ${mode} mode`)
       database.pragma('synchronous = FULL')
-      database.pragma(`journal_size_limit = ${walBytesMax}`)
+      database.pragma(`journal_size_limit = ${walBytesKept}`)
+      database.pragma(`wal_autocheckpoint = ${walPagesMax}`)
+      database.pragma(`cache_size = -${cacheKibibytes}`)
       database.pragma('foreign_keys = ON')
       return database
     } catch (error) {
@@ -45,6 +55,35 @@ export function openForWriting(path: string, check: (database: Database) => void
  */
 export function assertDurable(database: Database): void {
   assert(database.pragma('synchronous', { simple: true }) === 2, 'synchronous is not FULL')
+}
+
+/**
+ * Copies the write-ahead log into the database, or only looks (NOOP); with TRUNCATE the log becomes empty.
+ * Does not wait for readers. Answers how many pages are still to be copied; 1 at least when the log could not
+ * be emptied.
+ */
+export function checkpoint(database: Database, mode: 'NOOP' | 'PASSIVE' | 'TRUNCATE'): number {
+  if (mode === 'TRUNCATE') database.pragma('busy_timeout = 0')
+  try {
+    const [result] = database.pragma(`wal_checkpoint(${mode})`) as CheckpointResult[]
+    const { busy, log, checkpointed } = result!
+    return Math.max(busy, log - checkpointed)
+  } finally {
+    if (mode === 'TRUNCATE') database.pragma(`busy_timeout = ${busyTimeoutMs}`)
+  }
+}
+
+interface CheckpointResult {
+  /** 1 when somebody else kept it from being done. */
+  readonly busy: number
+  /** Pages in the log. */
+  readonly log: number
+  readonly checkpointed: number
+}
+
+/** By its name alone: to open and close a file of the database by other means would drop its locks. */
+export function logBytes(database: Database): number {
+  return statSync(`${database.name}-wal`, { throwIfNoEntry: false })?.size ?? 0
 }
 
 /** Opens the database to look at it, beside its writer. Never makes one. Throws OperationError. */

@@ -70,6 +70,15 @@ export interface Store {
   acceptLoss(watermarks: ReadonlyMap<string, number>): void
   /** Drops up to `countMax` idempotency keys that were applied before then; answers how many. */
   forgetIdempotencyKeys(beforeMs: number, countMax: number): number
+  /**
+   * Moves what is committed from the write-ahead log into the database file, as far as nobody reads what is
+   * there; never waits for readers. `empty` takes the log's space away, too. Answers whether all was done.
+   */
+  checkpoint(what: 'copy' | 'empty'): boolean
+  /** What is committed and not yet in the database file. */
+  uncopiedBytes(): number
+  /** Size of the write-ahead log on the disk: it is used again from its start once all of it was copied. */
+  logBytes(): number
   close(): void
 }
 

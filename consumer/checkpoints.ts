@@ -1,0 +1,62 @@
+import type { Clock } from '../lib/clock.ts'
+import type { Store } from '../store/store.ts'
+import type { ConsumerMetrics } from './metrics.ts'
+
+/**
+ * What is committed and not yet in the database file: more is copied in fewer writes, as a page that changed
+ * many times is copied once; less makes a shorter pause.
+ */
+export const copyBytes = 32 * 1024 * 1024
+/** While a reader holds back the copying, it is not tried at each commit. */
+const retryMs = 1_000
+/** After so long without a batch the log is emptied. */
+const idleMs = 1_000
+
+/**
+ * Moves what is committed from the write-ahead log to the database file, when nobody waits for it: after a
+ * commit was published rather than inside it, and the rest in a quiet second. Readers hold it back at worst;
+ * it never waits for them.
+ */
+export class Checkpoints {
+  readonly #store: Pick<Store, 'checkpoint' | 'uncopiedBytes'>
+  readonly #clock: Clock
+  readonly #metrics: ConsumerMetrics
+  #copiedMs = Number.NEGATIVE_INFINITY
+  /** When the last round was; null when the log has been emptied since. */
+  #busyMs: number | null = null
+
+  constructor(store: Pick<Store, 'checkpoint' | 'uncopiedBytes'>, clock: Clock, metrics: ConsumerMetrics) {
+    this.#store = store
+    this.#clock = clock
+    this.#metrics = metrics
+  }
+
+  /** Throws OperationError; what is committed stays in the log then. */
+  published(): void {
+    const now = this.#clock.monotonicMs()
+    this.#busyMs = now
+    if (this.#store.uncopiedBytes() < copyBytes || this.#isHeldBack(now)) return
+    this.#run('copy')
+    // Not when all of it was copied: then the next time may be at once.
+    this.#copiedMs = this.#store.uncopiedBytes() > 0 ? this.#clock.monotonicMs() : Number.NEGATIVE_INFINITY
+  }
+
+  /** Throws OperationError, as above. */
+  idle(): void {
+    const now = this.#clock.monotonicMs()
+    if (this.#busyMs === null || now - this.#busyMs < idleMs) return
+    // A reader may hold it back: then again in a second.
+    this.#busyMs = this.#run('empty') ? null : now
+  }
+
+  #isHeldBack(now: number): boolean {
+    return now - this.#copiedMs < retryMs
+  }
+
+  #run(what: 'copy' | 'empty'): boolean {
+    const startedMs = this.#clock.monotonicMs()
+    const isDone = this.#store.checkpoint(what)
+    this.#metrics.checkpointed(this.#clock.monotonicMs() - startedMs)
+    return isDone
+  }
+}

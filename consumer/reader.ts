@@ -1,0 +1,59 @@
+import type { ConsumerQueue } from '../queue/queue.ts'
+import { Pace } from './pace.ts'
+import { type Prepared, prepareElements } from './preparation.ts'
+import { Preparer } from './preparer.ts'
+
+/** Elements of the queue on their way into a transaction. */
+export interface Taken {
+  readonly elementCount: number
+  readonly bytes: number
+  /** Whether there may be more behind them. */
+  readonly isFull: boolean
+  readonly prepared: Prepared | Promise<Prepared>
+}
+
+/**
+ * Takes elements from the head of the queue, as many as make a transaction of the right length. While the
+ * list is long, the next ones are read and prepared during the transaction of those before.
+ */
+export class Reader {
+  readonly #queue: ConsumerQueue
+  readonly #pace = new Pace()
+  readonly #preparer = new Preparer()
+  /** Behind the last ones; null when there was nothing, or anything went wrong since. */
+  #ahead: Taken | null = null
+
+  constructor(queue: ConsumerQueue) {
+    this.#queue = queue
+  }
+
+  /** Throws what the queue throws. Forgets what was read ahead unless `published` is called for these. */
+  async take(): Promise<{ taken: Taken; ahead: Taken | null }> {
+    const taken = this.#ahead ?? (await this.#read(0))
+    this.#ahead = null
+    return { taken, ahead: taken.isFull ? await this.#read(taken.elementCount) : null }
+  }
+
+  /** What was before them is off the head now: they are next. */
+  published(ahead: Taken | null): void {
+    this.#ahead = ahead !== null && ahead.elementCount > 0 ? ahead : null
+  }
+
+  /** What a transaction of so many bytes took, and how old its oldest increment was then. */
+  committed(transaction: { bytes: number; ms: number; ageMs: number }): void {
+    this.#pace.committed(transaction)
+  }
+
+  close(): Promise<void> {
+    return this.#preparer.close()
+  }
+
+  /** Many are prepared in the other thread, as that takes a good part of a transaction; a few at once. */
+  async #read(skip: number): Promise<Taken> {
+    const elements = await this.#queue.read({ skip, ...this.#pace.next() })
+    const bytes = elements.reduce((sum, element) => sum + element.length, 0)
+    const isFull = this.#pace.isFull({ batchCount: elements.length, bytes })
+    const prepared = isFull ? this.#preparer.prepare(elements) : prepareElements(elements)
+    return { elementCount: elements.length, bytes, isFull, prepared }
+  }
+}
