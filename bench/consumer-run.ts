@@ -6,33 +6,33 @@ import { createLog } from '../lib/log.ts'
 import { Metrics } from '../lib/metrics.ts'
 import { type Batch, encodeBatch, newProducerId } from '../queue/batch.ts'
 import { EmbeddedQueue } from '../queue/embedded.ts'
-import type { Publication } from '../queue/queue.ts'
+import type { ReadBounds } from '../queue/queue.ts'
 import { openStore } from '../store/open.ts'
 import type { Application, Applied, Store } from '../store/store.ts'
 
-/** The embedded queue, closed while it is being filled. Remembers when the consumer began and ended. */
+/**
+ * The embedded queue, closed while it is being filled. Remembers when the consumer began, and ends when it
+ * asks for more and there is none: what it does after its last commit is its work, too.
+ */
 class GatedQueue extends EmbeddedQueue {
   isOpen = false
   startedMs: number | null = null
-  /** Called when the last batch is published. */
   emptied: (endedMs: number) => void = () => {}
 
-  override async read(...bounds: Parameters<EmbeddedQueue['read']>): Promise<string[]> {
+  override async read(bounds: ReadBounds): Promise<string[]> {
     if (!this.isOpen) return []
+    const isFirst = this.startedMs === null
     this.startedMs ??= systemClock.monotonicMs()
-    return super.read(...bounds)
-  }
-
-  override async publish(publication: Publication): Promise<void> {
-    await super.publish(publication)
-    if ((await this.length()) === 0) this.emptied(systemClock.monotonicMs())
+    if (!isFirst && (await this.length()) === 0) this.emptied(systemClock.monotonicMs())
+    return super.read(bounds)
   }
 }
 
 /** The consumer of production on a database. */
 export class ConsumerRun {
   readonly producer = newProducerId()
-  readonly pragmas: readonly string[] = []
+  /** What a bare loop has to be given to be like it. */
+  readonly pragmas: readonly string[] = ['wal_autocheckpoint = 8192', 'cache_size = -16384']
   readonly #queue = new GatedQueue(systemClock)
   readonly #store: Store
   readonly #consumer: Consumer
