@@ -9,7 +9,7 @@ import { Checkpoints } from './checkpoints.ts'
 import type { GoneProducers } from './gone-producers.ts'
 import type { ConsumerMetrics } from './metrics.ts'
 import type { Prepared } from './preparation.ts'
-import { Reader, type Taken } from './reader.ts'
+import { Reader, type ReadingParts, type Taken, usualReading } from './reader.ts'
 
 /** How long the consumer sleeps when the list is empty and no hint comes: longer and longer. */
 const idlePollMsMin = 50
@@ -40,13 +40,13 @@ export interface ConsumerParts {
   readonly gone: GoneProducers
   /** How long an idempotency key is kept. */
   readonly idempotencyWindowMs: number
+  readonly reading?: ReadingParts
 }
 
 /**
  * The one reader of a shard. Each round: read batches without removing them, apply them in one transaction,
- * then tell the queue what is committed, which removes them. Whatever fails in between, the next round does
- * it again and the store skips what it has. While the list is long, the next batches are read and prepared
- * during the transaction.
+ * then tell the queue what is committed, which removes them. Whatever fails in between is done again and
+ * skipped by the store. While the list is long, the next batches are prepared during the transaction.
  *
  *     idle ── batches ──▶ applying ──▶ publishing ──▶ idle
  *      │                     │             │
@@ -69,7 +69,7 @@ export class Consumer {
 
   constructor(parts: ConsumerParts) {
     this.#parts = parts
-    this.#reader = new Reader(parts.queue)
+    this.#reader = new Reader(parts.queue, parts.reading ?? usualReading(parts.log))
     this.#checkpoints = new Checkpoints(parts.store, parts.clock, parts.metrics)
     this.#queueError = new RepeatedError(parts.log, parts.clock, 'the queue cannot be read')
     this.#storeError = new RepeatedError(parts.log, parts.clock, 'batches cannot be committed')
@@ -141,8 +141,13 @@ export class Consumer {
       this.#checkpoint('idle')
       return { outcome: 'idle', elementCount }
     }
+    let prepared: Prepared
+    try {
+      prepared = await taken.prepared
+    } catch (error) {
+      return this.#failed(error, this.#queueError)
+    }
     let applied: Applied
-    const prepared = await taken.prepared
     try {
       applied = this.#apply(prepared, bytes, producersGone)
       this.#storeError.over()
@@ -166,13 +171,11 @@ export class Consumer {
     const { store, clock, log, metrics } = this.#parts
     const startedMs = clock.monotonicMs()
     const applied = store.apply({ ...prepared, gone })
-    const ms = clock.monotonicMs() - startedMs
-    const now = clock.nowMs()
+    const [ms, now] = [clock.monotonicMs() - startedMs, clock.nowMs()]
     this.#reader.committed({ bytes, ms, ageMs: now - (applied.applied[0]?.oldestMs ?? now) })
     metrics.committed(applied, now, ms, prepared.rejected.length)
-    const { hint } = queueErrors.batch_corrupt
-    for (const { reason } of prepared.rejected)
-      log.error({ code: 'batch_corrupt', reason, hint }, 'element rejected')
+    const corrupt = { code: 'batch_corrupt', hint: queueErrors.batch_corrupt.hint }
+    for (const { reason } of prepared.rejected) log.error({ ...corrupt, reason }, 'element rejected')
     for (const [producer, increments] of applied.lost)
       log.error({ producer, increments }, 'increments lost: their producer and the queue both lost them')
     if (applied.setAsideCount > 0)

@@ -14,7 +14,11 @@ export interface Prepared {
   readonly rejected: readonly Rejected[]
 }
 
-/** Decodes and merges, without looking at the store: what of it counts is decided in the transaction. */
+/**
+ * Decodes and merges, without looking at the store: what of it counts is decided in the transaction. Goes up
+ * to the first batch of a later format, which must stay where it is; throws `batch_newer` when nothing is
+ * before it.
+ */
 export function prepareElements(elements: readonly string[]): Prepared {
   const table = new SumTable(elements.reduce((bytes, element) => bytes + Buffer.byteLength(element), 0))
   const batches: Batch[] = []
@@ -24,6 +28,10 @@ export function prepareElements(elements: readonly string[]): Prepared {
       batches.push(scanElement(element, table) ?? decodeBatch(element))
     } catch (error) {
       if (!(error instanceof OperationError)) throw error
+      if (error.code === 'batch_newer') {
+        if (batches.length + rejected.length === 0) throw error
+        break
+      }
       rejected.push({ element, reason: errorText(error) })
     }
   }

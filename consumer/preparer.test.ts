@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { encodeBatch } from '../queue/batch.ts'
 import { keyAt, sumAt } from '../store/merged-sums.ts'
@@ -34,7 +35,7 @@ test.each([
   ['garbage', ['garbage', ...usual, '']],
   ['nothing', []],
 ])('the other thread prepares as this one does: %s', async (_, elements) => {
-  const fresh = new Preparer()
+  const fresh = new Preparer(pino({ level: 'silent' }))
   try {
     const [first, second] = await Promise.all([fresh.prepare(elements), fresh.prepare(usual)])
     expect(shown(first)).toEqual(shown(prepareElements(elements)))
@@ -67,7 +68,7 @@ test('an element that is no batch is rejected and keeps no other from being merg
 })
 
 test('when its thread ends, what was under way and what comes is prepared here', async () => {
-  const ending = new Preparer()
+  const ending = new Preparer(pino({ level: 'silent' }))
   const under = ending.prepare(usual)
   await ending.close()
   expect(shown(await under)).toEqual(shown(prepareElements(usual)))

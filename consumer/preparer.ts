@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import type { Log } from '../lib/log.ts'
 import { type Answer, type Prepared, prepareElements, unpackPrepared } from './preparation.ts'
 
 /**
@@ -12,6 +13,11 @@ export class Preparer {
   #hasFailed = availableParallelism() === 1
   /** Of the elements that are being prepared, oldest first. */
   readonly #waiting: ((answer: Answer | null) => void)[] = []
+  readonly #log: Log
+
+  constructor(log: Log) {
+    this.#log = log
+  }
 
   /** Takes up the work at once; the elements must not change. */
   prepare(elements: readonly string[]): Promise<Prepared> {
@@ -19,9 +25,12 @@ export class Preparer {
     const answered = new Promise<Answer | null>(resolve => this.#waiting.push(resolve))
     this.#worker ??= this.#start()
     this.#worker.postMessage(elements)
-    return answered.then(answer =>
+    const prepared = answered.then(answer =>
       answer === null ? prepareElements(elements) : unpackPrepared(answer, elements),
     )
+    // Nobody may come for what was read ahead.
+    prepared.catch(() => {})
+    return prepared
   }
 
   async close(): Promise<void> {
@@ -35,13 +44,15 @@ export class Preparer {
     const worker = new Worker(new URL('preparing-worker.ts', import.meta.url))
     worker.unref()
     worker.on('message', (answer: Answer | null) => this.#waiting.shift()?.(answer))
-    worker.on('error', () => this.#fail())
-    worker.on('exit', () => this.#fail())
+    worker.on('error', error => this.#fail(error))
+    worker.on('exit', () => this.#fail(null))
     return worker
   }
 
-  #fail(): void {
+  #fail(error: Error | null): void {
     this.#hasFailed = true
+    if (error !== null)
+      this.#log.error({ err: error, code: 'fault' }, 'batches are prepared without a thread now')
     for (const resolve of this.#waiting.splice(0)) resolve(null)
   }
 }

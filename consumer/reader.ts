@@ -1,4 +1,5 @@
 import type { ConsumerQueue } from '../queue/queue.ts'
+import type { Log } from '../lib/log.ts'
 import { Pace } from './pace.ts'
 import { type Prepared, prepareElements } from './preparation.ts'
 import { Preparer } from './preparer.ts'
@@ -12,19 +13,31 @@ export interface Taken {
   readonly prepared: Prepared | Promise<Prepared>
 }
 
+/** How much to take at a time, and who prepares it; a simulation has its own. */
+export interface ReadingParts {
+  readonly pace: Pick<Pace, 'next' | 'isFull' | 'committed'>
+  readonly preparer: Pick<Preparer, 'prepare' | 'close'>
+}
+
+export function usualReading(log: Log): ReadingParts {
+  return { pace: new Pace(), preparer: new Preparer(log) }
+}
+
 /**
  * Takes elements from the head of the queue, as many as make a transaction of the right length. While the
  * list is long, the next ones are read and prepared during the transaction of those before.
  */
 export class Reader {
   readonly #queue: ConsumerQueue
-  readonly #pace = new Pace()
-  readonly #preparer = new Preparer()
+  readonly #pace: ReadingParts['pace']
+  readonly #preparer: ReadingParts['preparer']
   /** Behind the last ones; null when there was nothing, or anything went wrong since. */
   #ahead: Taken | null = null
 
-  constructor(queue: ConsumerQueue) {
+  constructor(queue: ConsumerQueue, { pace, preparer }: ReadingParts) {
     this.#queue = queue
+    this.#pace = pace
+    this.#preparer = preparer
   }
 
   /** Throws what the queue throws. Forgets what was read ahead unless `published` is called for these. */

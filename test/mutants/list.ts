@@ -214,9 +214,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the queue is told before the store has committed',
     file: 'consumer/consumer.ts',
-    find: 'applied = this.#apply(batches, rejected, producersGone)',
+    find: 'applied = this.#apply(prepared, bytes, producersGone)',
     replace:
-      'void queue.publish({ watermarks: new Map(batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      applied = this.#apply(batches, rejected, producersGone)',
+      'void queue.publish({ watermarks: new Map(prepared.batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      applied = this.#apply(prepared, bytes, producersGone)',
     tests: ['consumer/consumer.test.ts'],
   },
   {

@@ -4,15 +4,34 @@ import { claimQueue } from '../../consumer/claim.ts'
 import { Consumer } from '../../consumer/consumer.ts'
 import { GoneProducers } from '../../consumer/gone-producers.ts'
 import { ConsumerMetrics } from '../../consumer/metrics.ts'
+import { prepareElements } from '../../consumer/preparation.ts'
+import type { ReadingParts } from '../../consumer/reader.ts'
 import { Metrics } from '../../lib/metrics.ts'
 import { handoverPath } from '../../queue/handover.ts'
+import { readBytesMax } from '../../queue/limits.ts'
 import type { Store } from '../../store/store.ts'
+import type { Random } from '../random.ts'
 import type { FaultyQueue } from './faulty-queue.ts'
 import type { Life, SimulatedTime } from './time.ts'
 
 const log = pino({ level: 'silent' })
 const idempotencyWindowMs = 86_400_000
 export const producerGoneAfterMs = 20_000
+
+/** A few batches at a time, and at times the next ones ahead, however short the list is. */
+function randomReading(random: Random): ReadingParts {
+  const pace = {
+    next: () => ({ batchesMax: 1 + random.below(8), bytesMax: readBytesMax }),
+    isFull: ({ batchCount }: { batchCount: number }) => batchCount > 0 && random.chance(0.5),
+    committed: () => {},
+  }
+  // Without a thread, which would have a time of its own.
+  const preparer = {
+    prepare: async (elements: readonly string[]) => prepareElements(elements),
+    close: async () => {},
+  }
+  return { pace, preparer }
+}
 
 /** The consumer's process: put together from the same parts as in consumer/main.ts. */
 export class ConsumerProcess {
@@ -27,8 +46,9 @@ export class ConsumerProcess {
     time: SimulatedTime
     store: Store
     database: string
+    random: Random
   }) {
-    const { life, queue, time, store, database } = parts
+    const { life, queue, time, store, database, random } = parts
     const clock = time.clockOf(life)
     const isHandedOver = (producer: string) => existsSync(handoverPath(database, producer))
     const gone = new GoneProducers(clock, producerGoneAfterMs, isHandedOver)
@@ -37,7 +57,8 @@ export class ConsumerProcess {
     this.life = life
     this.#queue = queue
     this.#store = store
-    this.#consumer = new Consumer({ queue, store, clock, log, gone, metrics, idempotencyWindowMs })
+    const reading = randomReading(random)
+    this.#consumer = new Consumer({ queue, store, clock, log, gone, metrics, idempotencyWindowMs, reading })
   }
 
   /** Resolves when it has been stopped; rejects when it needs a fresh process. */

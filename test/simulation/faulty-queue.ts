@@ -1,6 +1,13 @@
 import type { EmbeddedQueue } from '../../queue/embedded.ts'
 import { queueError } from '../../queue/errors.ts'
-import type { ConsumerQueue, Position, ProducerQueue, Publication, Push } from '../../queue/queue.ts'
+import type {
+  ConsumerQueue,
+  Position,
+  ProducerQueue,
+  Publication,
+  Push,
+  ReadBounds,
+} from '../../queue/queue.ts'
 import type { Random } from '../random.ts'
 import type { Shard } from './shard.ts'
 import type { Life, SimulatedTime } from './time.ts'
@@ -62,9 +69,8 @@ export class FaultyQueue implements ProducerQueue, ConsumerQueue {
     return this.#call('bind', queue => queue.bind(storeId))
   }
 
-  read(): Promise<string[]> {
-    const { random } = this.#parts
-    return this.#call('read', async queue => (await queue.read()).slice(0, 1 + random.below(8)))
+  read(bounds?: ReadBounds): Promise<string[]> {
+    return this.#call('read', queue => queue.read(bounds))
   }
 
   publish(publication: Publication): Promise<void> {

@@ -179,7 +179,8 @@ export class ServiceWorld {
     const store = this.#disk.open(clock, this.#random, fail, event => this.#note(`${name}: ${event}`))
     const crash = () => this.#crashConsumer(consumer)
     const queue = this.#connection(name, life, crash)
-    const consumer = new ConsumerProcess({ life, queue, time: this.#time, store, database: this.#database })
+    const parts = { life, queue, time: this.#time, store, database: this.#database, random: this.#random }
+    const consumer = new ConsumerProcess(parts)
     this.#consumers.add(consumer)
     consumer.run().catch(error => {
       this.#note(`${name} cannot go on: ${error.code ?? error.stack}`)
