@@ -141,6 +141,20 @@ export const mutants: readonly Mutant[] = [
     tests: ['store/sequencing.test.ts', simulation],
   },
   {
+    name: 'sums that were merged ahead are added although their batches were applied before',
+    file: 'store/sqlite-store.ts',
+    find: 'merged !== undefined && appliesAll(sequenced, batches)',
+    replace: 'merged !== undefined',
+    tests: ['consumer/consumer.test.ts'],
+  },
+  {
+    name: 'sums are rounded where they pass through more than a number can hold',
+    file: 'store/merged-sums.ts',
+    find: 'if (sum > Number.MAX_SAFE_INTEGER || sum < Number.MIN_SAFE_INTEGER) return Number.NaN',
+    replace: '',
+    tests: ['store/merged-sums.test.ts'],
+  },
+  {
     name: 'totals are committed by themselves, before the watermarks',
     file: 'store/sqlite-store.ts',
     find: 'const lost = this.#writeProgress(producers, decided, now)',
