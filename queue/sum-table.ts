@@ -13,8 +13,7 @@ const rowBytes = 16
 /**
  * Keys and sums of many batches, in rows of 16 bytes: a sum, and where in `bytes` its key starts and ends, in
  * UTF-8. A key may stand more than once. A million rows are a handful of objects, where a string each would
- * be a million; they compare as bytes, as SQLite compares them; and as they are visited in the order of their
- * keys, each row is one line of the processor's cache and not three.
+ * be a million, and they compare as bytes, as SQLite compares them.
  */
 export class SumTable {
   /** What the rows point into; written by who adds rows. */

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import Sqlite from 'better-sqlite3'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../lib/clock.ts'
@@ -201,6 +202,29 @@ describe('applying batches', () => {
     const sums = Object.fromEntries(Array.from({ length: 1_234 }, (_, index) => [`key ${index}`, index]))
     apply(open(), [batch({ sequence: 1, sums })])
     expect(sql('SELECT count(*), sum(value) FROM numbers')).toBe(`1234|${(1_233 * 1_234) / 2}`)
+  })
+})
+
+describe('the write-ahead log', () => {
+  test('is copied and emptied where nobody reads, and a reader holds it back without being waited for', () => {
+    const store = open()
+    apply(store, [batch({ sequence: 1, sums: { a: 1 } })])
+    expect(store.uncopiedBytes()).toBeGreaterThan(0)
+    expect(store.checkpoint('copy')).toBe(true)
+    expect(store.uncopiedBytes()).toBe(0)
+    const reader = new Sqlite(path, { readonly: true })
+    reader.exec('BEGIN')
+    reader.prepare('SELECT * FROM numbers').all()
+    apply(store, [batch({ sequence: 2, sums: { a: 1 } })])
+    const startedMs = performance.now()
+    expect(store.checkpoint('empty')).toBe(false)
+    expect(performance.now() - startedMs).toBeLessThan(500)
+    expect(store.logBytes()).toBeGreaterThan(0)
+    reader.close()
+    expect(store.checkpoint('empty')).toBe(true)
+    expect([store.logBytes(), store.uncopiedBytes()]).toEqual([0, 0])
+    apply(store, [batch({ sequence: 3, sums: { a: 1 } })])
+    expect(sql('SELECT value FROM numbers')).toBe('3')
   })
 })
 
