@@ -3,7 +3,7 @@ import type { Applied } from '../store/store.ts'
 
 /** From a fast disk to a stalled one, in seconds. */
 const commitBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
-/** Close together from the shortest flush interval of 0.01 s to twice the default one, and up to the bound. */
+/** Close together from the shortest flush interval of 0.01 s to twice the default one, up to the bound. */
 const stalenessBuckets = [
   0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.075, 0.1, 0.11, 0.12, 0.13, 0.14, 0.15, 0.175, 0.2,
   0.25, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2, 5, 10, 30, 60, 300,

@@ -9,7 +9,7 @@ export const valueMax = Number.MAX_SAFE_INTEGER
 
 /** Keys in one batch: bounds how long one transaction holds up the consumer. */
 export const batchKeysMax = 10_000
-/** Keys that are encoded at once: bounds how long sealing holds up requests, to a fraction of a millisecond. */
+/** Keys that are encoded at once: bounds how long sealing holds up requests. */
 export const sliceKeysMax = 500
 /**
  * One key and its sum as JSON: every byte of the key escaped (`\"`), quotes and commas, a 64-bit sum in
