@@ -6,6 +6,7 @@ export const usage = `Piccolo Daimao counts.
                     one such object a line          application/x-ndjson
                     ?ack=queued or ?ack=committed   answered when the queue, or the database, has it
                     Idempotency-Key: "…"            counted once, however often it is sent
+  GET  /stream      the same over a WebSocket: each message is one object a line, and has an answer
   GET  /healthz     this process is alive
   GET  /readyz      it can keep its promises now
   GET  /metrics     in the format of Prometheus
