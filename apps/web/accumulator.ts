@@ -4,7 +4,9 @@ import type { IncrementList } from './increment-list.ts'
 import { KeyTable } from './key-table.ts'
 import { PagedArray } from './paged-array.ts'
 
+/** Of a page of sums, two numbers a slot. */
 const sumsPageLog2 = 15
+const sumsPageMask = (1 << sumsPageLog2) - 1
 const slotCountMin = 64
 
 /** A request with an idempotency key, and where it went: what became of it stands there. */
@@ -83,7 +85,7 @@ export class Accumulator {
       const slot = keys.findOrAdd(list, index)
       if (slot === keyCount) this.#sums.reserve(2 * slot + 2)
       const page = pages[slot >>> (sumsPageLog2 - 1)]!
-      const at = (2 * slot) & (2 ** sumsPageLog2 - 1)
+      const at = (2 * slot) & sumsPageMask
       const value = list.values[index]!
       const sum = page[at]! + value
       page[at + 1]!++
@@ -109,7 +111,7 @@ export class Accumulator {
       for (const [index, key] of keys.entries()) {
         const slot = first + index
         const page = this.#sums.pages[slot >>> (sumsPageLog2 - 1)]!
-        const at = (2 * slot) & (2 ** sumsPageLog2 - 1)
+        const at = (2 * slot) & sumsPageMask
         const carry = this.#carries.get(slot)
         yield { key, sum: carry === undefined ? page[at]! : addSums(carry, page[at]!), count: page[at + 1]! }
       }

@@ -11,9 +11,9 @@ const partBitsMax = 8
 const keyBytesUsual = 16
 /** Of a page of addresses, and of one of bytes, beyond which no key goes. */
 const slotsPageLog2 = 14
-const slotsPageMask = 2 ** slotsPageLog2 - 1
+const slotsPageMask = (1 << slotsPageLog2) - 1
 const bytesPageLog2 = 20
-const bytesPageMask = 2 ** bytesPageLog2 - 1
+const bytesPageMask = (1 << bytesPageLog2) - 1
 /** The length of a key, before its bytes. */
 const lengthBytes = 2
 /**
@@ -147,7 +147,7 @@ export class KeyTable {
 
   /** For so many bytes in one page; answers where they start. */
   #makeRoom(byteCount: number): number {
-    const room = 2 ** bytesPageLog2 - (this.#bytesEnd & bytesPageMask)
+    const room = bytesPageMask + 1 - (this.#bytesEnd & bytesPageMask)
     const address = byteCount <= room ? this.#bytesEnd : this.#bytesEnd + room
     this.#bytesEnd = address + byteCount
     this.#bytes.reserve(this.#bytesEnd)

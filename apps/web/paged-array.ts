@@ -30,6 +30,6 @@ export class PagedArray<T extends Numbers> {
   }
 
   get #lengthMax(): number {
-    return 2 ** this.lengthLog2
+    return 1 << this.lengthLog2
   }
 }
