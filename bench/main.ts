@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +10,7 @@ import { contest } from './contest.ts'
 import { cores, describeMachine } from './machine.ts'
 import { benchOptions } from './options.ts'
 import { root } from './processes.ts'
+import { type Probe, probes } from './probes/list.ts'
 import { writeDocument } from './report/document.ts'
 import { resultTable } from './report/markdown.ts'
 import type { Result } from './report/result.ts'
@@ -28,11 +30,21 @@ try {
 
 async function main(args: readonly string[]): Promise<void> {
   if (args.includes('--help')) return console.log(help())
+  const probe = probes.find(({ name }) => name === args[0])
+  if (probe !== undefined) return runProbe(probe, args.slice(1))
   const { values, positionals } = parseOptions(benchOptions, args, {})
   // To write the document is no reason to measure everything again.
   const selected = positionals.length === 0 && values.docs ? [] : select(positionals)
   for (const benchmark of selected) await run(benchmark, values)
   if (values.docs) say(`written: ${writeDocument(root, resultsFolder).join(', ')}`)
+}
+
+/** With its own output; the exit code is that of the program. */
+function runProbe({ name, nodeOptions }: Probe, args: readonly string[]): void {
+  const program = join(root, `bench/probes/${name}.ts`)
+  const options = ['--disable-warning=ExperimentalWarning', ...nodeOptions]
+  const { status } = spawnSync(process.execPath, [...options, program, ...args], { stdio: 'inherit' })
+  process.exitCode = status ?? 1
 }
 
 async function run(benchmark: Benchmark, options: OptionValues<typeof benchOptions>): Promise<void> {
@@ -99,6 +111,10 @@ function help(): string {
 ${lines.join('\n')}
 
 Without a NAME, those with a star. Results go to bench/results/NAME.json.
+
+${probes.map(({ name, parameters, title }) => `  ${`${name} ${parameters}`.padEnd(52)}${title}`).join('\n')}
+
+Each of these is a program with arguments of its own, and prints what it finds.
 
 ${optionsHelp(benchOptions)}`
 }

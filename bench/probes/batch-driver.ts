@@ -1,6 +1,6 @@
 import assert from 'node:assert'
 import { connect, type Socket } from 'node:net'
-import { systemClock } from '../lib/clock.ts'
+import { systemClock } from '../../lib/clock.ts'
 
 export const bodyCount = 64
 export const linesPerBody = 1_000

@@ -30,7 +30,7 @@ interface Contender {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'piccolo-bench-'))
-const root = fileURLToPath(new URL('..', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const database = join(folder, 'numbers.db')
 const isPinned = availableParallelism() > 1
 const children: ChildProcess[] = []
@@ -106,7 +106,7 @@ function checkTotals(): void {
 
 function streamLoad(port: number, answers: string): { increments: number; seconds: number } {
   const args = [port, secondsATurn, connectionCount, burstMessages, keyCount].map(String)
-  const output = run(node('bench/stream-driver.ts', ...args, answers))
+  const output = run(node('bench/probes/stream-driver.ts', ...args, answers))
   const { messages, seconds } = JSON.parse(output)
   return { increments: messages, seconds }
 }

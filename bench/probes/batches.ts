@@ -48,7 +48,7 @@ export async function measureBatches(options: Omit<DriverOptions, 'port'>): Prom
 
 /** The driver as a process of its own. */
 async function drive(options: DriverOptions): Promise<Driven> {
-  const driver = startNode('bench/batch-driver.ts', JSON.stringify(options))
+  const driver = startNode('bench/probes/batch-driver.ts', JSON.stringify(options))
   const output = text(driver.stdout!)
   const [code] = await once(driver, 'exit')
   if (code !== 0) throw new Error(`the driver ended with ${code}`)

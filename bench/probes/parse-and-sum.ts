@@ -1,7 +1,7 @@
 import assert from 'node:assert'
-import { Accumulator } from '../apps/web/accumulator.ts'
-import { IncrementList } from '../apps/web/increment-list.ts'
-import { readJson, readNdjson } from '../apps/web/json.ts'
+import { Accumulator } from '../../apps/web/accumulator.ts'
+import { IncrementList } from '../../apps/web/increment-list.ts'
+import { readJson, readNdjson } from '../../apps/web/json.ts'
 import { incrementsOf, linesPerBody } from './batch-driver.ts'
 
 /** As many as come between two flushes at four million increments a second. */

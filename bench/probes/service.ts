@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const nodeArgs = ['--disable-warning=ExperimentalWarning']
 const canPin = availableParallelism() > 1
 /** What is measured has a core of its own; all else shares another one. */

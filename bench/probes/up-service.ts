@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const nodeArguments = ['--disable-warning=ExperimentalWarning']
 /** CPU time in /proc is in hundredths of a second. */
 const tickMs = 10
@@ -42,12 +42,6 @@ export async function startUp(port: number, options: readonly string[] = []): Pr
       rmSync(folder, { recursive: true, force: true })
     },
   }
-}
-
-export async function startBare(port: number): Promise<Pick<Service, 'url' | 'stop'>> {
-  const child = start(['bench/bare-server.ts', String(port)])
-  await says(child, 'ready')
-  return { url: `http://127.0.0.1:${port}`, stop: () => end(child) }
 }
 
 /** Of user and system together, since the process started. */

@@ -1,0 +1,31 @@
+export interface Probe {
+  readonly name: string
+  /** Its arguments, as the help shows them. */
+  readonly parameters: string
+  readonly title: string
+  readonly nodeOptions: readonly string[]
+}
+
+const probe = (
+  name: string,
+  parameters: string,
+  title: string,
+  ...nodeOptions: readonly string[]
+): Probe => ({
+  name,
+  parameters,
+  title,
+  nodeOptions,
+})
+
+/** What is measured of this service alone, or of a part of it: each a program, `bench/probes/NAME.ts`. */
+export const probes: readonly Probe[] = [
+  probe('parse-and-sum', '[ROUNDS]', 'Lines a second of NDJSON and JSON, read and added up in one thread'),
+  probe('batches', '', 'Increments a second from bodies of 1,000 lines, end to end'),
+  probe('stream-rate', '[ROUNDS] [BURST]', 'Messages a second, beside a bare WebSocket server and Redis'),
+  probe('consumer', '[ROUNDS] [WORD ...]', 'Rows a second, beside a bare loop on the same rows'),
+  probe('lag', '[SECONDS]', 'From accept to commit'),
+  probe('flush-stall', '[KEYS]', 'How long large flushes hold up the event loop'),
+  probe('memory', '[SECONDS] [KEYS A SECOND] [FLUSH MS]', 'Bytes a key, and memory over time', '--expose-gc'),
+  probe('idle', '[SECONDS] [OPTION ...]', 'CPU of an idle service, which takes the options'),
+]
