@@ -5,10 +5,12 @@ import { drawing, escaped, ourColour, theirColour } from './svg.ts'
 const width = 760
 const height = 340
 const left = 80
-const right = 130
+const right = 160
 const top = 50
 const bottom = 40
-const gridLines = 4
+/** At least so many; a step is a round number. */
+const gridLinesMin = 4
+const stepFactors = [5, 2, 1]
 
 /** Lines over a logarithmic x from the least to the largest, and a y from zero. */
 export function lineChart(chart: {
@@ -20,12 +22,14 @@ export function lineChart(chart: {
   const xs = [...new Set(points.map(point => point.x))].sort((one, other) => one - other)
   const least = Math.log10(xs[0]!)
   const range = Math.log10(xs.at(-1)!) - least || 1
-  const largest = Math.max(...points.map(point => point.y), Number.MIN_VALUE)
+  const greatest = Math.max(...points.map(point => point.y), Number.MIN_VALUE)
+  const step = roundStep(greatest)
+  const largest = step * Math.ceil(greatest / step)
   const xOf = (x: number) => (left + ((Math.log10(x) - least) / range) * (width - left - right)).toFixed(1)
   const yOf = (y: number) => (height - bottom - (y / largest) * (height - top - bottom)).toFixed(1)
 
-  const grid = Array.from({ length: gridLines + 1 }, (_, index) => {
-    const y = (largest * index) / gridLines
+  const grid = Array.from({ length: Math.round(largest / step) + 1 }, (_, index) => {
+    const y = step * index
     const label = small(left - 8, Number(yOf(y)) + 5, 'end', `${readable(y)} ${unit}`)
     const ends = `x1="${left}" y1="${yOf(y)}" x2="${width - right}" y2="${yOf(y)}"`
     return `  <line ${ends} stroke="#e2e8f0"/>\n${label}`
@@ -40,6 +44,13 @@ export function lineChart(chart: {
     return `  <polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2.5"/>\n${label}`
   })
   return drawing(title, width, height, [...grid, ...ticks, ...lines])
+}
+
+/** The largest of 1, 2, 5, 10, 20, 50, … that is `gridLinesMin` times in `greatest`. */
+function roundStep(greatest: number): number {
+  const atMost = greatest / gridLinesMin
+  const power = 10 ** Math.floor(Math.log10(atMost))
+  return power * stepFactors.find(factor => factor * power <= atMost)!
 }
 
 function small(x: number, y: number, anchor: 'start' | 'middle' | 'end', text: string): string {
