@@ -21,8 +21,9 @@ export async function claimQueue(
       'queue_foreign',
       `the queue belongs to the store ${boundTo}, the database is the store ${store.id}`,
     )
-  const committed = store.watermarks()
+  // In this order: whatever is confirmed meanwhile was committed before.
   const confirmed = await queue.watermarks()
+  const committed = store.watermarks()
   const missing = new Map(
     [...confirmed].filter(([producer, watermark]) => watermark > (committed.get(producer) ?? 0)),
   )
