@@ -15,6 +15,7 @@ import type { Child } from './child.ts'
 import { command, type CommandContext } from './command.ts'
 import { claimInstance } from './instance.ts'
 import { webNodeOptions } from './node-options.ts'
+import { tellQueued } from './queued-batches.ts'
 import { Supervisor } from './supervisor.ts'
 import { upOptions } from './up-options.ts'
 import { version } from './version.ts'
@@ -48,6 +49,7 @@ async function runUp(
   })
   const instance = await claimInstance(options.host, options.port)
   const queue = options.redis === null ? new EmbeddedQueue(systemClock) : null
+  const told = queue === null ? null : await tellQueued(queue, options.database, log)
   const supervisors = makeSupervisors(options, queue, environment, log)
   const failed = Promise.race(supervisors.map(supervisor => supervisor.failed))
 
@@ -65,6 +67,7 @@ async function runUp(
   log.info('stopping')
   const isClean = await stopInOrder(consumer!, webs, options.stopTimeoutMs)
   if (queue !== null) await leaveQueue(queue, options.database, log)
+  told?.release()
   instance.release()
   log.info('stopped')
   return isClean ? exitCode : exitCode || exitCodes.fault

@@ -1,15 +1,14 @@
 import { sleep, systemClock } from '../lib/clock.ts'
 import { exitCodes, type ExitCode } from '../lib/errors.ts'
-import { createLog } from '../lib/log.ts'
 import { switchOption } from '../lib/options.ts'
-import { decodeBatch } from '../queue/batch.ts'
+import type { QueuedBatch } from '../queue/batch.ts'
 import { queueOptions } from '../queue/options.ts'
 import { type Ledger, LedgerReader, type ProducerLedger } from '../store/ledger.ts'
 import { storeOptions } from '../store/options.ts'
 import { command } from './command.ts'
+import { leftBeside, queuedInRedis, queuedInService } from './queued-batches.ts'
 
 const watchIntervalMs = 2_000
-const pageElementCount = 64
 const producersShownMax = 20
 
 export const verifyCommand = command({
@@ -19,7 +18,7 @@ export const verifyCommand = command({
   about:
     'Reads beside the running service. Exits with 1, and says by how much, if anything does not add up:\n' +
     'the sum of all totals and what was applied, what each producer sealed and what became of it, or the\n' +
-    'file itself. With --redis, it counts what waits in the queue, too.',
+    'file itself. What waits in the queue is shown beside it; that of Redis with --redis.',
   options: {
     ...storeOptions,
     ...queueOptions,
@@ -42,10 +41,11 @@ async function verify(
 ): Promise<ExitCode> {
   const reader = new LedgerReader(database)
   try {
-    // The queue first: what is committed in between is seen by its watermark, and is not counted twice.
-    const queued = redis === null ? null : await queuedBatches(redis)
+    // As the batches go: what moves on in between is seen twice, and known by its sequence.
+    const left = leftBeside(database)
+    const queued = await (redis === null ? queuedInService(database) : queuedInRedis(redis))
     const ledger = reader.read()
-    for (const line of describe(ledger, queued)) print(line)
+    for (const line of describe(ledger, new Pending(ledger, queued, left))) print(line)
     const faults = [
       ...imbalances(ledger),
       ...reader.damages().map(damage => `the file is damaged: ${damage}`),
@@ -72,63 +72,82 @@ function imbalances({ producers, sumOfTotals, sumApplied, sumAdjusted }: Ledger)
   return faults
 }
 
-interface Queued {
-  readonly producer: string
-  readonly sequence: number
-  readonly increments: number
+/** What is not in the store yet: no batch twice, and none that is. */
+class Pending {
+  readonly #watermarks: ReadonlyMap<string, number>
+  /** Null when there was no queue to ask. */
+  readonly #queued: readonly QueuedBatch[] | null
+  readonly #left: readonly QueuedBatch[]
+
+  constructor(ledger: Ledger, queued: readonly QueuedBatch[] | null, left: readonly QueuedBatch[]) {
+    this.#watermarks = new Map(ledger.producers.map(({ producer, watermark }) => [producer, watermark]))
+    this.#queued = queued === null ? null : this.#pending(queued)
+    const known = new Set(this.#queued?.map(nameOf))
+    this.#left = this.#pending(left).filter(batch => !known.has(nameOf(batch)))
+  }
+
+  /** Words for a row of the producer, or of all. */
+  queued(producer?: string): string[] {
+    return this.#queued === null ? [] : [`queued ${incrementsOf(this.#queued, producer)}`]
+  }
+
+  /** Of what is queued. */
+  producers(): string[] {
+    return [...new Set(this.#queued?.map(({ producer }) => producer))]
+  }
+
+  notes(): string[] {
+    const notes: string[] = []
+    if (this.#left.length > 0)
+      notes.push(`${incrementsOf(this.#left)} increments are left beside the database for the next start`)
+    if (this.#queued === null)
+      notes.push(
+        'no piccolo up with a queue of its own has this database; for what waits in Redis, give --redis',
+      )
+    return notes
+  }
+
+  #pending(batches: readonly QueuedBatch[]): QueuedBatch[] {
+    const byName = new Map(batches.map(batch => [nameOf(batch), batch]))
+    return [...byName.values()].filter(
+      ({ producer, sequence }) => sequence > (this.#watermarks.get(producer) ?? 0),
+    )
+  }
 }
 
-function describe(ledger: Ledger, queued: readonly Queued[] | null): string[] {
-  const watermarks = new Map(ledger.producers.map(({ producer, watermark }) => [producer, watermark]))
-  const waiting = queued?.filter(({ producer, sequence }) => sequence > (watermarks.get(producer) ?? 0)) ?? []
-  const pendingOf = (producer?: string) =>
-    waiting
-      .filter(each => producer === undefined || each.producer === producer)
-      .reduce((sum, { increments }) => sum + increments, 0)
-  const columns = ['sealed', 'applied', 'duplicate', 'lost', 'parked'] as const
-  const row = (of: Pick<ProducerLedger, (typeof columns)[number]>, pending: number) =>
-    [
-      ...columns.map(column => `${column} ${of[column]}`),
-      ...(queued === null ? [] : [`queued ${pending}`]),
-    ].join(', ')
-  const shown = ledger.producers.slice(-producersShownMax)
-  const omitted = ledger.producers.length - shown.length
+function nameOf({ producer, sequence }: QueuedBatch): string {
+  return `${producer} ${sequence}`
+}
+
+function incrementsOf(batches: readonly QueuedBatch[], producer?: string): number {
+  return batches
+    .filter(batch => producer === undefined || batch.producer === producer)
+    .reduce((sum, { increments }) => sum + increments, 0)
+}
+
+const columns = ['sealed', 'applied', 'duplicate', 'lost', 'parked'] as const
+type Row = Pick<ProducerLedger, (typeof columns)[number]>
+const nothing: Row = { sealed: 0, applied: 0, duplicate: 0, lost: 0, parked: 0 }
+
+function describe(ledger: Ledger, pending: Pending): string[] {
+  const row = (of: Row, producer?: string) =>
+    [...columns.map(column => `${column} ${of[column]}`), ...pending.queued(producer)].join(', ')
+  const known = new Set(ledger.producers.map(({ producer }) => producer))
+  const unknown = pending.producers().filter(producer => !known.has(producer))
+  const producers = [...ledger.producers, ...unknown.map(producer => ({ producer, ...nothing }))]
+  const shown = producers.slice(-producersShownMax)
+  const omitted = producers.length - shown.length
   const all = Object.fromEntries(
     columns.map(column => [column, ledger.producers.reduce((sum, each) => sum + each[column], 0)]),
-  ) as Record<(typeof columns)[number], number>
+  ) as unknown as Row
   return [
     ...(omitted > 0 ? [`${omitted} earlier producers`] : []),
-    ...shown.map(each => `${each.producer}: ${row(each, pendingOf(each.producer))}`),
-    `all producers, in increments: ${row(all, pendingOf())}`,
+    ...shown.map(each => `${each.producer}: ${row(each, each.producer)}`),
+    `all producers, in increments: ${row(all)}`,
+    ...pending.notes(),
     `${ledger.keyCount} totals, sum ${ledger.sumOfTotals}; applied ${ledger.sumApplied}, adjusted ${ledger.sumAdjusted}`,
     `${ledger.setAsideCount} sums set aside, ${ledger.rejectedCount} elements rejected`,
   ]
-}
-
-async function queuedBatches(url: string): Promise<Queued[]> {
-  const { RedisQueue } = await import('../queue/redis.ts')
-  const log = createLog({ level: 'silent', format: 'json', process: 'verify', isTerminal: false })
-  const queue = new RedisQueue({ url, shardIndex: 0, clock: systemClock, log })
-  try {
-    await queue.connect()
-    const queued: Queued[] = []
-    for (let start = 0; ; start += pageElementCount) {
-      const elements = await queue.page(start, pageElementCount)
-      for (const element of elements) queued.push(...batchOf(element))
-      if (elements.length < pageElementCount) return queued
-    }
-  } finally {
-    await queue.close()
-  }
-}
-
-/** None for an element that is no batch: the consumer will reject it. */
-function batchOf(element: string): Queued[] {
-  try {
-    return [decodeBatch(element)]
-  } catch {
-    return []
-  }
 }
 
 function signed(difference: bigint): string {

@@ -138,6 +138,27 @@ test('a long list becomes exact totals, read and prepared ahead, whatever fails 
   expect(skips.some(skip => skip > 0)).toBe(true)
 })
 
+test('web processes of an old and of this version feed one list, side by side', async () => {
+  // Bytes as released, not as encoded here: whoever changes a format has to leave these readable.
+  const [old, current] = [producerId(1), producerId(2)]
+  const plain = (sequence: number, sealed: number) =>
+    `${old} ${sequence} {"v":1,"oldestMs":1000,"increments":3,"sealed":${sealed},"keys":["a","b"],"sums":[5,"-9007199254740993"]}`
+  const keyed = (sequence: number, sealed: number) =>
+    `${current} ${sequence} {"v":2,"oldestMs":1000,"increments":2,"sealed":${sealed},"keys":["a"],"sums":[1],"keyed":[{"idempotencyKey":"order 7","fingerprint":"f","increments":1,"keys":["a"],"sums":[100]}]}`
+  for (const sequence of [1, 2, 3]) {
+    await queue.push({ producer: old, sequence, lowest: 1, element: plain(sequence, sequence * 3) })
+    await queue.push({ producer: current, sequence, lowest: 1, element: keyed(sequence, sequence * 2) })
+  }
+  await until('the queue is empty', async () => (await queue.length()) === 0)
+  expect(folder.totals()).toEqual(
+    new Map([
+      ['a', String(3 * 5 + 3 * 1 + 100)],
+      ['b', String(-9007199254740993n * 3n)],
+    ]),
+  )
+  expect(folder.sql('SELECT sum(sealed), sum(applied), sum(duplicate) FROM producers')).toBe('15|13|2')
+})
+
 test('an error that needs a fresh process ends the consumer with its batches in the queue', async () => {
   applyErrors = [storeError('store_failed', 'disk I/O error')]
   await push(1, { a: 1 })

@@ -118,6 +118,23 @@ export function batchIdOf(element: string): BatchId | null {
   return { producer, sequence: Number(sequence) }
 }
 
+/** A batch that waits in the queue, as far as its head tells. */
+export interface QueuedBatch extends BatchId {
+  readonly increments: number
+}
+
+const headPattern = /^([0-9a-f]{8,64}) ([1-9][0-9]{0,15}) \{[^[]*?"increments":([0-9]{1,15})[,}]/
+/** Longer than any such head. */
+const headUnitsMax = 256
+
+/** Of batches of a later format, too; null for what is no batch. Looks at the head alone. */
+export function queuedBatchOf(element: string): QueuedBatch | null {
+  const match = headPattern.exec(element.slice(0, headUnitsMax))
+  if (match === null) return null
+  const [, producer, sequence, increments] = match as unknown as [string, string, string, string]
+  return { producer, sequence: Number(sequence), increments: Number(increments) }
+}
+
 export function addSums(left: Sum, right: Sum): Sum {
   if (typeof left === 'number' && typeof right === 'number') {
     const sum = left + right

@@ -1,5 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
-import { batchIdOf } from './batch.ts'
+import { batchIdOf, type QueuedBatch, queuedBatchOf } from './batch.ts'
 import { listBatchesMax, readBatchesMax, readBytesMax } from './limits.ts'
 import type { ConsumerQueue, Position, ProducerQueue, Publication, Push, ReadBounds } from './queue.ts'
 
@@ -112,9 +112,17 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     const byProducer = new Map<string, string[]>()
     for (const element of this.#elements) {
       const producer = batchIdOf(element)?.producer
-      if (producer !== undefined) byProducer.set(producer, [...(byProducer.get(producer) ?? []), element])
+      if (producer === undefined) continue
+      const elements = byProducer.get(producer)
+      if (elements === undefined) byProducer.set(producer, [element])
+      else elements.push(element)
     }
     return byProducer
+  }
+
+  /** What is in the list, oldest first, as far as its heads tell. */
+  queued(): QueuedBatch[] {
+    return this.#elements.map(queuedBatchOf).filter(batch => batch !== null)
   }
 
   async length(): Promise<number> {

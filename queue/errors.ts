@@ -6,7 +6,10 @@ export const queueErrors = {
     retry: 'soon',
     hint: 'start Redis, or correct --redis; increments wait in memory until then',
   },
-  queue_timeout: { retry: 'soon', hint: 'Redis answers too slowly; look at its load, its disk and SLOWLOG' },
+  queue_timeout: {
+    retry: 'soon',
+    hint: 'the queue answers too slowly; look at the load of its machine, and for Redis at its disk and SLOWLOG',
+  },
   queue_full: {
     retry: 'later',
     hint: 'raise maxmemory of Redis, or start the consumer, which empties the queue',

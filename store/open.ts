@@ -57,8 +57,11 @@ export function openStoreReader(path: string): StoreReader {
   })
 }
 
-/** Where two names of one file meet, so that both find the same lock. Makes the folder if need be. */
-function canonicalPath(path: string): string {
+/**
+ * Where two names of one database meet, so that both find the same lock. Makes the folder if need be, and
+ * throws OperationError when it cannot.
+ */
+export function canonicalPath(path: string): string {
   const folder = dirname(resolve(path))
   try {
     mkdirSync(folder, { recursive: true })

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { encodeBatch } from '../queue/batch.ts'
-import { batch } from './builders.ts'
+import { writeHandover } from '../queue/handover.ts'
+import { batch, producerId } from './builders.ts'
 import { until } from './condition.ts'
 import { RedisServer } from './redis-server.ts'
 import { Folder, Program, Service } from './service.ts'
@@ -36,7 +37,7 @@ test('a sound database adds up, beside the running service', async () => {
   await until('all is counted', async () => folder.sql('SELECT sum(sealed) FROM producers') === '32')
   const { exitCode, output } = await verify()
   expect(output).toContain(
-    'all producers, in increments: sealed 32, applied 31, duplicate 1, lost 0, parked 0\n',
+    'all producers, in increments: sealed 32, applied 31, duplicate 1, lost 0, parked 0, queued 0\n',
   )
   expect(output).toContain('8 totals, sum 166; applied 166, adjusted 0\n')
   expect(output).toMatch(/everything adds up, and the file is sound\n$/)
@@ -97,6 +98,67 @@ test('a damaged file is found', async () => {
   expect(exitCode).not.toBe(0)
 })
 
+test('what waits in the embedded queue is shown, by producer', async () => {
+  const service = await up('--web-processes', '1')
+  await service.increment('foo', 5)
+  await service.hasTotals(new Map([['foo', '5']]))
+  const consumer = service.children().get('piccolo consumer')!
+  process.kill(consumer, 'SIGSTOP')
+  for (let count = 0; count < 7; count++) await service.increment('bar', 1)
+  await until('they are queued', async () => {
+    const { output } = await verify()
+    return /: sealed 1, .*queued 7\nall producers.*: sealed 1, applied 1,.* queued 7\n/.test(output)
+  })
+  const metrics = await (await fetch(`${service.url}/metrics`)).text()
+  expect(metrics).toMatch(/^piccolo_increments_unconfirmed\{process="web 1"\} 7$/m)
+  process.kill(consumer, 'SIGCONT')
+  await service.hasTotals(
+    new Map([
+      ['foo', '5'],
+      ['bar', '7'],
+    ]),
+  )
+  expect(await verify()).toMatchObject({
+    exitCode: 0,
+    output: expect.stringMatching(/applied 8, .*queued 0\n/),
+  })
+  await service.stop()
+  const { exitCode, output } = await verify()
+  expect(output).not.toContain('queued')
+  expect(output).toContain('no piccolo up with a queue of its own has this database')
+  expect(exitCode).toBe(0)
+})
+
+test('a web process that was never heard of in the database is shown, too', async () => {
+  const service = await up('--web-processes', '1')
+  process.kill(service.children().get('piccolo consumer')!, 'SIGSTOP')
+  await service.increment('foo', 5)
+  await until('it is queued', async () => {
+    const { output } = await verify()
+    return /[0-9a-f]{20}: sealed 0, applied 0, .*queued 1\n/.test(output)
+  })
+  process.kill(service.children().get('piccolo consumer')!, 'SIGCONT')
+})
+
+test('what is left beside the database for the next start is shown', async () => {
+  await (await up()).stop()
+  writeHandover(folder.database, producerId(3), [
+    encodeBatch(batch({ producer: 3, sequence: 1, increments: 12 })),
+  ])
+  const { exitCode, output } = await verify()
+  expect(output).toContain('12 increments are left beside the database for the next start\n')
+  expect(exitCode).toBe(0)
+})
+
+test('a service that does not say what waits is a clear error', async () => {
+  const service = await up()
+  process.kill(service.pid, 'SIGSTOP')
+  const { exitCode, output } = await verify()
+  process.kill(service.pid, 'SIGCONT')
+  expect(output).toMatch(/piccolo up did not say .* what waits in its queue \[queue_timeout\]/)
+  expect(exitCode).toBe(69)
+})
+
 test('with Redis it counts what waits in the queue', async () => {
   const redis = await RedisServer.start()
   running.push(redis)
@@ -108,11 +170,14 @@ test('with Redis it counts what waits in the queue', async () => {
   const elements = Array.from({ length: 70 }, (_, index) =>
     encodeBatch(batch({ producer: 7, sequence: index + 1 })),
   )
-  await admin.rpush('piccolo:{0}:batches', 'garbage', ...elements)
+  const newer = encodeBatch(batch({ producer: 8, sequence: 1, increments: 30 })).replace('{"v":1', '{"v":99')
+  const [producer] = folder.sql('SELECT producer FROM producers').split('\n')
+  const committed = elements[0]!.replace('00000007', producer!)
+  await admin.rpush('piccolo:{0}:batches', 'garbage', ...elements, newer, committed)
   admin.disconnect()
   const { exitCode, output } = await verify('--redis', redis.url)
   process.kill(service.children().get('piccolo consumer')!, 'SIGCONT')
-  expect(output).toMatch(/all producers.*applied 1, .*queued 70\n/)
+  expect(output).toMatch(/all producers.*applied 1, .*queued 100\n/)
   expect(exitCode).toBe(0)
 })
 

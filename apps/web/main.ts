@@ -106,6 +106,11 @@ function publishMetrics(metrics: Metrics, { flusher, producer, waiting, connecti
     () => producer.unconfirmed.length,
   )
   metrics.gaugeOf(
+    'piccolo_increments_unconfirmed',
+    'Increments in them',
+    () => producer.unconfirmedIncrements,
+  )
+  metrics.gaugeOf(
     'piccolo_oldest_unconfirmed_seconds',
     'Age of the oldest increment that is not in the store',
     () => flusher.oldestAgeMs() / 1000,

@@ -45,6 +45,16 @@ test('only the watermark lets a batch go', () => {
   expect(producer.unconfirmed).toHaveLength(1)
 })
 
+test('what is unconfirmed is known in bytes and in increments', () => {
+  const producer = producerWith(1)
+  producer.seal(({ sequence }) => encodeBatch(batch({ sequence, increments: 40 })), 0)
+  const { element } = producer.unconfirmed[1]!
+  producer.confirmed({ applied: 1 }, 0)
+  expect([producer.unconfirmedBytes, producer.unconfirmedIncrements]).toEqual([element.length, 40])
+  producer.confirmed({ applied: 2 }, 0)
+  expect([producer.unconfirmedBytes, producer.unconfirmedIncrements]).toEqual([0, 0])
+})
+
 test('a queue that lost its tail gets it again, from where it says', () => {
   const producer = producerWith(4)
   for (const pushed of [1, 2, 3]) producer.pushed({ pushed, applied: 1 }, 0)
@@ -79,7 +89,8 @@ test('the window closes at its count of batches and opens with a confirmation', 
 
 test('the window closes at its bytes, too', () => {
   const producer = new Producer(id)
-  producer.seal(({ sequence }) => `${id} ${sequence} ${'x'.repeat(windowBytesMax)}`, 0)
+  const padding = ' '.repeat(windowBytesMax)
+  producer.seal(({ sequence }) => encodeBatch(batch({ sequence })) + padding, 0)
   expect(producer.hasRoom).toBe(false)
   producer.confirmed({ applied: 1 }, 0)
   expect(producer.unconfirmedBytes).toBe(0)

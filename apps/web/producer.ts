@@ -1,5 +1,5 @@
 import { assert } from '../../lib/assert.ts'
-import { type BatchId, batchIdOf } from '../../queue/batch.ts'
+import { type BatchId, batchIdOf, type QueuedBatch, queuedBatchOf } from '../../queue/batch.ts'
 import { windowBatchesMax, windowBytesMax } from '../../queue/limits.ts'
 import type { Position, Push } from '../../queue/queue.ts'
 
@@ -7,7 +7,7 @@ import type { Position, Push } from '../../queue/queue.ts'
 const resendAfterMs = 1_000
 
 /** A sealed batch as its producer keeps it. The bytes never change. */
-export interface Sealed extends BatchId {
+export interface Sealed extends QueuedBatch {
   readonly element: string
   /** When its oldest increment was accepted, by the monotonic clock. */
   readonly oldestMs: number
@@ -31,6 +31,7 @@ export class Producer {
    */
   readonly #unconfirmed: Sealed[] = []
   #unconfirmedBytes = 0
+  #unconfirmedIncrements = 0
   #sequenceSealed: number
   /** The next to be pushed for the first time, or again after the queue lost it. */
   #sequenceNext: number
@@ -72,6 +73,10 @@ export class Producer {
     return this.#unconfirmedBytes
   }
 
+  get unconfirmedIncrements(): number {
+    return this.#unconfirmedIncrements
+  }
+
   /** The queue has, or had, all that was sealed. */
   get isAllPushed(): boolean {
     return this.#sequenceNext > this.#sequenceSealed
@@ -81,14 +86,15 @@ export class Producer {
   seal(encode: (id: BatchId) => string, oldestMs: number): number {
     const id = { producer: this.id, sequence: this.#sequenceSealed + 1 }
     const element = encode(id)
-    const written = batchIdOf(element)
+    const written = queuedBatchOf(element)
     assert(
       written?.producer === id.producer && written.sequence === id.sequence,
       'a batch under a wrong name',
     )
     this.#sequenceSealed = id.sequence
-    this.#unconfirmed.push({ ...id, element, oldestMs })
+    this.#unconfirmed.push({ ...written, element, oldestMs })
     this.#unconfirmedBytes += element.length
+    this.#unconfirmedIncrements += written.increments
     return id.sequence
   }
 
@@ -113,7 +119,9 @@ export class Producer {
   /** To be called with whatever the queue says of the watermark. */
   confirmed({ applied }: Pick<Position, 'applied'>, nowMs: number): void {
     while (this.#unconfirmed.length > 0 && this.#unconfirmed[0]!.sequence <= applied) {
-      this.#unconfirmedBytes -= this.#unconfirmed.shift()!.element.length
+      const { element, increments } = this.#unconfirmed.shift()!
+      this.#unconfirmedBytes -= element.length
+      this.#unconfirmedIncrements -= increments
       this.#progressMs = nowMs
     }
   }
