@@ -1,6 +1,6 @@
 import { assert } from '../lib/assert.ts'
 import type { BatchId, KeyedRequest, Sum } from './batch.ts'
-import { batchBytesMax, batchKeysMax } from './limits.ts'
+import { batchBytesMax, batchHeaderBytesMax, batchKeysMax } from './limits.ts'
 
 /** Without keyed requests; what every version reads. */
 export const plainFormat = 1
@@ -13,11 +13,30 @@ export interface BatchHeader extends BatchId {
   readonly sealed: number
 }
 
-/** Writes the element of one batch, in as many slices as the caller likes. */
+const [space, exclamation, quote, comma, minus, zero, backslash] = [0x20, 0x21, 0x22, 0x2c, 0x2d, 0x30, 0x5c]
+/** Usual sizes; what a larger batch needed is not kept. */
+const keysRoomUsual = 256 * 1024
+const sumsRoomUsual = 64 * 1024
+const betweenKeysAndSums = '],"sums":['
+/** Below it all arithmetic is that of 32-bit integers. */
+const smallEnd = 100_000_000
+/** Its digits, a sign and a comma. */
+const smallBytesMax = 10
+
+/**
+ * Writes elements, one batch after the other, each in as many slices as the caller likes. It works on bytes
+ * that it keeps: a text for each key, and each slice, would be garbage that stops the process for
+ * milliseconds to be collected.
+ */
 export class BatchWriter {
+  /** JSON in UTF-8, behind room for the head, to `#keysEnd`; every item with its comma. */
+  #keys = Buffer.allocUnsafeSlow(keysRoomUsual)
+  #keysEnd = batchHeaderBytesMax
+  #sums = Buffer.allocUnsafeSlow(sumsRoomUsual)
+  #sumsEnd = 0
+  /** The upper bit of any byte of the keys. */
+  #keyBits = 0
   /** JSON, less the brackets. */
-  #keys = ''
-  #sums = ''
   #keyed = ''
   #keyCount = 0
 
@@ -26,12 +45,29 @@ export class BatchWriter {
     return this.#keyCount
   }
 
-  /** `keys[i]` is to be incremented by `sums[i]`. */
-  addSums(keys: readonly string[], sums: readonly Sum[]): void {
-    assert(keys.length === sums.length)
-    this.#keys = joined(this.#keys, keys)
-    this.#sums = joined(this.#sums, sums.map(encodeSum))
-    this.#keyCount += keys.length
+  /** The key in `bytes` from `start` to `end`, UTF-8, is to be incremented by `sum`. */
+  addSum(bytes: Uint8Array, start: number, end: number, sum: Sum): void {
+    this.#keys = withRoom(this.#keys, this.#keysEnd, 2 * (end - start) + 3)
+    const keys = this.#keys
+    let at = this.#keysEnd
+    let bits = 0
+    keys[at++] = quote
+    for (let index = start; index < end; index++) {
+      const byte = bytes[index]!
+      bits |= byte
+      if (byte <= quote || byte === backslash) {
+        assert(byte >= space, 'a key with a control character')
+        if (byte !== space && byte !== exclamation) keys[at++] = backslash
+      }
+      keys[at++] = byte
+    }
+    keys[at++] = quote
+    keys[at++] = comma
+    this.#keysEnd = at
+    this.#keyBits |= bits
+    this.#keyCount++
+    if (typeof sum === 'number' && sum < smallEnd && sum > -smallEnd) this.#addSmall(sum)
+    else this.#addLarge(`${JSON.stringify(encodeSum(sum))},`)
   }
 
   addKeyed(requests: readonly KeyedRequest[]): void {
@@ -42,15 +78,81 @@ export class BatchWriter {
     this.#keyed = joined(this.#keyed, requests.map(encodeKeyed))
   }
 
+  /** The element of the batch; the next call of `addSum` or `addKeyed` begins another one. */
   finish({ producer, sequence, oldestMs, increments, sealed }: BatchHeader): string {
     assert(this.#keyCount > 0 && this.#keyCount <= batchKeysMax, `${this.#keyCount} keys in one batch`)
     const v = this.#keyed === '' ? plainFormat : keyedFormat
     const header = JSON.stringify({ v, oldestMs, increments, sealed }).slice(0, -1)
-    const keyed = this.#keyed === '' ? '' : `,"keyed":[${this.#keyed}]`
-    const element = `${producer} ${sequence} ${header},"keys":[${this.#keys}],"sums":[${this.#sums}]${keyed}}`
+    const head = `${producer} ${sequence} ${header},"keys":[`
+    const tail = this.#keyed === '' ? '' : `,"keyed":[${this.#keyed}]`
+    const element = `${this.#join(head)}${tail}}`
     assert(element.length < batchBytesMax)
+    this.#reset()
     return element
   }
+
+  /** The head, the keys and the sums, closed. */
+  #join(head: string): string {
+    assert(head.length <= batchHeaderBytesMax)
+    const start = batchHeaderBytesMax - head.length
+    const keysEnd = withoutComma(this.#keysEnd, batchHeaderBytesMax)
+    const sumsEnd = withoutComma(this.#sumsEnd, 0)
+    const bytes = withRoom(this.#keys, keysEnd, betweenKeysAndSums.length + sumsEnd + 1)
+    bytes.write(head, start, 'latin1')
+    let end = keysEnd + bytes.write(betweenKeysAndSums, keysEnd, 'latin1')
+    end += this.#sums.copy(bytes, end, 0, sumsEnd)
+    end += bytes.write(']', end, 'latin1')
+    // Nearly every key is ASCII, and as Latin-1 it need not be decoded.
+    return bytes.toString(this.#keyBits < 0x80 ? 'latin1' : 'utf8', start, end)
+  }
+
+  #addSmall(sum: number): void {
+    this.#sums = withRoom(this.#sums, this.#sumsEnd, smallBytesMax)
+    const sums = this.#sums
+    let at = this.#sumsEnd
+    let rest = sum
+    if (sum < 0) {
+      sums[at++] = minus
+      rest = -sum
+    }
+    let unit = 1
+    while (unit * 10 <= rest) unit *= 10
+    for (; unit >= 1; unit = (unit / 10) | 0) {
+      const digit = (rest / unit) | 0
+      sums[at++] = zero + digit
+      rest -= digit * unit
+    }
+    sums[at++] = comma
+    this.#sumsEnd = at
+  }
+
+  #addLarge(item: string): void {
+    this.#sums = withRoom(this.#sums, this.#sumsEnd, item.length)
+    this.#sumsEnd += this.#sums.write(item, this.#sumsEnd, 'latin1')
+  }
+
+  #reset(): void {
+    if (this.#keys.length > keysRoomUsual) this.#keys = Buffer.allocUnsafeSlow(keysRoomUsual)
+    if (this.#sums.length > sumsRoomUsual) this.#sums = Buffer.allocUnsafeSlow(sumsRoomUsual)
+    this.#keysEnd = batchHeaderBytesMax
+    this.#sumsEnd = 0
+    this.#keyBits = 0
+    this.#keyed = ''
+    this.#keyCount = 0
+  }
+}
+
+/** The same bytes up to `end`, with that many free behind. */
+function withRoom(bytes: Buffer<ArrayBuffer>, end: number, free: number): Buffer<ArrayBuffer> {
+  if (end + free <= bytes.length) return bytes
+  const larger = Buffer.allocUnsafeSlow(Math.max(2 * bytes.length, end + free))
+  bytes.copy(larger, 0, 0, end)
+  return larger
+}
+
+/** Where the items that end at `end` have no comma behind the last one. */
+function withoutComma(end: number, start: number): number {
+  return end === start ? end : end - 1
 }
 
 function joined(json: string, items: readonly unknown[]): string {

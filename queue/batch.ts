@@ -59,7 +59,10 @@ const sumPattern = /^-?[0-9]{1,30}$/
  */
 export function encodeBatch(batch: Batch): string {
   const writer = new BatchWriter()
-  writer.addSums(batch.keys, batch.sums)
+  for (const [index, key] of batch.keys.entries()) {
+    const bytes = Buffer.from(key)
+    writer.addSum(bytes, 0, bytes.length, batch.sums[index]!)
+  }
   writer.addKeyed(batch.keyed)
   return writer.finish(batch)
 }

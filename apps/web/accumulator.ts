@@ -1,5 +1,5 @@
-import { addSums, type KeyedRequest, type Sum } from '../../queue/batch.ts'
-import { sliceKeysMax } from '../../queue/limits.ts'
+import { addSums, type KeyedRequest } from '../../queue/batch.ts'
+import type { BatchWriter } from '../../queue/batch-writer.ts'
 import type { IncrementList } from './increment-list.ts'
 import { KeyTable } from './key-table.ts'
 import { PagedArray } from './paged-array.ts'
@@ -104,17 +104,22 @@ export class Accumulator {
     this.#keyedKeyCount += keyed.request.keys.length
   }
 
-  /** The entries, in the order in which their keys came. The accumulator must not be added to any more. */
-  *entries(): Generator<{ key: string; sum: Sum; count: number }> {
-    for (let first = 0; first < this.#keys.size; first += sliceKeysMax) {
-      const keys = this.#keys.texts(first, Math.min(first + sliceKeysMax, this.#keys.size))
-      for (const [index, key] of keys.entries()) {
-        const slot = first + index
-        const page = this.#sums.pages[slot >>> (sumsPageLog2 - 1)]!
-        const at = (2 * slot) & sumsPageMask
-        const carry = this.#carries.get(slot)
-        yield { key, sum: carry === undefined ? page[at]! : addSums(carry, page[at]!), count: page[at + 1]! }
-      }
+  /**
+   * Writes the sums of the slots from `first` to before `end`, which are numbered in the order in which their
+   * keys came. Answers how many increments they are made of.
+   */
+  write(first: number, end: number, writer: BatchWriter): number {
+    const keys = this.#keys
+    const { pages } = this.#sums
+    let increments = 0
+    for (let slot = first; slot < end; slot++) {
+      const page = pages[slot >>> (sumsPageLog2 - 1)]!
+      const at = (2 * slot) & sumsPageMask
+      const carry = this.#carries.size === 0 ? undefined : this.#carries.get(slot)
+      const sum = carry === undefined ? page[at]! : addSums(carry, page[at]!)
+      writer.addSum(keys.pageOf(slot), keys.startOf(slot), keys.endOf(slot), sum)
+      increments += page[at + 1]!
     }
+    return increments
   }
 }

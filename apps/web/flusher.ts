@@ -1,4 +1,5 @@
 import { type Clock, nextTurn, settledWithin, sleep } from '../../lib/clock.ts'
+import { BatchWriter } from '../../queue/batch-writer.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
 import { Accumulator, type Keyed } from './accumulator.ts'
 import { type Courier, greetIntervalMs } from './courier.ts'
@@ -33,6 +34,8 @@ export class Flusher {
   #generation: Generation = { sequenceLast: null }
   /** Swapped out and not yet cut into batches altogether; null most of the time. */
   #sealing: Sealing | null = null
+  /** Of all batches, one after the other. */
+  readonly #writer = new BatchWriter()
   /** Increments sealed since the start: the producer's side of the ledger. */
   #incrementsSealed = 0
   #incrementsAccepted = 0
@@ -160,7 +163,12 @@ export class Flusher {
 
   /** Takes the accumulator away to be sealed, and begins a new one. */
   #take(oldest: Sealing['oldest']): void {
-    this.#sealing = new Sealing(this.#accumulator, oldest, this.#generation)
+    this.#sealing = new Sealing({
+      accumulator: this.#accumulator,
+      oldest,
+      generation: this.#generation,
+      writer: this.#writer,
+    })
     this.#accumulator = this.#newAccumulator(this.#accumulator)
     this.#generation = { sequenceLast: null }
   }

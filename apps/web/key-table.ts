@@ -37,7 +37,6 @@ export class KeyTable {
   readonly #addresses: PagedArray<Uint32Array>
   readonly #bytes: PagedArray<Uint8Array>
   #bytesEnd = 0
-  #isAscii = true
 
   /** An empty one with room for as many keys as `other` has, whether it still has room or not. */
   static sizedLike(other: KeyTable): KeyTable {
@@ -82,39 +81,23 @@ export class KeyTable {
     return known === -1 ? this.#add(list, index) : known
   }
 
-  /** The keys of the slots from `first` to before `end`. */
-  texts(first: number, end: number): string[] {
-    const texts: string[] = []
-    for (let slot = first; slot < end; ) {
-      const pageIndex = this.#addressOf(slot) >>> bytesPageLog2
-      let pageEnd = slot + 1
-      while (pageEnd < end && this.#addressOf(pageEnd) >>> bytesPageLog2 === pageIndex) pageEnd++
-      this.#textsOfPage(slot, pageEnd, texts)
-      slot = pageEnd
-    }
-    return texts
+  /** The bytes among which the key of that slot stands, from `startOf` to before `endOf`. */
+  pageOf(slot: number): Uint8Array {
+    return this.#pageAt(this.#addressOf(slot))
   }
 
-  /** Of slots whose keys are in one page. */
-  #textsOfPage(first: number, end: number, into: string[]): void {
-    const page = this.#pageOf(this.#addressOf(first))
-    const bytes = asBuffer(page)
-    const from = this.#addressOf(first) & bytesPageMask
-    const last = this.#addressOf(end - 1) & bytesPageMask
-    const to = last + lengthBytes + lengthAt(page, last)
-    // One text cut into pieces is made several times faster than a text for each key.
-    const all = this.#isAscii ? bytes.toString('latin1', from, to) : null
-    for (let slot = first; slot < end; slot++) {
-      const at = this.#addressOf(slot) & bytesPageMask
-      const start = at + lengthBytes
-      const keyEnd = start + lengthAt(page, at)
-      into.push(all === null ? bytes.toString('utf8', start, keyEnd) : all.slice(start - from, keyEnd - from))
-    }
+  startOf(slot: number): number {
+    return (this.#addressOf(slot) & bytesPageMask) + lengthBytes
+  }
+
+  endOf(slot: number): number {
+    const start = this.startOf(slot)
+    return start + lengthAt(this.pageOf(slot), start - lengthBytes)
   }
 
   #holds(slot: number, bytes: Uint8Array, start: number, end: number): boolean {
     const address = this.#addressOf(slot)
-    const own = this.#pageOf(address)
+    const own = this.#pageAt(address)
     const at = address & bytesPageMask
     const length = end - start
     if (lengthAt(own, at) !== length) return false
@@ -131,14 +114,12 @@ export class KeyTable {
     const address = this.#makeRoom(lengthBytes + length)
     this.#addresses.reserve(slot + 1)
     this.#addresses.pages[slot >>> slotsPageLog2]![slot & slotsPageMask] = address
-    const own = this.#pageOf(address)
+    const own = this.#pageAt(address)
     const at = address & bytesPageMask
     own[at] = length & 0xff
     own[at + 1] = length >>> 8
     for (let offset = 0; offset < length; offset++) {
-      const byte = bytes[start + offset]!
-      if (byte > 0x7f) this.#isAscii = false
-      own[at + lengthBytes + offset] = byte
+      own[at + lengthBytes + offset] = bytes[start + offset]!
     }
     this.#settle(slot, list.keyHashes[index]!)
     if (this.#partBits === 0 && this.#size > undividedMax) this.#divide()
@@ -158,7 +139,7 @@ export class KeyTable {
     return this.#addresses.pages[slot >>> slotsPageLog2]![slot & slotsPageMask]!
   }
 
-  #pageOf(address: number): Uint8Array {
+  #pageAt(address: number): Uint8Array {
     return this.#bytes.pages[address >>> bytesPageLog2]!
   }
 
@@ -220,10 +201,7 @@ export class KeyTable {
   }
 
   #latin1Of(slot: number): string {
-    const address = this.#addressOf(slot)
-    const at = address & bytesPageMask
-    const page = this.#pageOf(address)
-    return latin1(page, at + lengthBytes, at + lengthBytes + lengthAt(page, at))
+    return latin1(this.pageOf(slot), this.startOf(slot), this.endOf(slot))
   }
 }
 

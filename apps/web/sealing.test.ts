@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { type Batch, decodeBatch } from '../../queue/batch.ts'
+import { BatchWriter } from '../../queue/batch-writer.ts'
 import { batchKeysMax, sliceKeysMax } from '../../queue/limits.ts'
 import { keyedRequest, producerId } from '../../test/builders.ts'
 import { increment } from '../../test/increments.ts'
@@ -14,8 +15,19 @@ const keyed = (name: string): Keyed => ({
   position: -1,
 })
 
+function sealingOf(accumulator: Accumulator, generation: Generation): Sealing {
+  return new Sealing({ accumulator, oldest: accumulator.oldest!, generation, writer: new BatchWriter() })
+}
+
+/** Takes the batch and throws it away. */
+function finished(writer: BatchWriter): number {
+  const header = { producer: producerId(1), sequence: 1, oldestMs: 1, increments: 1, sealed: 1 }
+  writer.finish(header)
+  return 1
+}
+
 function cutAll(accumulator: Accumulator, generation: Generation): Batch[] {
-  const sealing = new Sealing(accumulator, accumulator.oldest!, generation)
+  const sealing = sealingOf(accumulator, generation)
   const batches: Batch[] = []
   while (!sealing.isOver) {
     expect(generation.sequenceLast).toBeNull()
@@ -76,11 +88,11 @@ test('no slice has more keys than the limit, but for a keyed request that has th
   const keys = Array.from({ length: sliceKeysMax + 1 }, (_, index) => `k${index}`)
   const request = { ...keyedRequest('large', 'a', 1), keys, sums: keys.map(() => 1) }
   accumulator.addKeyed({ request, sequenceLast: null, position: -1 })
-  const sealing = new Sealing(accumulator, accumulator.oldest!, { sequenceLast: null })
+  const sealing = sealingOf(accumulator, { sequenceLast: null })
   const slices: number[] = []
   while (!sealing.isOver) {
     const before = sealing.keyCount
-    if (sealing.writeSlice()) sealing.cut(() => 1)
+    if (sealing.writeSlice()) sealing.cut(finished)
     slices.push(before - sealing.keyCount)
   }
   const full = Array(batchKeysMax / sliceKeysMax).fill(sliceKeysMax)

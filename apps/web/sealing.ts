@@ -1,8 +1,17 @@
-import type { Sum } from '../../queue/batch.ts'
-import { BatchWriter } from '../../queue/batch-writer.ts'
+import type { BatchWriter } from '../../queue/batch-writer.ts'
 import { batchKeysMax, sliceKeysMax } from '../../queue/limits.ts'
 import type { Accumulator, Keyed } from './accumulator.ts'
 import type { Generation } from './waiting.ts'
+
+export interface SealingOptions {
+  readonly accumulator: Accumulator
+  /** When its oldest increment was accepted. */
+  readonly oldest: NonNullable<Accumulator['oldest']>
+  /** Is told when the last batch is cut. */
+  readonly generation: Generation
+  /** One that nobody else uses until then. */
+  readonly writer: BatchWriter
+}
 
 /**
  * An accumulator that takes no more, being cut into batches:
@@ -10,26 +19,26 @@ import type { Generation } from './waiting.ts'
  *     writing, slice by slice ──▶ complete ──▶ cut ──▶ writing the next one, until no key is left
  */
 export class Sealing {
-  /** When its oldest increment was accepted. */
-  readonly oldest: NonNullable<Accumulator['oldest']>
+  readonly oldest: SealingOptions['oldest']
   readonly #generation: Generation
-  readonly #entries: ReturnType<Accumulator['entries']>
-  #sumCount: number
+  readonly #accumulator: Accumulator
+  /** Of the first sum that is not written. */
+  #slotNext = 0
   readonly #keyed: readonly Keyed[]
   #keyCount: number
-  /** The batch that is being written, and how many increments its sums are made of. */
-  #writer = new BatchWriter()
+  /** Has the batch that is being written. */
+  readonly #writer: BatchWriter
+  /** In that batch. */
   #increments = 0
   /** Keyed requests in batches that were cut; those to `#keyedWritten` are in the one being written. */
   #keyedCut = 0
   #keyedWritten = 0
 
-  /** `generation` is told when the last batch is cut. */
-  constructor(accumulator: Accumulator, oldest: Sealing['oldest'], generation: Generation) {
+  constructor({ accumulator, oldest, generation, writer }: SealingOptions) {
     this.oldest = oldest
     this.#generation = generation
-    this.#entries = accumulator.entries()
-    this.#sumCount = accumulator.summedKeyCount
+    this.#writer = writer
+    this.#accumulator = accumulator
     this.#keyed = accumulator.keyed
     this.#keyCount = accumulator.keyCount
   }
@@ -50,7 +59,8 @@ export class Sealing {
    */
   writeSlice(): boolean {
     const room = Math.min(sliceKeysMax, batchKeysMax - this.#writer.keyCount)
-    const written = this.#sumCount > 0 ? this.#writeSums(room) : this.#writeKeyed(room)
+    const sumCount = this.#accumulator.summedKeyCount - this.#slotNext
+    const written = sumCount > 0 ? this.#writeSums(Math.min(room, sumCount)) : this.#writeKeyed(room)
     this.#keyCount -= written
     return written === 0 || this.#keyCount === 0 || this.#writer.keyCount === batchKeysMax
   }
@@ -64,24 +74,15 @@ export class Sealing {
       keyed.position = index - this.#keyedCut
     }
     this.#keyedCut = this.#keyedWritten
-    this.#writer = new BatchWriter()
     this.#increments = 0
     if (this.#keyCount === 0) this.#generation.sequenceLast = sequence
   }
 
-  #writeSums(room: number): number {
-    const keyCount = Math.min(room, this.#sumCount)
-    const keys: string[] = []
-    const sums: Sum[] = []
-    for (let index = 0; index < keyCount; index++) {
-      const { key, sum, count } = this.#entries.next().value!
-      keys.push(key)
-      sums.push(sum)
-      this.#increments += count
-    }
-    this.#writer.addSums(keys, sums)
-    this.#sumCount -= keyCount
-    return keyCount
+  #writeSums(count: number): number {
+    const end = this.#slotNext + count
+    this.#increments += this.#accumulator.write(this.#slotNext, end, this.#writer)
+    this.#slotNext = end
+    return count
   }
 
   /** Those that come next, none of them divided, as far as they fit: nothing when the batch is full. */
