@@ -14,9 +14,9 @@ export interface BatchHeader extends BatchId {
 }
 
 const [space, exclamation, quote, comma, minus, zero, backslash] = [0x20, 0x21, 0x22, 0x2c, 0x2d, 0x30, 0x5c]
-/** Usual sizes; what a larger batch needed is not kept. */
-const keysRoomUsual = 256 * 1024
-const sumsRoomUsual = 64 * 1024
+const roomMin = 64 * 1024
+/** A writer keeps no more between two batches: nearly every batch fits. */
+const roomKeptMax = 1024 * 1024
 const betweenKeysAndSums = '],"sums":['
 /** Below it all arithmetic is that of 32-bit integers. */
 const smallEnd = 100_000_000
@@ -30,9 +30,9 @@ const smallBytesMax = 10
  */
 export class BatchWriter {
   /** JSON in UTF-8, behind room for the head, to `#keysEnd`; every item with its comma. */
-  #keys = Buffer.allocUnsafeSlow(keysRoomUsual)
+  #keys = Buffer.allocUnsafeSlow(roomMin)
   #keysEnd = batchHeaderBytesMax
-  #sums = Buffer.allocUnsafeSlow(sumsRoomUsual)
+  #sums = Buffer.allocUnsafeSlow(roomMin)
   #sumsEnd = 0
   /** The upper bit of any byte of the keys. */
   #keyBits = 0
@@ -132,8 +132,8 @@ export class BatchWriter {
   }
 
   #reset(): void {
-    if (this.#keys.length > keysRoomUsual) this.#keys = Buffer.allocUnsafeSlow(keysRoomUsual)
-    if (this.#sums.length > sumsRoomUsual) this.#sums = Buffer.allocUnsafeSlow(sumsRoomUsual)
+    if (this.#keys.length > roomKeptMax) this.#keys = Buffer.allocUnsafeSlow(roomMin)
+    if (this.#sums.length > roomKeptMax) this.#sums = Buffer.allocUnsafeSlow(roomMin)
     this.#keysEnd = batchHeaderBytesMax
     this.#sumsEnd = 0
     this.#keyBits = 0

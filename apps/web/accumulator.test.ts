@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { decodeBatch, type Sum } from '../../queue/batch.ts'
 import { BatchWriter } from '../../queue/batch-writer.ts'
 import { valueMax } from '../../queue/limits.ts'
-import { batch } from '../../test/builders.ts'
+import { batch, keyedRequest } from '../../test/builders.ts'
 import { increment } from '../../test/increments.ts'
 import { Accumulator } from './accumulator.ts'
 
@@ -68,4 +68,40 @@ test('sums are exact however large they become', () => {
       expect(count).toBe(values.length)
     }),
   )
+})
+
+test('cleared, it is as good as new, whatever was in it', () => {
+  const large = fc.constantFrom(valueMax, -valueMax, 1, -5, 0)
+  const round = fc.array(fc.tuple(fc.nat({ max: 60_000 }), large), { maxLength: 100 })
+  const used = fresh()
+  fc.assert(
+    fc.property(fc.array(round, { minLength: 1, maxLength: 4 }), rounds => {
+      for (const each of rounds) {
+        const unused = fresh()
+        for (const accumulator of [used, unused])
+          for (const [key, value] of each) accumulator.add(increment(`key ${key}`, value))
+        expect(used.oldest).toEqual(unused.oldest)
+        expect(entriesOf(used)).toEqual(entriesOf(unused))
+        expect(used.tryClear(used)).toBe(true)
+        expect([used.keyCount, used.oldest]).toEqual([0, null])
+      }
+    }),
+  )
+})
+
+test('cleared, it has no keyed requests any more', () => {
+  const accumulator = fresh()
+  const keyed = { request: keyedRequest('x', 'a', 1), sequenceLast: null, position: -1 }
+  accumulator.addKeyed(keyed)
+  expect(accumulator.tryClear(accumulator)).toBe(true)
+  expect([accumulator.keyed, accumulator.keyCount, accumulator.oldest]).toEqual([[], 0, null])
+})
+
+test('far more room than was needed is not kept', () => {
+  const accumulator = fresh()
+  for (let index = 0; index < 5_000; index++) accumulator.add(increment(`key ${index}`, 1))
+  const small = fresh()
+  for (let index = 0; index < 1_000; index++) small.add(increment(`key ${index}`, 1))
+  expect(accumulator.tryClear(small)).toBe(true)
+  expect(accumulator.tryClear(fresh())).toBe(false)
 })

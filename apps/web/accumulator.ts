@@ -8,6 +8,8 @@ import { PagedArray } from './paged-array.ts'
 const sumsPageLog2 = 15
 const sumsPageMask = (1 << sumsPageLog2) - 1
 const slotCountMin = 64
+/** Room for so many times what is needed is not kept. */
+const spareFactor = 8
 
 /** A request with an idempotency key, and where it went: what became of it stands there. */
 export interface Keyed {
@@ -32,8 +34,10 @@ export class Accumulator {
   readonly #sums: PagedArray<Float64Array>
   /** What no longer fits into a slot's sum, for the rare key that leaves ±(2^53-1). */
   readonly #carries = new Map<number, bigint>()
-  readonly #keyed: Keyed[] = []
+  #keyed: Keyed[] = []
   #keyedKeyCount = 0
+  /** Keys of the sums for which it has had room. */
+  #keyCountMax: number
   /**
    * When the oldest increment in here was accepted; null while empty. Epoch milliseconds and monotonic
    * ones.
@@ -45,8 +49,25 @@ export class Accumulator {
   constructor(now: () => { wallMs: number; monotonicMs: number }, like: Accumulator | null = null) {
     this.#now = now
     this.#keys = like === null ? new KeyTable() : KeyTable.sizedLike(like.#keys)
-    const slotCount = Math.max(slotCountMin, like?.summedKeyCount ?? 0)
+    this.#keyCountMax = like?.summedKeyCount ?? 0
+    const slotCount = Math.max(slotCountMin, this.#keyCountMax)
     this.#sums = new PagedArray(length => new Float64Array(length), sumsPageLog2, 2 * slotCount)
+  }
+
+  /**
+   * Forgets everything and keeps the memory, which need not be found, filled with zeros and collected again
+   * at each interval. False when it has far more than `like`, the one before, needed: it is better thrown
+   * away then.
+   */
+  tryClear(like: Accumulator): boolean {
+    this.#keyCountMax = Math.max(this.#keyCountMax, this.#keys.size)
+    if (this.#keyCountMax > slotCountMin + spareFactor * like.summedKeyCount) return false
+    this.#keys.clear()
+    this.#carries.clear()
+    this.#keyed = []
+    this.#keyedKeyCount = 0
+    this.#oldest = null
+    return true
   }
 
   /** Keys of the sums, and keys of the keyed requests, which are not merged. */
@@ -83,9 +104,13 @@ export class Accumulator {
     for (let index = 0; index < list.length; index++) {
       const keyCount = keys.size
       const slot = keys.findOrAdd(list, index)
-      if (slot === keyCount) this.#sums.reserve(2 * slot + 2)
-      const page = pages[slot >>> (sumsPageLog2 - 1)]!
       const at = (2 * slot) & sumsPageMask
+      if (slot === keyCount) {
+        this.#sums.reserve(2 * slot + 2)
+        // What stands there is of a key before the last clear.
+        pages[slot >>> (sumsPageLog2 - 1)]!.fill(0, at, at + 2)
+      }
+      const page = pages[slot >>> (sumsPageLog2 - 1)]!
       const value = list.values[index]!
       const sum = page[at]! + value
       page[at + 1]!++

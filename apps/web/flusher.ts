@@ -32,6 +32,8 @@ export class Flusher {
   #accumulator: Accumulator
   /** What the accumulator will have become. */
   #generation: Generation = { sequenceLast: null }
+  /** Was cut into batches, and will take increments again; null when there is none. */
+  #spare: Accumulator | null = null
   /** Swapped out and not yet cut into batches altogether; null most of the time. */
   #sealing: Sealing | null = null
   /** Of all batches, one after the other. */
@@ -169,7 +171,7 @@ export class Flusher {
       generation: this.#generation,
       writer: this.#writer,
     })
-    this.#accumulator = this.#newAccumulator(this.#accumulator)
+    this.#accumulator = this.#nextAccumulator(this.#accumulator)
     this.#generation = { sequenceLast: null }
   }
 
@@ -192,7 +194,9 @@ export class Flusher {
       const header = { oldestMs: wallMs, increments, sealed: this.#incrementsSealed }
       return this.#options.courier.producer.seal(id => writer.finish({ ...id, ...header }), monotonicMs)
     })
-    if (sealing.isOver) this.#sealing = null
+    if (!sealing.isOver) return
+    this.#sealing = null
+    this.#spare = sealing.accumulator
   }
 
   /** At once, and regardless of the window: the process ends, and what is not sealed is lost. */
@@ -202,6 +206,12 @@ export class Flusher {
     if (oldest === null) return
     this.#take(oldest)
     this.#sealEverything()
+  }
+
+  #nextAccumulator(like: Accumulator): Accumulator {
+    const spare = this.#spare
+    this.#spare = null
+    return spare?.tryClear(like) ? spare : this.#newAccumulator(like)
   }
 
   #newAccumulator(like: Accumulator | null): Accumulator {

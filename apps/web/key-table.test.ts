@@ -79,3 +79,17 @@ test.each([1_000, 4 * undividedMax])(
     }
   },
 )
+
+test('cleared, it knows no key, and numbers them anew', () => {
+  const table = new KeyTable()
+  const keys = Array.from({ length: undividedMax + 1_000 }, (_, index) => `key ${index}`)
+  for (const round of [keys, keys.toReversed(), ['a', 'b'], keys]) {
+    const list = listOf(...round)
+    for (let index = 0; index < list.length; index++) expect(table.find(list, index)).toBe(-1)
+    expect(addAll(table, list)).toEqual(round.map((_, index) => index))
+    expect(textsOf(table)).toEqual(round)
+    expect(addAll(table, alike(...round.slice(0, 200)))).toHaveLength(Math.min(200, round.length))
+    table.clear()
+    expect(table.size).toBe(0)
+  }
+})

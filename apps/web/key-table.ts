@@ -1,6 +1,6 @@
 import { asBuffer } from './body.ts'
 import type { IncrementList } from './increment-list.ts'
-import { cellCountMin, cellSize, cellsPerKey, newPart, type Part } from './key-part.ts'
+import { cellCountMin, cellSize, cellsPerKey, emptyPart, newPart, type Part } from './key-part.ts'
 import { PagedArray } from './paged-array.ts'
 
 /** Keys up to which there is one part; beyond, it would take milliseconds to grow. */
@@ -37,6 +37,8 @@ export class KeyTable {
   readonly #addresses: PagedArray<Uint32Array>
   readonly #bytes: PagedArray<Uint8Array>
   #bytesEnd = 0
+  /** How often it was cleared. */
+  #epoch = 0
 
   /** An empty one with room for as many keys as `other` has, whether it still has room or not. */
   static sizedLike(other: KeyTable): KeyTable {
@@ -47,7 +49,7 @@ export class KeyTable {
   constructor(keyCount = 0, byteCount = 0) {
     this.#partBits = keyCount > undividedMax ? partBitsMax : 0
     const partCount = 2 ** this.#partBits
-    this.#parts = Array.from({ length: partCount }, () => newPart(keyCount / partCount))
+    this.#parts = Array.from({ length: partCount }, () => newPart(keyCount / partCount, this.#epoch))
     const slotCount = Math.max(cellCountMin / cellsPerKey, keyCount)
     const bytesExpected = Math.max(slotCount * keyBytesUsual, byteCount)
     this.#addresses = new PagedArray(length => new Uint32Array(length), slotsPageLog2, slotCount)
@@ -56,6 +58,16 @@ export class KeyTable {
 
   get size(): number {
     return this.#size
+  }
+
+  /**
+   * Forgets all keys, at no cost however many they were: a part is emptied when it is next looked at. The
+   * memory is kept, and is warm.
+   */
+  clear(): void {
+    this.#epoch++
+    this.#size = 0
+    this.#bytesEnd = 0
   }
 
   /** The slot of one of the keys of `list`; -1 when it has none. */
@@ -144,7 +156,9 @@ export class KeyTable {
   }
 
   #partOf(hash: number): Part {
-    return this.#parts[this.#partBits === 0 ? 0 : mixed(hash) >>> (32 - partBitsMax)]!
+    const part = this.#parts[this.#partBits === 0 ? 0 : mixed(hash) >>> (32 - partBitsMax)]!
+    if (part.epoch !== this.#epoch) emptyPart(part, this.#epoch)
+    return part
   }
 
   #firstCell(cells: Int32Array, hash: number): number {
@@ -188,7 +202,9 @@ export class KeyTable {
   #divide(): void {
     const [whole] = this.#parts
     this.#partBits = partBitsMax
-    this.#parts = Array.from({ length: partCountMax }, () => newPart((2 * undividedMax) / partCountMax))
+    this.#parts = Array.from({ length: partCountMax }, () =>
+      newPart((2 * undividedMax) / partCountMax, this.#epoch),
+    )
     this.#settleAgain(whole!.cells, whole!.strays)
   }
 

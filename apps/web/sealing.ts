@@ -21,7 +21,7 @@ export interface SealingOptions {
 export class Sealing {
   readonly oldest: SealingOptions['oldest']
   readonly #generation: Generation
-  readonly #accumulator: Accumulator
+  readonly accumulator: Accumulator
   /** Of the first sum that is not written. */
   #slotNext = 0
   readonly #keyed: readonly Keyed[]
@@ -38,7 +38,7 @@ export class Sealing {
     this.oldest = oldest
     this.#generation = generation
     this.#writer = writer
-    this.#accumulator = accumulator
+    this.accumulator = accumulator
     this.#keyed = accumulator.keyed
     this.#keyCount = accumulator.keyCount
   }
@@ -59,7 +59,7 @@ export class Sealing {
    */
   writeSlice(): boolean {
     const room = Math.min(sliceKeysMax, batchKeysMax - this.#writer.keyCount)
-    const sumCount = this.#accumulator.summedKeyCount - this.#slotNext
+    const sumCount = this.accumulator.summedKeyCount - this.#slotNext
     const written = sumCount > 0 ? this.#writeSums(Math.min(room, sumCount)) : this.#writeKeyed(room)
     this.#keyCount -= written
     return written === 0 || this.#keyCount === 0 || this.#writer.keyCount === batchKeysMax
@@ -80,7 +80,7 @@ export class Sealing {
 
   #writeSums(count: number): number {
     const end = this.#slotNext + count
-    this.#increments += this.#accumulator.write(this.#slotNext, end, this.#writer)
+    this.#increments += this.accumulator.write(this.#slotNext, end, this.#writer)
     this.#slotNext = end
     return count
   }

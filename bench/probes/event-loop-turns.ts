@@ -1,4 +1,7 @@
 import { openSync, readSync } from 'node:fs'
+import { PagedArray } from '../../apps/web/paged-array.ts'
+
+const pageLog2 = 16
 
 /** In milliseconds. */
 export interface Waits {
@@ -16,8 +19,8 @@ export interface Waits {
 export class EventLoopTurns {
   readonly #schedstat = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r')
   readonly #text = Buffer.alloc(96)
-  #wall: number[] = []
-  #own: number[] = []
+  #wall = new Turns()
+  #own = new Turns()
   #isOver = false
 
   start(): void {
@@ -37,13 +40,13 @@ export class EventLoopTurns {
 
   /** Forgets what was so far. */
   clear(): void {
-    this.#wall = []
-    this.#own = []
+    this.#wall = new Turns()
+    this.#own = new Turns()
   }
 
   stop(): { wall: Waits; own: Waits } {
     this.#isOver = true
-    return { wall: waits(this.#wall), own: waits(this.#own) }
+    return { wall: waits(this.#wall.toArray()), own: waits(this.#own.toArray()) }
   }
 
   #delayMs(): number {
@@ -52,12 +55,33 @@ export class EventLoopTurns {
   }
 }
 
+/** A list that never grows all at once: copying one of a million turns would be the longest turn of all. */
+class Turns {
+  readonly #turns = new PagedArray(length => new Float64Array(length), pageLog2, 1 << pageLog2)
+  #count = 0
+
+  push(turnMs: number): void {
+    const index = this.#count++
+    this.#turns.reserve(this.#count)
+    this.#turns.pages[index >>> pageLog2]![index & ((1 << pageLog2) - 1)] = turnMs
+  }
+
+  toArray(): Float64Array {
+    const all = new Float64Array(this.#count)
+    for (const [index, page] of this.#turns.pages.entries()) {
+      const start = index << pageLog2
+      all.set(page.subarray(0, this.#count - start), start)
+    }
+    return all
+  }
+}
+
 /**
  * A request that comes within a turn waits for the rest of it. Of requests that come evenly, the share that
  * waits longer than `w` is the sum of `max(0, turn - w)` over the sum of all turns.
  */
-function waits(turnsMs: readonly number[]): Waits {
-  const longestFirst = Float64Array.from(turnsMs).sort().reverse()
+function waits(turnsMs: Float64Array): Waits {
+  const longestFirst = turnsMs.sort().reverse()
   const total = longestFirst.reduce((sum, each) => sum + each, 0)
   const at = (share: number) => {
     const rest = (1 - share) * total

@@ -282,4 +282,18 @@ export const mutants: readonly Mutant[] = [
     replace: '',
     tests: ['consumer/consumer.test.ts'],
   },
+  {
+    name: 'an accumulator that is used again begins with the sums of before',
+    file: 'apps/web/accumulator.ts',
+    find: 'pages[slot >>> (sumsPageLog2 - 1)]!.fill(0, at, at + 2)',
+    replace: '',
+    tests: [simulation],
+  },
+  {
+    name: 'an accumulator that is used again finds the keys of before',
+    file: 'apps/web/key-table.ts',
+    find: 'if (part.epoch !== this.#epoch) emptyPart(part, this.#epoch)',
+    replace: '',
+    tests: ['apps/web/key-table.test.ts', 'apps/web/accumulator.test.ts'],
+  },
 ]
