@@ -16,6 +16,10 @@ export interface Head {
   readonly idempotencyKey: string | null
 }
 
+/** For a Content-Length. */
+const missing = -1
+const malformed = -2
+
 export const formType = 'application/x-www-form-urlencoded'
 
 /** Of nearly every request: made once. */
@@ -34,7 +38,7 @@ const usualHead: Head = {
  */
 export function readHead(request: HttpRequest, bodyBytesMax: number): Head | ProblemCode {
   headers.contentType = ''
-  headers.contentLength = null
+  headers.contentLength = missing
   headers.transferEncoding = null
   headers.isRepeated = false
   headers.idempotencyKey = null
@@ -44,10 +48,8 @@ export function readHead(request: HttpRequest, bodyBytesMax: number): Head | Pro
   const query = request.getQuery() ?? ''
 
   if (headers.isRepeated) return 'framing_ambiguous'
-  let length = 0
-  if (contentLength !== null) {
-    length = readLength(contentLength)
-    if (transferEncoding !== null || length === -1) return 'framing_ambiguous'
+  if (contentLength !== missing) {
+    if (transferEncoding !== null || contentLength === malformed) return 'framing_ambiguous'
   } else if (transferEncoding !== null) {
     if (transferEncoding !== 'chunked') return 'framing_ambiguous'
   } else if (query === '') {
@@ -56,7 +58,7 @@ export function readHead(request: HttpRequest, bodyBytesMax: number): Head | Pro
   }
   const ack = query === '' ? null : readAck(query)
   if (ack === 'key_not_utf8' || ack === 'ack_unknown') return ack
-  if (length > bodyBytesMax) return 'body_too_large'
+  if (contentLength > bodyBytesMax) return 'body_too_large'
   const isChunked = transferEncoding !== null
   const header = headers.idempotencyKey
   const isUsual = contentType === formType && query === '' && !isChunked && header === null
@@ -74,8 +76,8 @@ export function isFramingAmbiguous(request: HttpRequest): boolean {
 /** Of the request at hand. One object for all, as the visit is synchronous and this is the busiest path. */
 const headers = {
   contentType: '',
-  /** Null when the header is missing. */
-  contentLength: null as string | null,
+  /** In bytes, or `missing`, or `malformed`. */
+  contentLength: missing,
   transferEncoding: null as string | null,
   isRepeated: false,
   /** Null when the header is missing; empty, which no key is, when it stands there twice. */
@@ -86,12 +88,13 @@ const headers = {
 function visit(name: string, value: string): void {
   switch (name.length) {
     case 12:
-      if (name === 'content-type') headers.contentType = value
+      // The usual one is kept as the constant: V8 has to note down where an old object points to a new text.
+      if (name === 'content-type') headers.contentType = value === formType ? formType : value
       break
     case 14:
       if (name === 'content-length') {
-        headers.isRepeated ||= headers.contentLength !== null
-        headers.contentLength = value
+        headers.isRepeated ||= headers.contentLength !== missing
+        headers.contentLength = readLength(value)
       }
       break
     case 15:
@@ -106,13 +109,13 @@ function visit(name: string, value: string): void {
   }
 }
 
-/** Digits and nothing else; -1 for any other text. */
+/** Digits and nothing else. */
 function readLength(text: string): number {
-  if (text === '' || text.length > 15) return -1
+  if (text === '' || text.length > 15) return malformed
   let length = 0
   for (let index = 0; index < text.length; index++) {
     const digit = text.charCodeAt(index) - 0x30
-    if (digit < 0 || digit > 9) return -1
+    if (digit < 0 || digit > 9) return malformed
     length = length * 10 + digit
   }
   return length
