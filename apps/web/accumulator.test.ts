@@ -8,9 +8,9 @@ import { increment } from '../../test/increments.ts'
 import { Accumulator } from './accumulator.ts'
 
 function entriesOf(accumulator: Accumulator): { key: string; sum: Sum; count: number }[] {
-  return Array.from({ length: accumulator.summedKeyCount }, (_, slot) => {
+  return Array.from({ length: accumulator.summedKeyCount }, () => {
     const writer = new BatchWriter()
-    const count = accumulator.write(slot, slot + 1, writer)
+    const count = accumulator.write(1, writer)
     const { keys, sums } = decodeBatch(writer.finish(batch({ sequence: 1 })))
     return { key: keys[0]!, sum: sums[0]!, count }
   })

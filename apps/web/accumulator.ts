@@ -2,14 +2,12 @@ import { addSums, type KeyedRequest } from '../../queue/batch.ts'
 import type { BatchWriter } from '../../queue/batch-writer.ts'
 import type { IncrementList } from './increment-list.ts'
 import { KeyTable } from './key-table.ts'
-import { PagedArray } from './paged-array.ts'
+import { pageUnitsLog2, pageUnitsMask } from './records.ts'
 
-/** Of a page of sums, two numbers a slot. */
-const sumsPageLog2 = 15
-const sumsPageMask = (1 << sumsPageLog2) - 1
-const slotCountMin = 64
-/** Room for so many times what is needed is not kept. */
+/** Room for so many times what is needed is not kept, */
 const spareFactor = 8
+/** unless it is this little. */
+const spareKeysMin = 64
 
 /** A request with an idempotency key, and where it went: what became of it stands there. */
 export interface Keyed {
@@ -21,19 +19,17 @@ export interface Keyed {
 }
 
 /**
- * The sums that a web process has accepted and not yet sealed. A key's first increment gives it a slot;
- * every further one is one look-up and two additions. Memory is bounded by the number of distinct keys, not
- * by time.
+ * The sums that a web process has accepted and not yet sealed. A key's first increment gives it a
+ * record; every further one is one look-up and two additions. Memory is bounded by the number of distinct
+ * keys, not by time.
  */
 export class Accumulator {
+  /** The numbers of a record: the sum of its key, a safe integer, and how many increments that is made of. */
   readonly #keys: KeyTable
-  /**
-   * Two numbers a slot, side by side as they are needed together: its sum, a safe integer, and how many
-   * increments that is made of.
-   */
-  readonly #sums: PagedArray<Float64Array>
-  /** What no longer fits into a slot's sum, for the rare key that leaves ±(2^53-1). */
+  /** What no longer fits into a sum, by the address of its record: for the rare key that leaves ±(2^53-1). */
   readonly #carries = new Map<number, bigint>()
+  /** Of the first record that is not written. */
+  #addressWritten = 0
   #keyed: Keyed[] = []
   #keyedKeyCount = 0
   /** Keys of the sums for which it has had room. */
@@ -50,8 +46,6 @@ export class Accumulator {
     this.#now = now
     this.#keys = like === null ? new KeyTable() : KeyTable.sizedLike(like.#keys)
     this.#keyCountMax = like?.summedKeyCount ?? 0
-    const slotCount = Math.max(slotCountMin, this.#keyCountMax)
-    this.#sums = new PagedArray(length => new Float64Array(length), sumsPageLog2, 2 * slotCount)
   }
 
   /**
@@ -61,9 +55,10 @@ export class Accumulator {
    */
   tryClear(like: Accumulator): boolean {
     this.#keyCountMax = Math.max(this.#keyCountMax, this.#keys.size)
-    if (this.#keyCountMax > slotCountMin + spareFactor * like.summedKeyCount) return false
+    if (this.#keyCountMax > spareKeysMin + spareFactor * like.summedKeyCount) return false
     this.#keys.clear()
     this.#carries.clear()
+    this.#addressWritten = 0
     this.#keyed = []
     this.#keyedKeyCount = 0
     this.#oldest = null
@@ -99,25 +94,18 @@ export class Accumulator {
   /** The caller has checked that there is room for new keys. */
   add(list: IncrementList): void {
     if (list.length > 0) this.#oldest ??= this.#now()
-    const keys = this.#keys
-    const { pages } = this.#sums
+    const { pages } = this.#keys.records
     for (let index = 0; index < list.length; index++) {
-      const keyCount = keys.size
-      const slot = keys.findOrAdd(list, index)
-      const at = (2 * slot) & sumsPageMask
-      if (slot === keyCount) {
-        this.#sums.reserve(2 * slot + 2)
-        // What stands there is of a key before the last clear.
-        pages[slot >>> (sumsPageLog2 - 1)]!.fill(0, at, at + 2)
-      }
-      const page = pages[slot >>> (sumsPageLog2 - 1)]!
+      const address = this.#keys.findOrAdd(list, index)
+      const { numbers } = pages[address >>> pageUnitsLog2]!
+      const at = address & pageUnitsMask
       const value = list.values[index]!
-      const sum = page[at]! + value
-      page[at + 1]!++
-      if (Number.isSafeInteger(sum)) page[at] = sum
+      const sum = numbers[at]! + value
+      numbers[at + 1]!++
+      if (Number.isSafeInteger(sum)) numbers[at] = sum
       else {
-        this.#carries.set(slot, (this.#carries.get(slot) ?? 0n) + BigInt(page[at]!))
-        page[at] = value
+        this.#carries.set(address, (this.#carries.get(address) ?? 0n) + BigInt(numbers[at]!))
+        numbers[at] = value
       }
     }
   }
@@ -130,21 +118,24 @@ export class Accumulator {
   }
 
   /**
-   * Writes the sums of the slots from `first` to before `end`, which are numbered in the order in which their
-   * keys came. Answers how many increments they are made of.
+   * Writes so many of the sums that are not yet written, in the order in which their keys came. Answers how
+   * many increments they are made of. The accumulator must not be added to any more.
    */
-  write(first: number, end: number, writer: BatchWriter): number {
-    const keys = this.#keys
-    const { pages } = this.#sums
+  write(keyCount: number, writer: BatchWriter): number {
+    const { records } = this.#keys
+    let address = this.#addressWritten
     let increments = 0
-    for (let slot = first; slot < end; slot++) {
-      const page = pages[slot >>> (sumsPageLog2 - 1)]!
-      const at = (2 * slot) & sumsPageMask
-      const carry = this.#carries.size === 0 ? undefined : this.#carries.get(slot)
-      const sum = carry === undefined ? page[at]! : addSums(carry, page[at]!)
-      writer.addSum(keys.pageOf(slot), keys.startOf(slot), keys.endOf(slot), sum)
-      increments += page[at + 1]!
+    for (let count = 0; count < keyCount; count++) {
+      const { numbers, bytes } = records.pages[address >>> pageUnitsLog2]!
+      const sum = numbers[address & pageUnitsMask]!
+      const carry = this.#carries.size === 0 ? undefined : this.#carries.get(address)
+      const start = records.keyStart(address)
+      const end = records.keyEnd(address)
+      writer.addSum(bytes, start, end, carry === undefined ? sum : addSums(carry, sum))
+      increments += numbers[(address & pageUnitsMask) + 1]!
+      address = records.next(address)
     }
+    this.#addressWritten = address
     return increments
   }
 }

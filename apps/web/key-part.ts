@@ -1,7 +1,7 @@
 export const cellCountMin = 128
 /** At most half of the cells are taken: a key is nearly always in the first or second one it looks at. */
 export const cellsPerKey = 2
-/** A cell is two integers: the hash of a key, and its slot plus one; a free cell has zero there. */
+/** A cell is two integers: the hash of a key, and the address of its record plus one, or 0 when free. */
 export const cellSize = 2
 
 /** The keys whose hashes begin alike. It grows by itself. */
@@ -11,8 +11,8 @@ export interface Part {
   keyCount: number
   /** Of the table when its cells were last emptied: with another one it is to be emptied first. */
   epoch: number
-  /** Slots of the keys that found no cell, by their bytes as Latin-1. Empty unless somebody is after us. */
-  readonly strays: Map<string, { readonly slot: number; readonly hash: number }>
+  /** Records of the keys that found no cell, by their bytes as Latin-1. Empty unless somebody is after us. */
+  readonly strays: Map<string, { readonly address: number; readonly hash: number }>
 }
 
 /** With room for so many keys. */

@@ -22,8 +22,8 @@ export class Sealing {
   readonly oldest: SealingOptions['oldest']
   readonly #generation: Generation
   readonly accumulator: Accumulator
-  /** Of the first sum that is not written. */
-  #slotNext = 0
+  /** Sums that are not yet written. */
+  #sumCount: number
   readonly #keyed: readonly Keyed[]
   #keyCount: number
   /** Has the batch that is being written. */
@@ -39,6 +39,7 @@ export class Sealing {
     this.#generation = generation
     this.#writer = writer
     this.accumulator = accumulator
+    this.#sumCount = accumulator.summedKeyCount
     this.#keyed = accumulator.keyed
     this.#keyCount = accumulator.keyCount
   }
@@ -59,8 +60,7 @@ export class Sealing {
    */
   writeSlice(): boolean {
     const room = Math.min(sliceKeysMax, batchKeysMax - this.#writer.keyCount)
-    const sumCount = this.accumulator.summedKeyCount - this.#slotNext
-    const written = sumCount > 0 ? this.#writeSums(Math.min(room, sumCount)) : this.#writeKeyed(room)
+    const written = this.#sumCount > 0 ? this.#writeSums(room) : this.#writeKeyed(room)
     this.#keyCount -= written
     return written === 0 || this.#keyCount === 0 || this.#writer.keyCount === batchKeysMax
   }
@@ -78,11 +78,11 @@ export class Sealing {
     if (this.#keyCount === 0) this.#generation.sequenceLast = sequence
   }
 
-  #writeSums(count: number): number {
-    const end = this.#slotNext + count
-    this.#increments += this.accumulator.write(this.#slotNext, end, this.#writer)
-    this.#slotNext = end
-    return count
+  #writeSums(room: number): number {
+    const keyCount = Math.min(room, this.#sumCount)
+    this.#increments += this.accumulator.write(keyCount, this.#writer)
+    this.#sumCount -= keyCount
+    return keyCount
   }
 
   /** Those that come next, none of them divided, as far as they fit: nothing when the batch is full. */

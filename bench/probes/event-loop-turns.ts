@@ -1,5 +1,5 @@
 import { openSync, readSync } from 'node:fs'
-import { PagedArray } from '../../apps/web/paged-array.ts'
+import { PagedArray } from './paged-array.ts'
 
 const pageLog2 = 16
 

@@ -73,7 +73,7 @@ function totalOf(accumulator: Accumulator): number {
   const header = { producer: newProducerId(), sequence: 1, oldestMs: 0, increments: 0, sealed: 0 }
   let total = 0
   for (let first = 0; first < accumulator.summedKeyCount; first += batchKeysMax) {
-    accumulator.write(first, Math.min(first + batchKeysMax, accumulator.summedKeyCount), writer)
+    accumulator.write(Math.min(batchKeysMax, accumulator.summedKeyCount - first), writer)
     for (const sum of decodeBatch(writer.finish(header)).sums) total += Number(sum)
   }
   return total

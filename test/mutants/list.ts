@@ -220,7 +220,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'keys with the same hash pass for the same key',
-    file: 'apps/web/key-table.ts',
+    file: 'apps/web/records.ts',
     find: 'for (let index = 0; index < length; index++) if (own[from + index] !== bytes[start + index]) return false',
     replace: ';',
     tests: ['apps/web/key-table.test.ts'],
@@ -284,9 +284,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'an accumulator that is used again begins with the sums of before',
-    file: 'apps/web/accumulator.ts',
-    find: 'pages[slot >>> (sumsPageLog2 - 1)]!.fill(0, at, at + 2)',
-    replace: '',
+    file: 'apps/web/records.ts',
+    find: 'page.numbers[at] = 0\n',
+    replace: '\n',
     tests: [simulation],
   },
   {
