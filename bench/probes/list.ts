@@ -27,5 +27,6 @@ export const probes: readonly Probe[] = [
   probe('lag', '[SECONDS]', 'From accept to commit'),
   probe('flush-stall', '[KEYS]', 'How long large flushes hold up the event loop'),
   probe('memory', '[SECONDS] [KEYS A SECOND] [FLUSH MS]', 'Bytes a key, and memory over time', '--expose-gc'),
+  probe('soak', '[SECONDS] [KEYS]', 'Memory over time, under all the load that it takes'),
   probe('idle', '[SECONDS] [OPTION ...]', 'CPU of an idle service, which takes the options'),
 ]

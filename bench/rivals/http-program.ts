@@ -5,14 +5,19 @@ import { requireProgram } from './requirements.ts'
 import { formIncrement, type Place, type Running } from './rival.ts'
 
 /**
- * Starts one of bench/servers: a program whose arguments are a port and a database, which keeps its totals
- * there.
+ * Starts one of bench/servers: a program whose arguments are a port, a database, in which it keeps its totals,
+ * an address, and what only it knows.
  */
-export async function startProgram(path: string, place: Place, host = '127.0.0.1'): Promise<Running> {
+export async function startProgram(
+  path: string,
+  place: Place,
+  host = '127.0.0.1',
+  ...more: readonly string[]
+): Promise<Running> {
   requireProgram('sqlite3', 'sqlite3')
   const port = await freePort()
   const database = join(mkdtempSync(join(place.folder, 'server-')), 'numbers.db')
-  const server = new Server(nodeCommand(path, [port, database, host], place.serverCores))
+  const server = new Server(nodeCommand(path, [port, database, host, ...more], place.serverCores))
   await server.accepting(port)
   return {
     port,
