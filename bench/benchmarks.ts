@@ -1,11 +1,12 @@
 import type { Contender } from './contest.ts'
 import { filled, ndjson, postgresUpserts, stream, udp } from './loads/driver.ts'
+import type { Load } from './loads/load.ts'
 import { redisBenchmark } from './loads/redis-benchmark.ts'
 import { vegeta } from './loads/vegeta.ts'
 import { wrk } from './loads/wrk.ts'
 import { lacksFiles } from './machine.ts'
 import type { Subject } from './report/result.ts'
-import { bare, bareEverywhere, bareWithCalls } from './rivals/bare.ts'
+import { bare, bareEverywhere, bareStream, bareWithCalls } from './rivals/bare.ts'
 import { express } from './rivals/express.ts'
 import { falcon } from './rivals/falcon.ts'
 import { fastify } from './rivals/fastify.ts'
@@ -75,18 +76,34 @@ export const benchmarks: readonly Benchmark[] = [
     ],
   },
   {
-    name: 'stream',
-    title: 'Messages of one increment each, answered one by one',
-    about: 'Bursts of messages over a WebSocket, beside Redis with 16 commands pipelined.',
+    name: 'batches',
+    title: 'Increments in batches, end to end',
+    about:
+      'Bodies of 1,000 lines of NDJSON into one web process, which shares its core with consumer and parent.',
     isDefault: true,
     subject: 'incrementsPerSecond',
+    contenders: [1, keyCount, 100_000].map(keys => ({
+      rival: piccolo,
+      load: ndjson({ connections: 4, lines: 1_000, keyCount: keys }),
+      name: keys === 1 ? 'piccolo, 1 key' : `piccolo, ${keys.toLocaleString('en-US')} keys`,
+    })),
+  },
+  {
+    name: 'stream',
+    title: 'Messages of one increment each, over a WebSocket',
+    about:
+      'Bursts of messages, beside Redis with 16 commands pipelined and a WebSocket server that looks at nothing. Joined, one answer is for ' +
+      'all messages of a turn.',
+    isDefault: true,
+    subject: 'frontCpuUs',
     contenders: [
       { rival: redis, load: redisBenchmark(keyCount) },
-      {
-        rival: piccoloStream,
-        load: stream({ connections: 50, lines: 16, keyCount }),
-        name: 'piccolo, /stream',
-      },
+      ...([64, 256] as const).flatMap(lines => [
+        { rival: piccoloStream, load: burst(lines), name: `piccolo, bursts of ${lines}` },
+        { rival: bareStream('single'), load: burst(lines), name: `bare WebSocket, ${lines}` },
+      ]),
+      { rival: piccoloStream, load: burst(64, 'joined'), name: 'piccolo, 64, joined' },
+      { rival: bareStream('joined'), load: burst(64, 'joined'), name: 'bare WebSocket, 64, joined' },
     ],
   },
   {
@@ -170,6 +187,11 @@ export const benchmarks: readonly Benchmark[] = [
     ),
   },
 ]
+
+/** Over as many connections as redis-benchmark has. */
+function burst(lines: number, answers: 'single' | 'joined' = 'single'): Load {
+  return stream({ connections: 50, lines, keyCount }, answers)
+}
 
 function besideBare(name: string, title: string, keys: number, pipeline: number): Benchmark {
   const load = wrk({ connections, keyCount: keys, pipeline })

@@ -68,6 +68,9 @@ export class RawWebSocket {
   readonly answers: Answer[] = []
   /** Payloads of pongs. */
   readonly pongs: string[] = []
+  pingCount = 0
+  /** As clients have to (RFC 6455, 5.5.2). */
+  answersPings = true
   /** Status code of the close frame that came; null while none has. */
   closeCode: number | null = null
   closeReason = ''
@@ -143,6 +146,11 @@ export class RawWebSocket {
     }
   }
 
+  #answerPing(payload: Buffer): void {
+    this.pingCount++
+    if (this.answersPings) this.send(frame(payload, { opcode: opcodes.pong }))
+  }
+
   /** Takes the frame at the beginning; answers how long it is, or 0 while it is not complete. */
   #frame(bytes: Buffer): number {
     if (bytes.length < 2) return 0
@@ -155,6 +163,7 @@ export class RawWebSocket {
     const opcode = bytes[0]! & 0x0f
     if (opcode === opcodes.text) this.answers.push(JSON.parse(payload.toString()))
     else if (opcode === opcodes.pong) this.pongs.push(payload.toString())
+    else if (opcode === opcodes.ping) this.#answerPing(payload)
     else if (opcode === opcodes.close) {
       this.closeCode = length < 2 ? 1005 : payload.readUInt16BE(0)
       this.closeReason = payload.toString('utf8', 2)

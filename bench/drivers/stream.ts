@@ -6,16 +6,17 @@ import { printSample } from '../loads/print-sample.ts'
 import { answersIn, clientFrame } from '../loads/web-socket.ts'
 
 /**
- * `PORT SECONDS CONNECTIONS MESSAGES KEYS`: bursts of so many messages of one increment each, made before the
- * load begins. A burst is over when each of its messages is answered.
+ * `PORT SECONDS CONNECTIONS MESSAGES KEYS [joined]`: bursts of so many messages of one increment each, made
+ * before the load begins. A burst is over when each of its messages is answered, alone or joined with others.
  */
-const [port, seconds, connections, messages, keyCount] = process.argv.slice(2).map(Number) as [
+const [port, seconds, connections, messages, keyCount] = process.argv.slice(2, 7).map(Number) as [
   number,
   number,
   number,
   number,
   number,
 ]
+const path = process.argv[7] === 'joined' ? '/stream?answers=joined' : '/stream'
 const burstsMax = 2_000
 
 const bursts = makeBursts()
@@ -88,5 +89,5 @@ function loop(): Promise<void> {
 function handshake(): string {
   const key = randomBytes(16).toString('base64')
   const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13'
-  return `GET /stream HTTP/1.1\r\nHost: bench\r\n${upgrade}\r\nSec-WebSocket-Key: ${key}\r\n\r\n`
+  return `GET ${path} HTTP/1.1\r\nHost: bench\r\n${upgrade}\r\nSec-WebSocket-Key: ${key}\r\n\r\n`
 }

@@ -53,10 +53,14 @@ export function filled(load: Load, keyCount: number): Load {
 }
 
 /** Closed loop: each connection sends its next burst of messages when all of the last are answered. */
-export function stream({ connections, lines, keyCount }: LineShape): Load {
+export function stream(
+  { connections, lines, keyCount }: LineShape,
+  answers: 'single' | 'joined' = 'single',
+): Load {
   const keys = `${keyCount.toLocaleString('en-US')} keys`
-  const name = `WebSocket, bursts of ${lines} messages, ${connections} connections, ${keys}`
-  return driver(name, 'stream', (seconds, port) => [port, seconds, connections, lines, keyCount])
+  const joined = answers === 'joined' ? ', joined answers' : ''
+  const name = `WebSocket, bursts of ${lines} messages, ${connections} connections, ${keys}${joined}`
+  return driver(name, 'stream', (seconds, port) => [port, seconds, connections, lines, keyCount, answers])
 }
 
 /** As fast as one process can send; nothing comes back. */

@@ -91,6 +91,13 @@ describe('a WebSocket', () => {
     expect(answersIn(received)).toEqual({ bytes: received.length - 9, accepted: 2, refused: 1 })
   })
 
+  test('has joined answers counted by their messages, unless some of them were refused', () => {
+    const joined = answer('{"message":7,"messages":6,"accepted":6,"ack":"memory"}')
+    const inPart = answer('{"message":9,"messages":2,"accepted":1,"ack":"memory"}')
+    const received = Buffer.concat([joined, inPart])
+    expect(answersIn(received)).toEqual({ bytes: received.length, accepted: 6, refused: 1 })
+  })
+
   test('that is closed ends the load', () => {
     expect(() => answersIn(Buffer.from([0x88, 2, 3, 0xe8]))).toThrow('closed')
   })

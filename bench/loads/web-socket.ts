@@ -20,8 +20,8 @@ export interface Answers {
 }
 
 /**
- * Counts the answers in what a server sent. Each is a text frame; one that does not say that it accepted one
- * increment is a refusal. Throws at a frame that closes the connection.
+ * Counts the answers in what came. Each is a text frame, to a message of one increment or to several;
+ * one that does not say that all were accepted is a refusal. Throws at a frame that closes the stream.
  */
 export function answersIn(received: Buffer): Answers {
   let bytes = 0
@@ -39,11 +39,21 @@ export function answersIn(received: Buffer): Answers {
     if (opcode === 0x8) throw new Error(`closed: ${received.toString('utf8', start + 2, start + length)}`)
     if (opcode === textFrame) {
       if (saysAccepted(received, start + numberStart)) accepted++
-      else refused++
+      else {
+        const joined = joinedIn(received.toString('utf8', start, start + length))
+        if (joined === null) refused++
+        else accepted += joined
+      }
     }
     bytes = start + length
   }
   return { bytes, accepted, refused }
+}
+
+/** How many messages a joined answer says were accepted; null when it is none, or says something else. */
+function joinedIn(answer: string): number | null {
+  const { messages, accepted } = JSON.parse(answer)
+  return messages !== undefined && messages === accepted ? accepted : null
 }
 
 /** Whether `,"accepted":1,` follows the digits at `at`. Byte by byte: a million of these come in a second. */

@@ -21,8 +21,6 @@ const probe = (
 /** What is measured of this service alone, or of a part of it: each a program, `bench/probes/NAME.ts`. */
 export const probes: readonly Probe[] = [
   probe('parse-and-sum', '[ROUNDS]', 'Lines a second of NDJSON and JSON, read and added up in one thread'),
-  probe('batches', '', 'Increments a second from bodies of 1,000 lines, end to end'),
-  probe('stream-rate', '[ROUNDS] [BURST]', 'Messages a second, beside a bare WebSocket server and Redis'),
   probe('consumer', '[ROUNDS] [WORD ...]', 'Rows a second, beside a bare loop on the same rows'),
   probe('lag', '[SECONDS]', 'From accept to commit'),
   probe('flush-stall', '[KEYS]', 'How long large flushes hold up the event loop'),

@@ -5,10 +5,10 @@ import { readJson, readNdjson } from '../../apps/web/json.ts'
 import { decodeBatch, newProducerId } from '../../queue/batch.ts'
 import { BatchWriter } from '../../queue/batch-writer.ts'
 import { batchKeysMax } from '../../queue/limits.ts'
-import { incrementsOf, linesPerBody } from './batch-driver.ts'
 
 /** As many as come between two flushes at four million increments a second. */
 const bodyCount = 400
+const linesPerBody = 1_000
 
 export interface ParseAndSum {
   readonly keyCount: number
@@ -66,6 +66,14 @@ function columns(read: typeof readNdjson, bodies: readonly Uint8Array[]): Way {
     })
     return { cpuMicroseconds, total: totalOf(accumulator) }
   }
+}
+
+/** Of one body: keys spread over all of them, one as often as the other. */
+function incrementsOf(bodyIndex: number, keyCount: number): { key: string; value: number }[] {
+  return Array.from({ length: linesPerBody }, (_, line) => {
+    const number = ((bodyIndex * linesPerBody + line) * 7_919) % keyCount
+    return { key: `counter-${number}`, value: (line % 100) - 20 }
+  })
 }
 
 function totalOf(accumulator: Accumulator): number {

@@ -5,8 +5,8 @@ import { requireProgram } from './requirements.ts'
 import { formIncrement, type Place, type Running } from './rival.ts'
 
 /**
- * Starts one of bench/servers: a program whose arguments are a port, a database, in which it keeps its totals,
- * an address, and what only it knows.
+ * Starts one of bench/servers: a program whose arguments are a port, a database, in which it keeps its
+ * totals, an address, and what only it knows.
  */
 export async function startProgram(
   path: string,

@@ -1,10 +1,10 @@
 import { App, type HttpRequest, type HttpResponse } from 'uWebSockets.js'
 
 /**
- * The limit: a handler that reads the body, looks at nothing, and answers. With `calls` it makes every call of
- * uWebSockets.js that our contract asks for, and nothing more: a visit to all headers (only that shows one
- * that stands there twice), a look at the query and at the body, and an answer with a type. The arguments
- * are its port, a database that it does not have, its address, and `calls`.
+ * The limit: a handler that reads the body, looks at nothing, and answers. With `calls` it makes every
+ * call of uWebSockets.js that our contract asks for, and nothing more: a visit to all headers (only that
+ * shows one that stands there twice), a look at the query and at the body, and an answer with a type. The
+ * arguments are its port, a database that it does not have, its address, and `calls`.
  */
 const [, , port, , host = '127.0.0.1', kind] = process.argv
 

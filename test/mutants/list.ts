@@ -296,4 +296,18 @@ export const mutants: readonly Mutant[] = [
     replace: '',
     tests: ['apps/web/key-table.test.ts', 'apps/web/accumulator.test.ts'],
   },
+  {
+    name: 'verify counts as queued what is committed',
+    file: 'cli/verify.ts',
+    find: 'sequence > (this.#watermarks.get(producer) ?? 0)',
+    replace: 'sequence > 0',
+    tests: ['test/verify.redis.test.ts'],
+  },
+  {
+    name: 'streams of clients that are gone stay open',
+    file: 'apps/web/stream-route.ts',
+    find: 'idleTimeout: idleSecondsMax,',
+    replace: 'idleTimeout: 0,',
+    tests: ['test/stream-idle.test.ts'],
+  },
 ]
