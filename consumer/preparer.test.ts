@@ -1,6 +1,6 @@
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
-import { encodeBatch } from '../queue/batch.ts'
+import { encodeBatch } from '../queue/batch-writer.ts'
 import { keyAt, sumAt } from '../store/merged-sums.ts'
 import { batch, keyedRequest, producerId } from '../test/builders.ts'
 import { type Prepared, prepareElements } from './preparation.ts'

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { batch, keyedRequest, producerId } from '../test/builders.ts'
-import { type Batch, decodeBatch, encodeBatch } from './batch.ts'
-import { BatchWriter } from './batch-writer.ts'
+import { type Batch, decodeBatch } from './batch.ts'
+import { BatchWriter, encodeBatch } from './batch-writer.ts'
 import { batchKeysMax } from './limits.ts'
 
 function writeSums(writer: BatchWriter, { keys, sums }: Batch): void {

@@ -1,10 +1,6 @@
 import { assert } from '../lib/assert.ts'
-import type { BatchId, KeyedRequest, Sum } from './batch.ts'
+import { type Batch, type BatchId, keyedFormat, type KeyedRequest, plainFormat, type Sum } from './batch.ts'
 import { batchBytesMax, batchHeaderBytesMax, batchKeysMax } from './limits.ts'
-
-/** Without keyed requests; what every version reads. */
-export const plainFormat = 1
-export const keyedFormat = 2
 
 /** What a batch says of all its sums together; see Batch. */
 export interface BatchHeader extends BatchId {
@@ -22,6 +18,20 @@ const betweenKeysAndSums = '],"sums":['
 const smallEnd = 100_000_000
 /** Its digits, a sign and a comma. */
 const smallBytesMax = 10
+
+/**
+ * The element of the queue's list: `<producer> <sequence> <JSON>`. Producer and sequence stand in plain
+ * text, so that the queue's scripts need not parse JSON. Sums beyond ±(2^53-1) travel as decimal strings.
+ */
+export function encodeBatch(batch: Batch): string {
+  const writer = new BatchWriter()
+  for (const [index, key] of batch.keys.entries()) {
+    const bytes = Buffer.from(key)
+    writer.addSum(bytes, 0, bytes.length, batch.sums[index]!)
+  }
+  writer.addKeyed(batch.keyed)
+  return writer.finish(batch)
+}
 
 /**
  * Writes elements, one batch after the other, each in as many slices as the caller likes. It works on bytes

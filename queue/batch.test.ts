@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { batch, keyedRequest, producerId } from '../test/builders.ts'
-import { addSums, type Batch, batchIdOf, decodeBatch, encodeBatch, newProducerId, type Sum } from './batch.ts'
+import { addSums, type Batch, batchIdOf, decodeBatch, newProducerId, type Sum } from './batch.ts'
+import { encodeBatch } from './batch-writer.ts'
 import { batchBytesMax, batchKeysMax, idempotencyKeyBytesMax, keyBytesMax } from './limits.ts'
 
 test('an element starts with its producer and its sequence in plain text', () => {

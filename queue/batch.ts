@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { BatchWriter, keyedFormat, plainFormat } from './batch-writer.ts'
 import { queueError } from './errors.ts'
 
 /** A sum of increments: a number while that is exact, a bigint beyond. */
@@ -50,22 +49,12 @@ export function newProducerId(): string {
   return randomBytes(10).toString('hex')
 }
 
+/** Without keyed requests; what every version reads. */
+export const plainFormat = 1
+export const keyedFormat = 2
+
 const elementPattern = /^([0-9a-f]{8,64}) ([1-9][0-9]{0,15}) (\{.*\})$/s
 const sumPattern = /^-?[0-9]{1,30}$/
-
-/**
- * The element of the queue's list: `<producer> <sequence> <JSON>`. Producer and sequence stand in plain
- * text, so that the queue's scripts need not parse JSON. Sums beyond ±(2^53-1) travel as decimal strings.
- */
-export function encodeBatch(batch: Batch): string {
-  const writer = new BatchWriter()
-  for (const [index, key] of batch.keys.entries()) {
-    const bytes = Buffer.from(key)
-    writer.addSum(bytes, 0, bytes.length, batch.sums[index]!)
-  }
-  writer.addKeyed(batch.keyed)
-  return writer.finish(batch)
-}
 
 /**
  * Throws OperationError: `batch_newer` on a batch of a later format, `batch_corrupt` on whatever else

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { batch, keyedRequest } from '../test/builders.ts'
-import { type Batch, decodeBatch, encodeBatch, type Sum } from './batch.ts'
+import { type Batch, decodeBatch, type Sum } from './batch.ts'
+import { encodeBatch } from './batch-writer.ts'
 import { scanElement } from './element-scanner.ts'
 import { endOf, startOf, sumOf, SumTable } from './sum-table.ts'
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { batch, producerId } from '../test/builders.ts'
 import { Folder } from '../test/service.ts'
-import { encodeBatch } from './batch.ts'
+import { encodeBatch } from './batch-writer.ts'
 import { listHandovers, readHandover, removeHandover, writeHandover } from './handover.ts'
 
 test('what is written is read back, and is gone once it is removed', () => {

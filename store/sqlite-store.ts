@@ -1,4 +1,5 @@
-import { type Batch, type BatchId, decodeBatch, encodeBatch } from '../queue/batch.ts'
+import { type Batch, type BatchId, decodeBatch } from '../queue/batch.ts'
+import { encodeBatch } from '../queue/batch-writer.ts'
 import type { BatchOutcomes } from '../queue/queue.ts'
 import type { Clock } from '../lib/clock.ts'
 import { appliesAll, type Progress, type Sequenced, sequenceBatches } from './sequencing.ts'

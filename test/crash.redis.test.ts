@@ -1,6 +1,6 @@
 import Sqlite from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { encodeBatch } from '../queue/batch.ts'
+import { encodeBatch } from '../queue/batch-writer.ts'
 import { writeHandover } from '../queue/handover.ts'
 import { batch } from './builders.ts'
 import { until } from './condition.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { encodeBatch } from '../../queue/batch.ts'
+import { encodeBatch } from '../../queue/batch-writer.ts'
 import { windowBatchesMax, windowBytesMax } from '../../queue/limits.ts'
 import { batch, producerId } from '../../test/builders.ts'
 import { Producer } from './producer.ts'

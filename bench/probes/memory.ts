@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { Accumulator } from '../../apps/web/accumulator.ts'
 import { IncrementList } from '../../apps/web/increment-list.ts'
-import { encodeBatch } from '../../queue/batch.ts'
+import { encodeBatch } from '../../queue/batch-writer.ts'
 import { batchKeysMax } from '../../queue/limits.ts'
 import { startFiller } from './filler.ts'
 import { rssMebibytesOf, startUp } from './up-service.ts'

@@ -2,7 +2,7 @@ import type { Keyed } from '../../apps/web/accumulator.ts'
 import { Producer } from '../../apps/web/producer.ts'
 import { type Generation, type Settle, Waiting } from '../../apps/web/waiting.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { encodeBatch } from '../../queue/batch.ts'
+import { encodeBatch } from '../../queue/batch-writer.ts'
 import type { Position } from '../../queue/queue.ts'
 
 const ackTimeoutMs = 5_000
