@@ -1,5 +1,5 @@
 import { pino } from 'pino'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { RepeatedError } from '../../lib/log.ts'
 import { type Batch, decodeBatch } from '../../queue/batch.ts'
@@ -9,6 +9,7 @@ import { queueError } from '../../queue/errors.ts'
 import type { Position, Push } from '../../queue/queue.ts'
 import { until } from '../../test/condition.ts'
 import { increment, increments } from '../../test/increments.ts'
+import { Accumulator } from './accumulator.ts'
 import { Courier } from './courier.ts'
 import { Flusher } from './flusher.ts'
 import { Producer } from './producer.ts'
@@ -104,6 +105,36 @@ test('what comes together in an interval becomes one batch with its counts', asy
   const [batch] = await consume()
   expect(batch).toMatchObject({ sequence: 1, increments: 3, sealed: 3, keys: ['a', 'b'], sums: [5, -1] })
   await until('it is confirmed', () => flusher.oldestAgeMs() === 0)
+})
+
+test('accumulators take turns while increments come, and are given back when none do', async () => {
+  const cleared = vi.spyOn(Accumulator.prototype, 'tryClear')
+  flusher.start()
+  const received: Batch[] = []
+  let count = 0
+  await until('one was filled again', async () => {
+    flusher.tryAdd(increment(`key ${count++ % 50}`, 1))
+    await consume(received)
+    return cleared.mock.calls.length > 3
+  })
+  await until('all is confirmed', async () => {
+    await consume(received)
+    return flusher.oldestAgeMs() === 0
+  })
+  expect(Object.values(sumsOf(received)).reduce((sum, each) => sum + each, 0)).toBe(count)
+  // Between two increments nothing is there to be kept.
+  await until('nothing is kept', async () => {
+    cleared.mockClear()
+    flusher.tryAdd(increment('last', 1))
+    count++
+    await until('it is confirmed', async () => {
+      await consume(received)
+      return flusher.oldestAgeMs() === 0
+    })
+    await new Promise(resolve => setTimeout(resolve, 25))
+    return cleared.mock.calls.length === 0
+  })
+  cleared.mockRestore()
 })
 
 test('while nothing comes, nothing is pushed', async () => {

@@ -143,6 +143,7 @@ export class Flusher {
     while (!this.#stopRequested) {
       this.#pace.begun()
       await this.#flush()
+      if (this.#mood() === 'idle') this.#release()
       if (!this.#stopRequested) await this.#pace.pause()
     }
   }
@@ -212,6 +213,12 @@ export class Flusher {
     const spare = this.#spare
     this.#spare = null
     return spare?.tryClear(like) ? spare : this.#newAccumulator(like)
+  }
+
+  /** Nothing is in memory, and nothing comes: what a busy hour needed is given back. */
+  #release(): void {
+    this.#spare = null
+    this.#accumulator = this.#newAccumulator(null)
   }
 
   #newAccumulator(like: Accumulator | null): Accumulator {
