@@ -10,6 +10,7 @@ import { upOptions } from '../cli/up-options.ts'
 import { optionsHelp } from '../lib/options.ts'
 import { queueErrors } from '../queue/errors.ts'
 import { storeErrors } from '../store/errors.ts'
+import { mutants } from './mutants/list.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
@@ -81,6 +82,10 @@ describe('imports', () => {
     for (const [driver, owners] of Object.entries(driverOwners))
       for (const owner of owners) expect(importsOf(owner).map(({ to }) => to)).toContain(driver)
   })
+})
+
+test('each mutant finds the place that it changes, once', () => {
+  for (const { name, file, find } of mutants) expect(read(file).split(find).length - 1, name).toBe(1)
 })
 
 describe('sources', () => {

@@ -236,8 +236,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what overflows a safe integer is rounded',
     file: 'apps/web/accumulator.ts',
-    find: 'if (Number.isSafeInteger(sum)) page[at] = sum',
-    replace: 'if (Number.isFinite(sum)) page[at] = sum',
+    find: 'if (Number.isSafeInteger(sum)) numbers[at] = sum',
+    replace: 'if (Number.isFinite(sum)) numbers[at] = sum',
     tests: ['apps/web/accumulator.test.ts'],
   },
   {
