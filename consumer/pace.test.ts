@@ -43,8 +43,17 @@ test('small transactions say nothing of what a large one costs', () => {
 
 test('there may be more when as much came as was asked for', () => {
   const pace = new Pace()
-  const { batchesMax, bytesMax } = pace.next()
-  expect(pace.isFull({ batchCount: batchesMax, bytes: 1 })).toBe(true)
-  expect(pace.isFull({ batchCount: 1, bytes: bytesMax })).toBe(true)
-  expect(pace.isFull({ batchCount: 3, bytes: 1_000 })).toBe(false)
+  const asked = pace.next()
+  const { batchesMax, bytesMax } = asked
+  expect(pace.isFull({ batchCount: batchesMax, bytes: 1 }, asked)).toBe(true)
+  expect(pace.isFull({ batchCount: 1, bytes: bytesMax }, asked)).toBe(true)
+  expect(pace.isFull({ batchCount: 3, bytes: 1_000 }, asked)).toBe(false)
+})
+
+test('a share of a transaction is that much less, but never less than a mebibyte', () => {
+  const pace = new Pace()
+  settle(pace, 20, 0)
+  const whole = pace.next().bytesMax
+  expect(pace.next(1 / 4).bytesMax).toBe(Math.round(whole / 4))
+  expect(pace.next(1 / 1_000).bytesMax).toBe(mebibyte)
 })

@@ -32,15 +32,17 @@ export class Pace {
   #msPerByte = transactionMsUsual / bytesFirst
   #isBehind = false
 
-  next(): Amount {
+  /** `share`: of a whole transaction. */
+  next(share = 1): Amount {
     const transactionMs = this.#isBehind ? transactionMsBehind : transactionMsUsual
-    const bytes = Math.round(transactionMs / this.#msPerByte)
-    return { batchesMax, bytesMax: Math.min(bytesMax, Math.max(bytesMin, bytes)) }
+    const bytes = transactionMs / this.#msPerByte
+    const whole = Math.min(bytesMax, Math.max(bytesMin, bytes))
+    return { batchesMax, bytesMax: Math.round(Math.max(bytesMin, share * whole)) }
   }
 
-  /** Whether that much is what `next` asked for, so that there may be more. */
-  isFull({ batchCount, bytes }: { batchCount: number; bytes: number }): boolean {
-    return batchCount >= batchesMax || bytes >= this.next().bytesMax / 2
+  /** Whether that much is what was asked for, so that there may be more. */
+  isFull({ batchCount, bytes }: { batchCount: number; bytes: number }, asked: Amount): boolean {
+    return batchCount >= asked.batchesMax || bytes >= asked.bytesMax / 2
   }
 
   committed({ bytes, ms, ageMs }: { bytes: number; ms: number; ageMs: number }): void {

@@ -4,6 +4,13 @@ import { Pace } from './pace.ts'
 import { type Prepared, prepareElements } from './preparation.ts'
 import { Preparer } from './preparer.ts'
 
+/**
+ * A backlog is begun with this share of a transaction, and each of the next ones is larger by so much: there
+ * is something to commit soon, and what it takes to prepare the next one fits into that.
+ */
+const shareFirst = 1 / 8
+const shareGrowth = 1.3
+
 /** Elements of the queue on their way into a transaction. */
 export interface Taken {
   readonly elementCount: number
@@ -33,6 +40,8 @@ export class Reader {
   readonly #preparer: ReadingParts['preparer']
   /** Behind the last ones; null when there was nothing, or anything went wrong since. */
   #ahead: Taken | null = null
+  /** Of what the pace allows, for the next read. */
+  #share = shareFirst
 
   constructor(queue: ConsumerQueue, { pace, preparer }: ReadingParts) {
     this.#queue = queue
@@ -42,6 +51,7 @@ export class Reader {
 
   /** Throws what the queue throws. Forgets what was read ahead unless `published` is called for these. */
   async take(): Promise<{ taken: Taken; ahead: Taken | null }> {
+    if (this.#ahead === null) this.#share = shareFirst
     const taken = this.#ahead ?? (await this.#read(0))
     this.#ahead = null
     return { taken, ahead: taken.isFull ? await this.#read(taken.elementCount) : null }
@@ -63,9 +73,11 @@ export class Reader {
 
   /** Many are prepared in the other thread, as that takes a good part of a transaction; a few at once. */
   async #read(skip: number): Promise<Taken> {
-    const elements = await this.#queue.read({ skip, ...this.#pace.next() })
+    const asked = this.#pace.next(this.#share)
+    const elements = await this.#queue.read({ skip, ...asked })
+    this.#share = Math.min(1, this.#share * shareGrowth)
     const bytes = elements.reduce((sum, element) => sum + element.length, 0)
-    const isFull = this.#pace.isFull({ batchCount: elements.length, bytes })
+    const isFull = this.#pace.isFull({ batchCount: elements.length, bytes }, asked)
     const prepared = isFull ? this.#preparer.prepare(elements) : prepareElements(elements)
     return { elementCount: elements.length, bytes, isFull, prepared }
   }
