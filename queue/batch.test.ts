@@ -115,3 +115,8 @@ test('sums stay numbers while that is exact, and are exact beyond', () => {
   fc.assert(fc.property(sum, sum, isExact))
   expect(addSums(1, 2)).toBe(3)
 })
+
+test('a minus before a zero is no other sum', () => {
+  const element = `${newProducerId()} 1 {"v":1,"oldestMs":1,"increments":1,"sealed":1,"keys":["a"],"sums":[-0]}`
+  expect(decodeBatch(element).sums).toEqual([0])
+})
