@@ -7,7 +7,7 @@ import { isMarkSet, type Mark, setMark } from './mark.ts'
  * one would silently take a part of the traffic into another database.
  */
 export async function claimInstance(host: string, port: number): Promise<Mark> {
-  const mark = await setMark(markOf(port), async () => '')
+  const mark = await setMark(markOf(port), () => '')
   if (mark === 'taken') throw taken(port, 'another piccolo up has it')
   const reason = await whyNotListening(host, port)
   if (reason !== null) {

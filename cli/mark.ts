@@ -13,15 +13,12 @@ export interface Mark {
 const hasMarks = process.platform === 'linux'
 
 /** Resolves to null when another process has the mark, and where there are none. */
-export async function setMark(name: string, tell: () => Promise<string>): Promise<Mark | 'taken' | null> {
+export async function setMark(name: string, tell: () => string): Promise<Mark | 'taken' | null> {
   if (!hasMarks) return null
   const server = createServer(socket => {
     // Who asked may be gone by now.
     socket.on('error', () => socket.destroy())
-    tell().then(
-      answer => socket.end(answer),
-      () => socket.destroy(),
-    )
+    socket.end(tell())
   })
   if (!(await listen(server, pathOf(name)))) return 'taken'
   server.unref()

@@ -13,7 +13,7 @@ const answerDeadlineMs = 5_000
 
 /** Tells other programs of this machine what waits in the embedded queue of the service with `database`. */
 export async function tellQueued(queue: EmbeddedQueue, database: string, log: Log): Promise<Mark> {
-  const mark = await setMark(markOf(database), async () => JSON.stringify(queue.queued()))
+  const mark = await setMark(markOf(database), () => JSON.stringify(queue.queued()))
   if (mark === 'taken') log.warn({ database }, 'another piccolo up has this database')
   return mark === null || mark === 'taken' ? { release: () => {} } : mark
 }

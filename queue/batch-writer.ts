@@ -9,7 +9,9 @@ export interface BatchHeader extends BatchId {
   readonly sealed: number
 }
 
-const [space, exclamation, quote, comma, minus, zero, backslash] = [0x20, 0x21, 0x22, 0x2c, 0x2d, 0x30, 0x5c]
+const [space, quote, comma, minus, zero, backslash] = [0x20, 0x22, 0x2c, 0x2d, 0x30, 0x5c]
+/** A control character, as `\u001f`. We count no key that has one, but whoever writes to the list may. */
+const escapedBytesMax = 6
 const roomMin = 64 * 1024
 /** A writer keeps no more between two batches: nearly every batch fits. */
 const roomKeptMax = 1024 * 1024
@@ -44,7 +46,7 @@ export class BatchWriter {
   #keysEnd = batchHeaderBytesMax
   #sums = Buffer.allocUnsafeSlow(roomMin)
   #sumsEnd = 0
-  /** The upper bit of any byte of the keys. */
+  /** All bytes of the keys, or-ed: below 0x80 they are ASCII. */
   #keyBits = 0
   /** JSON, less the brackets. */
   #keyed = ''
@@ -57,7 +59,7 @@ export class BatchWriter {
 
   /** The key in `bytes` from `start` to `end`, UTF-8, is to be incremented by `sum`. */
   addSum(bytes: Uint8Array, start: number, end: number, sum: Sum): void {
-    this.#keys = withRoom(this.#keys, this.#keysEnd, 2 * (end - start) + 3)
+    this.#keys = withRoom(this.#keys, this.#keysEnd, escapedBytesMax * (end - start) + 3)
     const keys = this.#keys
     let at = this.#keysEnd
     let bits = 0
@@ -65,10 +67,11 @@ export class BatchWriter {
     for (let index = start; index < end; index++) {
       const byte = bytes[index]!
       bits |= byte
-      if (byte <= quote || byte === backslash) {
-        assert(byte >= space, 'a key with a control character')
-        if (byte !== space && byte !== exclamation) keys[at++] = backslash
+      if (byte < space) {
+        at += keys.write(escaped(byte), at, 'latin1')
+        continue
       }
+      if (byte === quote || byte === backslash) keys[at++] = backslash
       keys[at++] = byte
     }
     keys[at++] = quote
@@ -150,6 +153,10 @@ export class BatchWriter {
     this.#keyed = ''
     this.#keyCount = 0
   }
+}
+
+function escaped(byte: number): string {
+  return `\\u${byte.toString(16).padStart(4, '0')}`
 }
 
 /** The same bytes up to `end`, with that many free behind. */

@@ -19,8 +19,7 @@ test('whatever is encoded is decoded as it was', () => {
     fc.bigInt({ min: 2n ** 53n, max: 2n ** 90n }),
     fc.bigInt({ min: -(2n ** 90n), max: -(2n ** 53n) }),
   )
-  const key = fc.string({ unit: 'binary', minLength: 1 }).filter(text => !/\p{Cc}/u.test(text))
-  const entries = fc.uniqueArray(fc.tuple(key, sum), {
+  const entries = fc.uniqueArray(fc.tuple(fc.string({ unit: 'binary', minLength: 1 }), sum), {
     minLength: 1,
     selector: ([key]) => key,
   })
