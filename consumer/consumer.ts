@@ -135,7 +135,7 @@ export class Consumer {
     } catch (error) {
       return this.#failed(error, this.#queueError)
     }
-    const { elementCount, bytes } = taken
+    const elementCount = taken.elements.length
     if (elementCount === 0 && !isLookDue) {
       await this.#forget()
       this.#checkpoint('idle')
@@ -149,7 +149,7 @@ export class Consumer {
     }
     let applied: Applied
     try {
-      applied = this.#apply(prepared, bytes, producersGone)
+      applied = this.#apply(prepared, taken.bytes, producersGone)
       this.#storeError.over()
     } catch (error) {
       return this.#failed(error, this.#storeError)

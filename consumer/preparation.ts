@@ -1,6 +1,7 @@
 import { errorText, OperationError } from '../lib/errors.ts'
 import { type Batch, decodeBatch } from '../queue/batch.ts'
 import { type Head, ScannedBatch, scanElement } from '../queue/element-scanner.ts'
+import { KeyCache } from '../queue/key-cache.ts'
 import { SumTable } from '../queue/sum-table.ts'
 import { type MergedSums, mergeSums } from '../store/merged-sums.ts'
 import type { Rejected } from '../store/store.ts'
@@ -20,12 +21,12 @@ export interface Prepared {
  * before it.
  */
 export function prepareElements(elements: readonly string[]): Prepared {
-  const table = new SumTable(elements.reduce((bytes, element) => bytes + Buffer.byteLength(element), 0))
+  const { table, scan } = scannerOf(elements)
   const batches: Batch[] = []
   const rejected: Rejected[] = []
   for (const element of elements) {
     try {
-      batches.push(scanElement(element, table) ?? decodeBatch(element))
+      batches.push(scan(element) ?? decodeBatch(element))
     } catch (error) {
       if (!(error instanceof OperationError)) throw error
       if (error.code === 'batch_newer') {
@@ -42,6 +43,21 @@ export function prepareElements(elements: readonly string[]): Prepared {
   return { batches, merged: mergeSums(table), rejected }
 }
 
+/** A table with room for these elements, and what reads one of them into it. */
+function scannerOf(elements: readonly string[]) {
+  const byteCount = elements.reduce((bytes, element) => bytes + Buffer.byteLength(element), 0)
+  const table = new SumTable(byteCount)
+  // A key stands once in a batch.
+  const known = elements.length === 1 ? null : new KeyCache(table, byteCount)
+  const scan = (element: string) => {
+    const { count } = table
+    const scanned = scanElement(element, table)
+    known?.merge(count)
+    return scanned
+  }
+  return { table, scan }
+}
+
 /** In a form that crosses from thread to thread; of elements that are all of the usual shape. */
 export interface Answer {
   readonly heads: readonly Head[]
@@ -51,11 +67,11 @@ export interface Answer {
 
 /** Null when any element needs decodeBatch. */
 export function packPrepared(elements: readonly string[]): Answer | null {
-  const table = new SumTable(elements.reduce((bytes, element) => bytes + Buffer.byteLength(element), 0))
+  const { scan, table } = scannerOf(elements)
   const heads: Head[] = []
   const sumsOfSums: bigint[] = []
   for (const element of elements) {
-    const scanned = scanElement(element, table)
+    const scanned = scan(element)
     if (scanned === null) return null
     const { producer, sequence, oldestMs, increments, sealed, sumOfSums } = scanned
     heads.push({ producer, sequence, oldestMs, increments, sealed })

@@ -39,7 +39,7 @@ test('a backlog is begun with little, and every batch is taken once, in order', 
   const sequences: number[] = []
   for (;;) {
     const { taken, ahead } = await reader.take()
-    if (taken.elementCount === 0) break
+    if (taken.elements.length === 0) break
     const { batches } = await taken.prepared
     sequences.push(...batches.map(({ sequence }) => sequence))
     sizes.push(taken.bytes)
@@ -51,6 +51,7 @@ test('a backlog is begun with little, and every batch is taken once, in order', 
   // The last one is what was left.
   const grown = sizes.slice(0, -1)
   expect(grown.length).toBeGreaterThan(3)
+  expect(grown.at(-1)).toBeGreaterThan(2 * grown[0]!)
   expect(grown).toEqual(grown.toSorted((left, right) => left - right))
   for (const [index, size] of grown.entries())
     if (index > 0) expect(size / grown[index - 1]!).toBeLessThan(1.6)

@@ -11,12 +11,16 @@ import { Preparer } from './preparer.ts'
 const shareFirst = 1 / 8
 const shareGrowth = 1.3
 
-/** Elements of the queue on their way into a transaction. */
-export interface Taken {
-  readonly elementCount: number
+/** Elements of the queue. */
+interface Read {
+  readonly elements: readonly string[]
   readonly bytes: number
   /** Whether there may be more behind them. */
   readonly isFull: boolean
+}
+
+/** Elements on their way into a transaction. */
+export interface Taken extends Read {
   readonly prepared: Prepared | Promise<Prepared>
 }
 
@@ -51,15 +55,21 @@ export class Reader {
 
   /** Throws what the queue throws. Forgets what was read ahead unless `published` is called for these. */
   async take(): Promise<{ taken: Taken; ahead: Taken | null }> {
-    if (this.#ahead === null) this.#share = shareFirst
-    const taken = this.#ahead ?? (await this.#read(0))
-    this.#ahead = null
-    return { taken, ahead: taken.isFull ? await this.#read(taken.elementCount) : null }
+    if (this.#ahead !== null) {
+      const taken = this.#ahead
+      this.#ahead = null
+      return { taken, ahead: await this.#readAhead(taken) }
+    }
+    this.#share = shareFirst
+    const first = await this.#read(0)
+    // This thread has nothing else to do before its first transaction, while the other one is busy already.
+    const ahead = await this.#readAhead(first)
+    return { taken: { ...first, prepared: prepareElements(first.elements) }, ahead }
   }
 
   /** What was before them is off the head now: they are next. */
   published(ahead: Taken | null): void {
-    this.#ahead = ahead !== null && ahead.elementCount > 0 ? ahead : null
+    this.#ahead = ahead !== null && ahead.elements.length > 0 ? ahead : null
   }
 
   /** What a transaction of so many bytes took, and how old its oldest increment was then. */
@@ -71,14 +81,20 @@ export class Reader {
     return this.#preparer.close()
   }
 
-  /** Many are prepared in the other thread, as that takes a good part of a transaction; a few at once. */
-  async #read(skip: number): Promise<Taken> {
+  /** Null when there is nothing behind `taken`. A few are prepared at once, many in the other thread. */
+  async #readAhead(taken: Read): Promise<Taken | null> {
+    if (!taken.isFull) return null
+    const read = await this.#read(taken.elements.length)
+    const prepared = read.isFull ? this.#preparer.prepare(read.elements) : prepareElements(read.elements)
+    return { ...read, prepared }
+  }
+
+  async #read(skip: number): Promise<Read> {
     const asked = this.#pace.next(this.#share)
     const elements = await this.#queue.read({ skip, ...asked })
     this.#share = Math.min(1, this.#share * shareGrowth)
     const bytes = elements.reduce((sum, element) => sum + element.length, 0)
     const isFull = this.#pace.isFull({ batchCount: elements.length, bytes }, asked)
-    const prepared = isFull ? this.#preparer.prepare(elements) : prepareElements(elements)
-    return { elementCount: elements.length, bytes, isFull, prepared }
+    return { elements, bytes, isFull }
   }
 }

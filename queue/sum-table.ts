@@ -61,6 +61,41 @@ export class SumTable {
     }
   }
 
+  keyStart(row: number): number {
+    return this.places[startOf(row)]!
+  }
+
+  keyEnd(row: number): number {
+    return this.places[endOf(row)]!
+  }
+
+  /** From the end: neighbours in an order, and keys of one family, differ there rather than at the start. */
+  isSameKey(left: number, right: number): boolean {
+    const { bytes, places } = this
+    const leftStart = places[startOf(left)]!
+    let leftAt = places[endOf(left)]!
+    let rightAt = places[endOf(right)]!
+    if (leftAt - leftStart !== rightAt - places[startOf(right)]!) return false
+    while (leftAt > leftStart) if (bytes[--leftAt] !== bytes[--rightAt]) return false
+    return true
+  }
+
+  /** Adds the sum of `row` to that of `other`; false, and nothing is done, when that is not exact. */
+  tryAddTo(other: number, row: number): boolean {
+    const sum = this.sums[sumOf(other)]! + this.sums[sumOf(row)]!
+    if (!Number.isSafeInteger(sum)) return false
+    this.sums[sumOf(other)] = sum
+    return true
+  }
+
+  /** Makes what is in `row`, whose sum is not in `large`, the last row; that may be where it is. */
+  moveToEnd(row: number): void {
+    const last = this.count++
+    this.sums[sumOf(last)] = this.sums[sumOf(row)]!
+    this.places[startOf(last)] = this.places[startOf(row)]!
+    this.places[endOf(last)] = this.places[endOf(row)]!
+  }
+
   #grow(): void {
     const sums = new Float64Array(2 * this.sums.length)
     sums.set(this.sums)

@@ -61,7 +61,7 @@ function bytesOf({ places, count }: SumTable): number {
 function endOfRun(table: SumTable, rows: Uint32Array, start: number): number {
   const first = rows[start]!
   let end = start + 1
-  while (end < rows.length && isSameKey(table, first, rows[end]!)) end++
+  while (end < rows.length && table.isSameKey(first, rows[end]!)) end++
   return end
 }
 
@@ -95,16 +95,6 @@ function addExactly(table: SumTable, rows: Uint32Array, large: Map<number, bigin
 function exactSumOf({ sums, large }: SumTable, row: number): Sum {
   const sum = sums[sumOf(row)]!
   return Number.isNaN(sum) ? large.get(row)! : sum
-}
-
-/** From the end: neighbours in the order differ there rather than at the start. */
-function isSameKey({ bytes, places }: SumTable, left: number, right: number): boolean {
-  const leftStart = places[startOf(left)]!
-  let leftAt = places[endOf(left)]!
-  let rightAt = places[endOf(right)]!
-  if (leftAt - leftStart !== rightAt - places[startOf(right)]!) return false
-  while (leftAt > leftStart) if (bytes[--leftAt] !== bytes[--rightAt]) return false
-  return true
 }
 
 /** Decodes all keys at once. Where each is ASCII, which is usual, its bytes are its units. */

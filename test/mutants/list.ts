@@ -228,9 +228,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the queue is told before the store has committed',
     file: 'consumer/consumer.ts',
-    find: 'applied = this.#apply(prepared, bytes, producersGone)',
+    find: 'applied = this.#apply(prepared, taken.bytes, producersGone)',
     replace:
-      'void queue.publish({ watermarks: new Map(prepared.batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      applied = this.#apply(prepared, bytes, producersGone)',
+      'void queue.publish({ watermarks: new Map(prepared.batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      applied = this.#apply(prepared, taken.bytes, producersGone)',
     tests: ['consumer/consumer.test.ts'],
   },
   {
@@ -309,5 +309,33 @@ export const mutants: readonly Mutant[] = [
     find: 'idleTimeout: idleSecondsMax,',
     replace: 'idleTimeout: 0,',
     tests: ['test/stream-idle.test.ts'],
+  },
+  {
+    name: 'keys of equal hashes are taken for one',
+    file: 'queue/key-cache.ts',
+    find: ' && table.isSameKey(earlier, row)',
+    replace: '',
+    tests: ['queue/key-cache.test.ts'],
+  },
+  {
+    name: 'a sum that is not exact is added all the same',
+    file: 'queue/sum-table.ts',
+    find: '    if (!Number.isSafeInteger(sum)) return false\n    this.sums[sumOf(other)]',
+    replace: '    this.sums[sumOf(other)]',
+    tests: ['queue/key-cache.test.ts'],
+  },
+  {
+    name: 'rows do not close up behind a key that was known',
+    file: 'queue/key-cache.ts',
+    find: '!table.tryAddTo(earlier, row)) table.moveToEnd(row)',
+    replace: '!table.tryAddTo(earlier, row)) table.count++',
+    tests: ['queue/key-cache.test.ts'],
+  },
+  {
+    name: 'what was read ahead of a first transaction is forgotten',
+    file: 'consumer/reader.ts',
+    find: 'return { taken: { ...first, prepared: prepareElements(first.elements) }, ahead }',
+    replace: 'return { taken: { ...first, prepared: prepareElements(first.elements) }, ahead: null }',
+    tests: ['consumer/reader.test.ts'],
   },
 ]
