@@ -116,9 +116,8 @@ async function measure(
   if (round > 0) rounds.push(measured)
 }
 
-function cpuTimes({ pids, frontPid }: Running): { all: number; front: number } {
-  const all = cpuMsOf(pids)
-  return { all, front: frontPid === undefined ? all : cpuMsOf([frontPid]) }
+function cpuTimes({ pids, frontPids = pids }: Running): { all: number; front: number } {
+  return { all: cpuMsOf(pids), front: cpuMsOf(frontPids) }
 }
 
 async function finish(

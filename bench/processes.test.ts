@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram'
 import { expect, test } from 'vitest'
-import { cpuMsOf, freePort, isReadingDatagrams, outputOf, Server } from './processes.ts'
+import { createServer } from 'node:net'
+import { cpuMsOf, freePort, isReadingDatagrams, listenersAt, outputOf, Server } from './processes.ts'
 
 const shell = (script: string) => ({ program: 'sh', args: ['-c', script], cores: null })
 
@@ -37,4 +38,14 @@ test('a port of datagrams is seen as long as it is open', async () => {
   expect(isReadingDatagrams(port)).toBe(true)
   await new Promise<void>(resolve => socket.close(resolve))
   expect(isReadingDatagrams(port)).toBe(false)
+})
+
+test('a port of connections has as many listeners as listen there', async () => {
+  const port = await freePort()
+  expect(listenersAt(port)).toBe(0)
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(port, '127.0.0.1', resolve))
+  expect(listenersAt(port)).toBe(1)
+  await new Promise<unknown>(resolve => server.close(resolve))
+  expect(listenersAt(port)).toBe(0)
 })

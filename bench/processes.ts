@@ -129,10 +129,10 @@ function ticksOf(fields: readonly string[]): number {
   return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0)
 }
 
-/** The descendant with this title; null when there is none. */
-export function descendantTitled(ancestor: number, title: string): number | null {
-  for (const { pid, parent } of readProcesses()) if (parent === ancestor && titleOf(pid) === title) return pid
-  return null
+/** The children whose titles match. */
+export function childrenTitled(ancestor: number, title: RegExp): number[] {
+  const children = readProcesses().filter(({ parent }) => parent === ancestor)
+  return children.map(({ pid }) => pid).filter(pid => title.test(titleOf(pid)))
 }
 
 function titleOf(pid: number): string {
@@ -175,6 +175,15 @@ export function isReadingDatagrams(port: number): boolean {
   const address = `:${port.toString(16).toUpperCase().padStart(4, '0')} `
   // Of each line the second field is the local address; that of the peer is zero.
   return readFileSync('/proc/net/udp', 'latin1').includes(`${address}00000000:0000 `)
+}
+
+/** How many sockets listen at this port of any address: several processes may share one. */
+export function listenersAt(port: number): number {
+  const listening = new RegExp(
+    `^ *\\d+: [0-9A-F]+:${port.toString(16).toUpperCase().padStart(4, '0')} 0+:0000 0A `,
+    'gm',
+  )
+  return readFileSync('/proc/net/tcp', 'latin1').match(listening)?.length ?? 0
 }
 
 function isAccepting(port: number): Promise<boolean> {

@@ -19,8 +19,8 @@ test('sampled keys come from all of the range', () => {
   expect(new Set(numbers).size).toBeGreaterThan(9_900)
 })
 
-test('connections are divided among addresses, and none is lost', () => {
+test('connections are divided among processes, and none is lost', () => {
   expect(sharesOf(64)).toEqual([64])
-  expect(sharesOf(50_000)).toEqual([25_000, 25_000])
+  expect(sharesOf(50_000)).toEqual([12_500, 12_500, 12_500, 12_500])
   expect(sharesOf(50_001).reduce((sum, share) => sum + share, 0)).toBe(50_001)
 })

@@ -6,7 +6,11 @@ import type { Load, Sample } from './load.ts'
 
 type WrkSample = Omit<Sample, 'underWayMax'>
 
-const connectionsPerAddress = 25_000
+/**
+ * Of one wrk or one server: more are divided among several. An address of the loopback interface has some
+ * 28,000 client ports, and a process often no more than 20,000 open files.
+ */
+export const connectionsPerProcess = 15_000
 
 export interface WrkShape {
   readonly connections: number
@@ -22,7 +26,7 @@ export function wrk(shape: WrkShape): Load {
   const keys = keyCount === 1 ? '1 key' : `${keyCount.toLocaleString('en-US')} keys`
   const pipelined = pipeline === 1 ? '' : `, ${pipeline} pipelined`
   return {
-    name: `wrk, ${connections} connections, ${keys}${pipelined}`,
+    name: `wrk, ${connectionsText(connections)}, ${keys}${pipelined}`,
     needs: ['wrk', 'wrk'],
     async run(running, { seconds, folder, loadCores }) {
       if (running.request === undefined) throw new Error('wrk speaks HTTP only')
@@ -40,6 +44,10 @@ export function wrk(shape: WrkShape): Load {
       return pipeline === 1 ? sample : { ...sample, latencyMs: null }
     },
   }
+}
+
+export function connectionsText(count: number): string {
+  return count === 1 ? '1 connection' : `${count.toLocaleString('en-US')} connections`
 }
 
 /** Every request is made before the load begins, so that wrk only has to send it. */
@@ -83,9 +91,9 @@ end
 `
 }
 
-/** So many connections for each address of the loopback interface: one has fewer than 28,233 client ports. */
+/** So many connections for each wrk, which has an address of the loopback interface to itself. */
 export function sharesOf(connections: number): number[] {
-  const count = Math.ceil(connections / connectionsPerAddress)
+  const count = Math.ceil(connections / connectionsPerProcess)
   return Array.from({ length: count }, (_, index) => Math.floor((connections + index) / count))
 }
 

@@ -1,11 +1,41 @@
-import { freePort, nodeCommand, Server } from '../processes.ts'
+import { freePort, listenersAt, nodeCommand, Server } from '../processes.ts'
 import { startProgram } from './http-program.ts'
 import type { Rival } from './rival.ts'
 
+const bareProgram = 'bench/servers/bare.ts'
+
 export const bare = bareOn('127.0.0.1')
 
-/** On every address of the machine, for more connections than one address has ports. */
-export const bareEverywhere = bareOn('0.0.0.0')
+/** On every address of the machine, in so many processes on one port: for a great many connections. */
+export function bareEverywhere(processes: number): Rival {
+  return {
+    ...bare,
+    async start(place) {
+      const first = await startProgram(bareProgram, place, '0.0.0.0')
+      const args = [first.port, '', '0.0.0.0']
+      const others: Server[] = []
+      const stop = async () => {
+        await Promise.all([first, ...others].map(server => server.stop()))
+      }
+      try {
+        while (others.length < processes - 1) {
+          const other = new Server(nodeCommand(bareProgram, args, place.serverCores))
+          others.push(other)
+          await other.ready(async () => listenersAt(first.port) === 1 + others.length)
+        }
+      } catch (error) {
+        await stop()
+        throw error
+      }
+      return {
+        ...first,
+        pids: [...first.pids, ...others.map(({ pid }) => pid)],
+        stop,
+        total: async () => null,
+      }
+    },
+  }
+}
 
 /** What the contract costs, before anything is read or counted. */
 export const bareWithCalls: Rival = {
@@ -33,7 +63,7 @@ function bareOn(host: string, ...kind: readonly string[]): Rival {
     name: 'bare uWebSockets.js',
     does: 'answers, and counts nothing: the limit',
     async start(place) {
-      const running = await startProgram('bench/servers/bare.ts', place, host, ...kind)
+      const running = await startProgram(bareProgram, place, host, ...kind)
       return { ...running, total: async () => null }
     },
   }

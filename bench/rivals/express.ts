@@ -42,7 +42,7 @@ export const express: Rival = {
       port,
       request: formIncrement,
       pids: [web.pid, consumer.pid, redis.pid],
-      frontPid: web.pid,
+      frontPids: [web.pid],
       stop,
       total: () => sumOf(database),
     }

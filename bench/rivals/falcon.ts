@@ -41,7 +41,7 @@ export const falcon: Rival = {
       port,
       request: formIncrement,
       pids: [web.pid, consumer.pid, redis.pid],
-      frontPid: web.pid,
+      frontPids: [web.pid],
       stop,
       total: () => sumOf(database),
     }

@@ -1,12 +1,12 @@
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
-import { descendantTitled, freePort, nodeCommand, Server } from '../processes.ts'
+import { childrenTitled, freePort, nodeCommand, Server } from '../processes.ts'
 import { sumOf } from './http-program.ts'
 import { requireProgram } from './requirements.ts'
 import { formIncrement, type Rival, Unavailable } from './rival.ts'
 
-/** `piccolo up` with one web process and its defaults, but for the options given. */
-export function piccoloWith(options: readonly string[], name = 'piccolo'): Rival {
+/** `piccolo up` with its defaults, but for the options given. */
+export function piccoloWith(options: readonly string[], name = 'piccolo', processes = 1): Rival {
   return {
     name,
     does: 'all of it, exactly once',
@@ -14,12 +14,12 @@ export function piccoloWith(options: readonly string[], name = 'piccolo'): Rival
       requireProgram('sqlite3', 'sqlite3')
       const port = await freePort()
       const database = join(mkdtempSync(join(place.folder, 'piccolo-')), 'numbers.db')
-      const own = ['--web-processes', '1', '--log-level', 'warn', ...options]
+      const own = ['--web-processes', String(processes), '--log-level', 'warn', ...options]
       const args = ['up', '--port', String(port), '--database', database, ...own]
       const up = new Server(nodeCommand('cli/main.ts', args, place.serverCores))
       await up.ready(() => isReady(port))
-      const frontPid = descendantTitled(up.pid, 'piccolo web 1')
-      if (frontPid === null) throw new Error('piccolo up has no web process')
+      const frontPids = childrenTitled(up.pid, /^piccolo web /)
+      if (frontPids.length === 0) throw new Error('piccolo up has no web process')
       let accepted = 0
       let stopping: Promise<void> | null = null
       const stop = async () => {
@@ -30,7 +30,7 @@ export function piccoloWith(options: readonly string[], name = 'piccolo'): Rival
         port,
         request: formIncrement,
         pids: [up.pid],
-        frontPid,
+        frontPids,
         stop: () => {
           stopping ??= stop()
           return stopping
@@ -49,8 +49,10 @@ export function piccoloWith(options: readonly string[], name = 'piccolo'): Rival
 
 export const piccolo = piccoloWith([])
 
-/** On every address of the machine, for more connections than one address has ports. */
-export const piccoloEverywhere = piccoloWith(['--host', '0.0.0.0', '--connections-max', '60000'])
+/** On every address of the machine, with so many web processes: for a great many connections. */
+export function piccoloEverywhere(processes: number): Rival {
+  return piccoloWith(['--host', '0.0.0.0', '--connections-max', '60000'], 'piccolo', processes)
+}
 
 /** By WebSocket. */
 export const piccoloStream: Rival = {

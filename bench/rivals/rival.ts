@@ -29,8 +29,8 @@ export interface Running {
   readonly request?: HttpIncrement
   /** The CPU time of all of these and what descends from them is the rival's. */
   readonly pids: readonly number[]
-  /** The process that answers, when others work behind it. */
-  readonly frontPid?: number
+  /** The processes that answer, when others work behind them. */
+  readonly frontPids?: readonly number[]
   /** Does nothing the second time. */
   stop(): Promise<void>
   /** After the stop: the sum of all totals; null when it cannot tell. */

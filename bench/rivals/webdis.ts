@@ -44,7 +44,7 @@ export const webdis: Rival = {
       port,
       request: { method: 'GET', path: '/INCRBY/{key}/1', body: '', contentType: 'text/plain' },
       pids: [server.pid, redis.pid],
-      frontPid: server.pid,
+      frontPids: [server.pid],
       ...stoppedWithTotal(() => redis.sum(), stop),
     }
   },
