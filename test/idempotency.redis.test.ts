@@ -1,22 +1,9 @@
 import { request } from 'node:http'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { until } from './condition.ts'
-import { RedisServer } from './redis-server.ts'
-import { Folder, Service } from './service.ts'
+import { Scene } from './scene.ts'
 
-let folder: Folder
-let service: Service | null = null
-let redis: RedisServer | null = null
-
-beforeEach(() => {
-  folder = new Folder()
-})
-afterEach(async () => {
-  await service?.[Symbol.asyncDispose]()
-  await redis?.[Symbol.asyncDispose]()
-  folder[Symbol.dispose]()
-  service = redis = null
-})
+const scene = new Scene()
 
 interface Answer {
   readonly status: number
@@ -26,7 +13,7 @@ interface Answer {
 /** `body` is a form, or increments to be sent as JSON. */
 async function send(idempotencyKey: string, body: string | object, query = ''): Promise<Answer> {
   const isForm = typeof body === 'string'
-  const response = await fetch(`${service!.url}/increment${query}`, {
+  const response = await fetch(`${scene.service.url}/increment${query}`, {
     method: 'POST',
     headers: {
       'Idempotency-Key': idempotencyKey,
@@ -39,15 +26,11 @@ async function send(idempotencyKey: string, body: string | object, query = ''): 
 }
 const applied = { status: 200, body: { accepted: 1, ack: 'committed', result: 'applied' } }
 const duplicate = { status: 200, body: { accepted: 1, ack: 'committed', result: 'duplicate' } }
-const signalConsumer = (signal: NodeJS.Signals) =>
-  process.kill(service!.children().get('piccolo consumer')!, signal)
-const metric = (name: string) => service!.metric(name)
 
 describe.each(['embedded', 'redis'])('on the %s queue', kind => {
-  const start = async (...args: string[]) => {
-    if (kind === 'redis') redis ??= await RedisServer.start()
-    const queue = redis === null ? [] : ['--redis', redis.url]
-    service = await Service.start(folder, '--flush-interval-ms', '60000', ...args, ...queue)
+  const start = (...args: string[]) => {
+    const all = ['--flush-interval-ms', '60000', ...args]
+    return kind === 'redis' ? scene.startOnRedis(...all) : scene.start(...all)
   }
 
   test('the same key counts once, whichever web process it reaches, quoted or not, in whatever form', async () => {
@@ -58,11 +41,13 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     expect(await send('"order 17"', { key: 'foo', value: 5 })).toEqual(duplicate)
     expect(await send('order-18', 'key=foo&value=1')).toEqual(applied)
     expect(await send('"order-18"', 'key=foo&value=1', '?ack=memory')).toEqual(duplicate)
-    expect(folder.totals()).toEqual(new Map([['foo', '6']]))
-    expect(await metric('piccolo_increments_duplicate_total')).toBe(22)
-    expect(folder.sql('SELECT sum(sealed), sum(applied), sum(duplicate) FROM producers')).toBe('24|2|22')
+    expect(scene.folder.totals()).toEqual(new Map([['foo', '6']]))
+    expect(await scene.metric('piccolo_increments_duplicate_total')).toBe(22)
+    expect(scene.folder.sql('SELECT sum(sealed), sum(applied), sum(duplicate) FROM producers')).toBe(
+      '24|2|22',
+    )
     const ledger = ['sealed', 'applied', 'duplicate', 'lost'].map(state =>
-      metric(`piccolo_ledger_${state}_increments`),
+      scene.metric(`piccolo_ledger_${state}_increments`),
     )
     expect(await Promise.all(ledger)).toEqual([24, 2, 22, 0])
   })
@@ -74,16 +59,16 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     expect(await send('a', 'key=foo&value=6')).toMatchObject(conflict)
     expect(await send('a', 'key=bar&value=5')).toMatchObject(conflict)
     expect(await send('a', [{ key: 'foo', value: 5 }])).toEqual(duplicate)
-    expect(folder.totals()).toEqual(new Map([['foo', '5']]))
+    expect(scene.folder.totals()).toEqual(new Map([['foo', '5']]))
   })
 
   test('a repetition after a restart of everything counts once', async () => {
     await start()
     expect(await send('a', 'key=foo&value=5')).toEqual(applied)
-    expect(await service!.stop()).toBe(0)
+    expect(await scene.service.stop()).toBe(0)
     await start()
     expect(await send('a', 'key=foo&value=5')).toEqual(duplicate)
-    expect(folder.totals()).toEqual(new Map([['foo', '5']]))
+    expect(scene.folder.totals()).toEqual(new Map([['foo', '5']]))
   })
 
   test('repetitions at the same moment on many connections and processes count once', async () => {
@@ -99,14 +84,14 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
       expect(results.filter(result => result === 'applied')).toHaveLength(1)
       for (const result of results) expect(result).toMatch(/^(applied|duplicate|idempotency_key_in_flight)$/)
     }
-    expect(folder.totals()).toEqual(new Map(keys.map(key => [key, '3'])))
+    expect(scene.folder.totals()).toEqual(new Map(keys.map(key => [key, '3'])))
   })
 
   test('while a request is under way, its repetition is refused, and another request with its key too', async () => {
     await start('--web-processes', '1', '--ack-timeout-ms', '60000')
-    signalConsumer('SIGSTOP')
+    scene.signalConsumer('SIGSTOP')
     const first = send('a', 'key=foo&value=1')
-    await until('it waits', async () => (await metric('piccolo_requests_waiting')) === 1)
+    await until('it waits', async () => (await scene.metric('piccolo_requests_waiting')) === 1)
     expect(await send('a', 'key=foo&value=1')).toMatchObject({
       status: 409,
       body: { code: 'idempotency_key_in_flight' },
@@ -115,36 +100,36 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
       status: 422,
       body: { code: 'idempotency_key_reused' },
     })
-    signalConsumer('SIGCONT')
+    scene.signalConsumer('SIGCONT')
     expect(await first).toEqual(applied)
     expect(await send('a', 'key=foo&value=1')).toEqual(duplicate)
   })
 
   test('a client that goes away and comes back is counted once', async () => {
     await start('--web-processes', '1', '--ack-timeout-ms', '60000')
-    signalConsumer('SIGSTOP')
+    scene.signalConsumer('SIGSTOP')
     for (let count = 0; count < 3; count++) {
-      const client = request(`${service!.url}/increment`, {
+      const client = request(`${scene.service.url}/increment`, {
         method: 'POST',
         headers: { 'Idempotency-Key': 'a' },
       })
       client.on('error', () => {})
       client.end('key=foo&value=4')
-      await until('it waits', async () => (await metric('piccolo_requests_waiting')) === 1)
+      await until('it waits', async () => (await scene.metric('piccolo_requests_waiting')) === 1)
       client.destroy()
-      await until('nobody waits', async () => (await metric('piccolo_requests_waiting')) === 0)
+      await until('nobody waits', async () => (await scene.metric('piccolo_requests_waiting')) === 0)
     }
-    signalConsumer('SIGCONT')
+    scene.signalConsumer('SIGCONT')
     expect(await send('a', 'key=foo&value=4')).toEqual(duplicate)
-    expect(folder.totals()).toEqual(new Map([['foo', '4']]))
+    expect(scene.folder.totals()).toEqual(new Map([['foo', '4']]))
   })
 
   test('without the store the answer is 202, and to ask again tells what became of it', async () => {
     await start('--ack-timeout-ms', '300')
-    signalConsumer('SIGSTOP')
+    scene.signalConsumer('SIGSTOP')
     expect(await send('a', 'key=foo&value=1')).toEqual({ status: 202, body: { accepted: 1, ack: 'queued' } })
-    signalConsumer('SIGCONT')
-    await until('it is there', () => folder.totals().get('foo') === '1')
+    scene.signalConsumer('SIGCONT')
+    await until('it is there', () => scene.folder.totals().get('foo') === '1')
     expect(await send('a', 'key=foo&value=1')).toEqual(duplicate)
   })
 
@@ -153,7 +138,7 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     const large = [1, 2, 3].map(() => ({ key: 'large', value: Number.MAX_SAFE_INTEGER }))
     const answer = { status: 200, body: { accepted: 4, ack: 'committed', result: 'applied' } }
     expect(await send('a', [...large, { key: 'small', value: -1 }])).toEqual(answer)
-    expect(folder.totals()).toEqual(
+    expect(scene.folder.totals()).toEqual(
       new Map([
         ['large', String(3n * BigInt(Number.MAX_SAFE_INTEGER))],
         ['small', '-1'],
@@ -162,14 +147,14 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     const many = Array.from({ length: 10_001 }, (_, index) => ({ key: `k${index}`, value: 1 }))
     expect(await send('b', many)).toMatchObject({ status: 413, body: { code: 'idempotency_too_many_keys' } })
     expect(await send('b', many.slice(1))).toMatchObject({ status: 200, body: { result: 'applied' } })
-    expect(folder.totals().size).toBe(10_002)
+    expect(scene.folder.totals().size).toBe(10_002)
   })
 })
 
 test('after the window a key is forgotten, and counts again', async () => {
-  service = await Service.start(folder, '--idempotency-window', '1s')
+  await scene.start('--idempotency-window', '1s')
   expect(await send('a', 'key=foo&value=1')).toEqual(applied)
-  await until('the key is forgotten', () => folder.sql('SELECT count(*) FROM idempotency_keys') === '0')
+  await until('the key is forgotten', () => scene.folder.sql('SELECT count(*) FROM idempotency_keys') === '0')
   expect(await send('a', 'key=foo&value=1')).toEqual(applied)
-  expect(folder.totals()).toEqual(new Map([['foo', '2']]))
+  expect(scene.folder.totals()).toEqual(new Map([['foo', '2']]))
 })

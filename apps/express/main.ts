@@ -6,7 +6,7 @@ import { newProducerId } from '../../queue/batch.ts'
 import { openQueue } from '../../queue/open.ts'
 import { Courier } from '../web/courier.ts'
 import { Flusher } from '../web/flusher.ts'
-import { leaveHandover } from '../web/handover.ts'
+import { flusherPart } from '../web/handover.ts'
 import { Ingest } from '../web/ingest.ts'
 import type { webOptions } from '../web/options.ts'
 import { Producer } from '../web/producer.ts'
@@ -48,14 +48,7 @@ async function makeParts(options: Options, context: ServiceContext) {
 
   return [
     { name: 'queue', start: () => queue.connect(), stop: () => queue.close() },
-    {
-      name: 'flusher',
-      start: () => flusher.start(),
-      stop: async () => {
-        if (!(await flusher.drain(options.stopTimeoutMs * 0.6)))
-          leaveHandover(options.database, courier.producer, log)
-      },
-    },
+    flusherPart({ flusher, producer }, options, log),
     {
       name: 'server',
       start: () => server.listen(options.host, options.port),

@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { type Clock, sleep } from '../../lib/clock.ts'
 import { errorText } from '../../lib/errors.ts'
+import type { Part } from '../../lib/lifecycle.ts'
 import { type Log, RepeatedError } from '../../lib/log.ts'
 import { decodeBatch } from '../../queue/batch.ts'
 import {
@@ -13,8 +14,11 @@ import {
 } from '../../queue/handover.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
 import { Courier } from './courier.ts'
+import type { Flusher } from './flusher.ts'
 import { Producer } from './producer.ts'
 
+/** Of the time that stopping may take, for handing on what is there. */
+const drainShare = 0.6
 const deliverIntervalMs = 100
 /** A process that stops while others run leaves its file then. */
 const lookIntervalMs = 1_000
@@ -37,6 +41,19 @@ export function leaveHandover(database: string, producer: Producer, log: Log): v
     const path = writeHandover(join(tmpdir(), basename(database)), producer.id, elements)
     log.fatal({ path, batchCount, hint }, 'left in the folder for temporary files instead')
   }
+}
+
+/** The flusher as a part of a service: what it cannot hand on while it stops is written down. */
+export function flusherPart(
+  { flusher, producer }: { flusher: Flusher; producer: Producer },
+  { database, stopTimeoutMs }: { database: string; stopTimeoutMs: number },
+  log: Log,
+): Part {
+  const stop = async () => {
+    // The last moments are for writing.
+    if (!(await flusher.drain(stopTimeoutMs * drainShare))) leaveHandover(database, producer, log)
+  }
+  return { name: 'flusher', start: () => flusher.start(), stop }
 }
 
 /**

@@ -10,7 +10,7 @@ import type { ProducerQueue } from '../../queue/queue.ts'
 import { Connections } from './connections.ts'
 import { Courier } from './courier.ts'
 import { Flusher } from './flusher.ts'
-import { HandoverTaker, leaveHandover } from './handover.ts'
+import { flusherPart, HandoverTaker } from './handover.ts'
 import { IncrementRoute } from './increment-route.ts'
 import { Ingest } from './ingest.ts'
 import type { webOptions } from './options.ts'
@@ -63,15 +63,7 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
       stop: () => queue.close(),
     },
     { name: 'handovers', start: () => taker.start(), stop: () => taker.stop() },
-    {
-      name: 'flusher',
-      start: () => flusher.start(),
-      stop: async () => {
-        // The last moments are for writing down what could not be handed on.
-        if (!(await flusher.drain(options.stopTimeoutMs * 0.6)))
-          leaveHandover(options.database, courier.producer, log)
-      },
-    },
+    flusherPart({ flusher, producer }, options, log),
     {
       name: 'server',
       start: async () => {

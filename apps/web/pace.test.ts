@@ -1,45 +1,31 @@
 import { beforeEach, expect, test } from 'vitest'
-import type { Clock } from '../../lib/clock.ts'
+import { ManualClock } from '../../test/manual-clock.ts'
 import { type Mood, Pace } from './pace.ts'
 
-let nowMs: number
-let timers: { readonly atMs: number; readonly run: () => void }[]
+let clock: ManualClock
 let mood: Mood
 let pace: Pace
-const clock: Clock = {
-  nowMs: () => nowMs,
-  monotonicMs: () => nowMs,
-  after(delayMs, run) {
-    const timer = { atMs: nowMs + delayMs, run }
-    timers.push(timer)
-    return {
-      cancel: () => {
-        timers = timers.filter(each => each !== timer)
-      },
-    }
-  },
-}
+
 beforeEach(() => {
-  nowMs = 5_000
-  timers = []
+  clock = new ManualClock(5_000)
   mood = 'usual'
   pace = new Pace({ clock, flushIntervalMs: 100, idleIntervalMs: 1_000, mood: () => mood })
   pace.begun()
 })
 /** When the one timer that there is will ring. */
 const dueMs = () => {
-  expect(timers).toHaveLength(1)
-  return timers[0]!.atMs
+  expect(clock.timers).toHaveLength(1)
+  return clock.timers[0]!.atMs
 }
 
 test('flushes begin an interval apart, however long each takes', () => {
-  nowMs += 30
+  clock.pass(30)
   void pace.pause()
   expect(dueMs()).toBe(5_100)
 })
 
 test('a flush that took longer than the interval is followed by the next at once', () => {
-  nowMs += 250
+  clock.pass(250)
   void pace.pause()
   expect(dueMs()).toBe(5_250)
 })
@@ -49,17 +35,17 @@ test('who waits makes the pause a short one, and once it is short no further one
   mood = 'hurried'
   pace.changed()
   expect(dueMs()).toBe(5_005)
-  nowMs += 3
-  const [timer] = timers
+  clock.pass(3)
+  const [timer] = clock.timers
   pace.changed()
-  expect(timers).toEqual([timer])
+  expect(clock.timers).toEqual([timer])
 })
 
 test('idle, it sleeps long; what comes then is flushed at once', () => {
   mood = 'idle'
   void pace.pause()
   expect(dueMs()).toBe(6_000)
-  nowMs += 700
+  clock.pass(700)
   mood = 'usual'
   pace.changed()
   expect(dueMs()).toBe(5_700)
@@ -69,5 +55,5 @@ test('a pause that is ended leaves no timer', async () => {
   const pause = pace.pause()
   pace.end()
   await pause
-  expect(timers).toEqual([])
+  expect(clock.timers).toEqual([])
 })

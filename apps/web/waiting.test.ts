@@ -1,39 +1,18 @@
 import { beforeEach, expect, test } from 'vitest'
-import type { Clock } from '../../lib/clock.ts'
+import { ManualClock } from '../../test/manual-clock.ts'
 import { type Generation, Waiting } from './waiting.ts'
 
-let nowMs: number
-let timers: { atMs: number; run: () => void }[]
+let clock: ManualClock
 let waiting: Waiting
 let reached: string[]
 
-const clock: Clock = {
-  nowMs: () => nowMs,
-  monotonicMs: () => nowMs,
-  after(delayMs, run) {
-    const timer = { atMs: nowMs + delayMs, run }
-    timers.push(timer)
-    return {
-      cancel() {
-        timers = timers.filter(each => each !== timer)
-      },
-    }
-  },
-}
-function passTime(ms: number): void {
-  nowMs += ms
-  const due = timers.filter(timer => timer.atMs <= nowMs)
-  timers = timers.filter(timer => timer.atMs > nowMs)
-  for (const { run } of due) run()
-}
 const progress = (pushed: number, applied: number) =>
   waiting.progress({ pushed, applied, outcomes: new Map() })
 const add = (ack: 'queued' | 'committed', generation: Generation) =>
   waiting.add(ack, generation, result => reached.push(`${ack}: ${result}`))
 
 beforeEach(() => {
-  nowMs = 1_000
-  timers = []
+  clock = new ManualClock(1_000)
   reached = []
   waiting = new Waiting(clock, 5_000)
 })
@@ -71,24 +50,24 @@ test('when the time is over the answer says how far it came, and later progress 
   add('committed', { sequenceLast: 3 })
   add('committed', { sequenceLast: 4 })
   progress(3, 2)
-  passTime(4_999)
+  clock.pass(4_999)
   expect(reached).toEqual([])
-  passTime(1)
+  clock.pass(1)
   expect(reached).toEqual(['committed: queued', 'committed: memory'])
   progress(4, 4)
   expect(reached).toHaveLength(2)
-  expect(timers).toEqual([])
+  expect(clock.timers).toEqual([])
 })
 
 test('each waits its own time', () => {
   add('committed', { sequenceLast: 3 })
-  passTime(3_000)
+  clock.pass(3_000)
   add('queued', { sequenceLast: null })
-  passTime(2_000)
+  clock.pass(2_000)
   expect(reached).toEqual(['committed: memory'])
-  passTime(2_999)
+  clock.pass(2_999)
   expect(reached).toHaveLength(1)
-  passTime(1)
+  clock.pass(1)
   expect(reached).toEqual(['committed: memory', 'queued: memory'])
 })
 
@@ -96,7 +75,7 @@ test('who no longer waits is not answered', () => {
   const cancel = add('committed', { sequenceLast: 1 })
   cancel()
   progress(1, 1)
-  passTime(10_000)
+  clock.pass(10_000)
   expect(reached).toEqual([])
   expect(waiting.count).toBe(0)
 })

@@ -1,19 +1,18 @@
-import { parseArgs } from 'node:util'
+import { misused, programOptions } from '../program-options.ts'
 import { type QueueKind, runChaos } from './chaos.ts'
 
 /**
  * `npm run chaos -- --minutes 10 [--seed 1]`: in turns of a minute on every kind of queue, each with the next
  * seed. Exits with 1 at the first total that is wrong.
  */
-const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '3' }, seed: { type: 'string', default: '1' } },
+const usage = 'usage: npm run chaos -- [--minutes N] [--seed N]'
+const values = programOptions(usage, {
+  minutes: { type: 'string', default: '3' },
+  seed: { type: 'string', default: '1' },
 })
 const minutes = Number(values.minutes)
 const firstSeed = Number(values.seed)
-if (!(minutes > 0) || !Number.isSafeInteger(firstSeed)) {
-  console.error('usage: npm run chaos -- [--minutes N] [--seed N]')
-  process.exit(64)
-}
+if (!(minutes > 0) || !Number.isSafeInteger(firstSeed)) misused(usage)
 const queues: QueueKind[] = ['embedded', 'redis', 'redis with append-only file']
 const turnMs = Math.min(60_000, (minutes * 60_000) / queues.length)
 const endMs = performance.now() + minutes * 60_000

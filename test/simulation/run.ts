@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util'
+import { misused, programOptions } from '../program-options.ts'
 import { ServiceWorld } from './service-world.ts'
 import { World } from './world.ts'
 
@@ -17,21 +17,16 @@ interface Schedule {
  * breaks a promise, with its seed and what happened; `--seeds 1 --first SEED` shows it again.
  */
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      seeds: { type: 'string' },
-      first: { type: 'string', default: '1' },
-      service: { type: 'boolean', default: false },
-    },
+  const values = programOptions(usage, {
+    seeds: { type: 'string' },
+    first: { type: 'string', default: '1' },
+    service: { type: 'boolean', default: false },
   })
   const [seedCount, first] = [
     Number(values.seeds ?? (values.service ? 2_000 : 100_000)),
     Number(values.first),
   ]
-  if (!Number.isSafeInteger(seedCount) || seedCount < 1 || !Number.isSafeInteger(first)) {
-    console.error(usage)
-    return 64
-  }
+  if (!Number.isSafeInteger(seedCount) || seedCount < 1 || !Number.isSafeInteger(first)) misused(usage)
   const startedMs = performance.now()
   let reportedMs = startedMs
   for (let seed = first; seed < first + seedCount; seed++) {
