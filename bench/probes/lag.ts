@@ -1,6 +1,16 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ndjson } from '../loads/driver.ts'
+import type { Load } from '../loads/load.ts'
+import { wrk } from '../loads/wrk.ts'
+import { formIncrement } from '../rivals/rival.ts'
 import { type Service, startUp } from './up-service.ts'
 import { attack, makeTargets } from './vegeta.ts'
+
+const port = 28_421
+const connections = 64
 
 /** In milliseconds: the upper end of the bucket of the histogram in which the quantile lies. */
 export interface Lag {
@@ -10,34 +20,72 @@ export interface Lag {
   readonly batchCount: number
 }
 
-export interface LagOptions {
-  readonly rate: number
-  readonly seconds: number
-  readonly targetCount: number
-  readonly flushIntervalMs: number
+/** What a service is loaded with. Both functions throw when anything went wrong. */
+interface Attack {
+  run(seconds: number): Promise<void>
+  /** Looks at the totals, once everything is in the database. */
+  check(): void
+  remove(): void
 }
 
 /**
  * From accepting an increment to its commit, as the store has it: `piccolo_staleness_seconds`, which observes
- * the oldest increment of each batch; the others in it are younger. Load by vegeta at a constant rate. Throws
- * if a total is wrong in the end.
+ * the oldest increment of each batch; the others in it are younger. Throws if a total is wrong in the end.
  */
-export async function measureLag(load: LagOptions): Promise<Lag> {
-  const service = await startUp(28_421, ['--flush-interval-ms', String(load.flushIntervalMs)])
-  const targets = makeTargets(service.url, load.targetCount)
+export async function measureLag(
+  attackOn: (service: Service) => Attack,
+  { seconds, flushIntervalMs }: { seconds: number; flushIntervalMs: number },
+): Promise<Lag> {
+  const service = await startUp(port, ['--flush-interval-ms', String(flushIntervalMs)])
+  const attack = attackOn(service)
   try {
-    await attack(targets, { rate: load.rate, seconds: 2, isCounted: true })
+    await attack.run(2)
     const before = await bucketsOf(service)
-    await attack(targets, { rate: load.rate, seconds: load.seconds, isCounted: true })
+    await attack.run(seconds)
     await service.committed()
     const after = await bucketsOf(service)
-    targets.check(service.database)
+    attack.check()
     return quantiles(
       after.map(({ upToMs, count }, index) => ({ upToMs, count: count - before[index]!.count })),
     )
   } finally {
-    targets.remove()
+    attack.remove()
     await service.stop()
+  }
+}
+
+/** By vegeta, whose targets say what each total must be. */
+function constantRate(service: Service, targetCount: number): Attack {
+  const targets = makeTargets(service.url, targetCount)
+  return {
+    run: async seconds => {
+      await attack(targets, { rate: 9_000, seconds, isCounted: true })
+    },
+    check: () => targets.check(service.database),
+    remove: targets.remove,
+  }
+}
+
+/** As much as the service takes; of increments by 1. */
+function closedLoop(service: Service, load: Load): Attack {
+  const folder = mkdtempSync(join(tmpdir(), 'piccolo-lag-'))
+  const place = { folder, cache: folder, serverCores: null, loadCores: null }
+  const running = { port, request: formIncrement, pids: [], stop: async () => {}, total: async () => null }
+  let [answered, failures] = [0, 0]
+  return {
+    run: async seconds => {
+      const sample = await load.run(running, { ...place, seconds })
+      answered += sample.increments
+      failures += sample.failures
+      say(`  ${Math.round(sample.increments / sample.seconds)} increments a second`)
+    },
+    check: () => {
+      const total = Number(service.sql('SELECT sum(value) FROM numbers'))
+      // wrk ends with a request under way on each connection.
+      const isRight = failures === 0 && total >= answered && total <= answered + 2 * connections
+      if (!isRight) throw new Error(`${answered} answered, ${failures} failed, and the total is ${total}`)
+    },
+    remove: () => rmSync(folder, { recursive: true }),
   }
 }
 
@@ -63,15 +111,24 @@ function quantiles(buckets: readonly Bucket[]): Lag {
   return { p50: at(0.5), p99: at(0.99), max: at(1), batchCount }
 }
 
+function say(line: string): void {
+  console.log(line)
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const seconds = Number(process.argv[2] ?? 8)
-  for (const [targetCount, flushIntervalMs] of [
-    [9_000, 100],
-    [9_000, 10],
-    [100_000, 100],
-  ] as const) {
-    const lag = await measureLag({ rate: 9_000, seconds, targetCount, flushIntervalMs })
-    const where = `${targetCount} targets, --flush-interval-ms ${flushIntervalMs}`
-    console.log(`${where}: p50 ${lag.p50}, p99 ${lag.p99}, max ${lag.max} ms of ${lag.batchCount} batches`)
+  const singly = wrk({ connections, keyCount: 100_000, pipeline: 1 })
+  const inBatches = ndjson({ connections: 4, lines: 1_000, keyCount: 100_000 })
+  const lags: [name: string, flushIntervalMs: number, attackOn: (service: Service) => Attack][] = [
+    ['9000 targets at 9000/s', 100, service => constantRate(service, 9_000)],
+    ['9000 targets at 9000/s', 10, service => constantRate(service, 9_000)],
+    ['100000 targets at 9000/s', 100, service => constantRate(service, 100_000)],
+    [singly.name, 100, service => closedLoop(service, singly)],
+    [inBatches.name, 100, service => closedLoop(service, inBatches)],
+  ]
+  for (const [name, flushIntervalMs, attackOn] of lags) {
+    const { p50, p99, max, batchCount } = await measureLag(attackOn, { seconds, flushIntervalMs })
+    const lag = `p50 ${p50}, p99 ${p99}, max ${max} ms of ${batchCount} batches`
+    say(`${name}, --flush-interval-ms ${flushIntervalMs}: ${lag}`)
   }
 }

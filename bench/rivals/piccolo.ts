@@ -19,7 +19,7 @@ export function piccoloWith(options: readonly string[], name = 'piccolo', proces
       const up = new Server(nodeCommand('cli/main.ts', args, place.serverCores))
       await up.ready(() => isReady(port))
       const frontPids = childrenTitled(up.pid, /^piccolo web /)
-      if (frontPids.length === 0) throw new Error('piccolo up has no web process')
+      if (frontPids.length !== processes) throw new Error(`piccolo up has ${frontPids.length} web processes`)
       let accepted = 0
       let stopping: Promise<void> | null = null
       const stop = async () => {
