@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { whileAwake } from './awake.ts'
 import { shuffledKeys } from './keys.ts'
 import { outputOf } from '../processes.ts'
 import type { HttpIncrement } from '../rivals/rival.ts'
@@ -20,7 +21,8 @@ export function vegeta({ rate, keyCount }: { rate: number; keyCount: number }): 
       writeFileSync(targets, vegetaTargets(request, port, keyCount))
       const shape = ['-rate', String(rate), '-duration', `${seconds}s`, '-max-workers', String(workersMax)]
       const attack = ['attack', '-format', 'json', '-targets', targets, ...shape, '-output', results]
-      await outputOf({ program: 'vegeta', args: attack, cores: loadCores })
+      const options = { env: withoutCollections() }
+      await whileAwake(() => outputOf({ program: 'vegeta', args: attack, cores: loadCores, options }))
       const report = (type: string) =>
         outputOf({ program: 'vegeta', args: ['report', '-type', type, results], cores: loadCores })
       const { requests, accepted } = parseVegeta(await report('json'))
@@ -34,6 +36,11 @@ export function vegeta({ rate, keyCount }: { rate: number; keyCount: number }): 
       }
     },
   }
+}
+
+/** Its own collections would be in the latencies; it makes do with the memory that a few seconds take. */
+function withoutCollections(): NodeJS.ProcessEnv {
+  return { ...process.env, GOGC: 'off', GOMEMLIMIT: '4GiB' }
 }
 
 function vegetaTargets(
