@@ -145,7 +145,7 @@ export const benchmarks: readonly Benchmark[] = [
   {
     name: 'latency-million',
     title: 'Latency with a million different keys',
-    about: 'As above, but every request has a key of its own, of a million.',
+    about: 'Requests come at a fixed rate, and each has a key of its own, of a million.',
     isDefault: false,
     subject: 'p99',
     contenders: [bare, piccolo].map(rival => ({
