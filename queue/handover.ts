@@ -1,7 +1,6 @@
 import {
   closeSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readSync,
@@ -10,6 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { makeFolder } from '../lib/make-folder.ts'
 
 /**
  * Hand-over files: what a web process could not push before it had to stop, beside the database. One file a
@@ -32,7 +32,7 @@ export function handoverPath(database: string, producer: string): string {
 /** Whole or not at all, and on the disk when it returns. Throws what the file system throws. */
 export function writeHandover(database: string, producer: string, elements: readonly string[]): string {
   const path = handoverPath(database, producer)
-  mkdirSync(dirname(path), { recursive: true })
+  makeFolder(dirname(path))
   const file = openSync(`${path}.part`, 'w', 0o640)
   try {
     for (const element of elements) writeFileSync(file, `${element}\n`)

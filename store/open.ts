@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
+import { makeFolder } from '../lib/make-folder.ts'
 import { storeError } from './errors.ts'
 import { refuseNetworkFileSystem } from './file-system.ts'
 import { applicationId, migrations, schema, schemaVersion } from './schema.ts'
@@ -64,7 +65,7 @@ export function openStoreReader(path: string): StoreReader {
 export function canonicalPath(path: string): string {
   const folder = dirname(resolve(path))
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
     return existsSync(path) ? realpathSync(path) : join(realpathSync(folder), basename(path))
   } catch (error) {
     throw storeError('store_unreadable', `the folder ${folder} cannot be made`, error)

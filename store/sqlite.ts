@@ -1,7 +1,8 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { assert } from '../lib/assert.ts'
+import { makeFolder } from '../lib/make-folder.ts'
 import { classifyStoreError, storeError } from './errors.ts'
 
 export type Database = Sqlite.Database
@@ -29,7 +30,7 @@ const cacheKibibytes = 16_384
  */
 export function openForWriting(path: string, check: (database: Database) => void): Database {
   return translateErrors(() => {
-    makeFolder(dirname(path))
+    makeStoreFolder(dirname(path))
     const database = new Sqlite(path, { timeout: busyTimeoutMs })
     try {
       check(database)
@@ -106,7 +107,7 @@ export interface Lock {
  */
 export function tryLock(path: string): Lock | null {
   return translateErrors(() => {
-    makeFolder(dirname(path))
+    makeStoreFolder(dirname(path))
     const database = new Sqlite(path, { timeout: 0 })
     try {
       database.pragma('locking_mode = EXCLUSIVE')
@@ -129,9 +130,9 @@ export function translateErrors<T>(work: () => T): T {
   }
 }
 
-function makeFolder(folder: string): void {
+function makeStoreFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
   } catch (error) {
     throw storeError('store_unreadable', `the folder ${folder} cannot be made`, error)
   }

@@ -84,6 +84,11 @@ describe('imports', () => {
   })
 })
 
+test('folders are made by the one that always returns', () => {
+  const makers = sources.filter(path => /mkdirSync|mkdir\(/.test(read(path)))
+  expect(makers.filter(path => !/\.test\.ts$|^test\/|^bench\//.test(path))).toEqual(['lib/make-folder.ts'])
+})
+
 test('each mutant finds the place that it changes, once', () => {
   for (const { name, file, find } of mutants) expect(read(file).split(find).length - 1, name).toBe(1)
 })

@@ -157,6 +157,7 @@ test.each([
   [['consumer'], 64, 'piccolo consumer needs --redis'],
   [['total'], 64, 'piccolo total needs a key'],
   [['total', 'foo', '--database', '/nowhere/numbers.db'], 78, 'there is no database at /nowhere/numbers.db'],
+  [['up', '--database', '/proc/nowhere/numbers.db'], 78, 'the folder /proc/nowhere cannot be made'],
   [['dance'], 64, 'there is no command dance'],
   [['config', 'dance'], 64, 'piccolo config needs an action'],
 ])('piccolo %j ends with %i and one line', async (args, exitCode, message) => {

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { errorText, exitCodes, UsageError } from '../lib/errors.ts'
+import { makeFolder } from '../lib/make-folder.ts'
 import { httpTarget, jsonTarget } from './formats.ts'
 import { LineWriter } from './lines.ts'
 import { type Plan, targetsOf } from './targets.ts'
@@ -47,7 +48,7 @@ export function writeFolder(
   const paths = folderPaths(folder)
   if (/[\r\n]/.test(paths.bodies)) throw new UsageError('--folder must not have a line break in its path')
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(folder)
     if (readdirSync(folder).length > 0 && madePlan(paths) === null)
       throw new UsageError(
         `--folder ${folder} is not empty, and piccolo targets did not make it; name another`,
@@ -94,7 +95,7 @@ function writeTargets(
   onProgress: (targetCount: number) => void,
 ): Map<string, bigint> {
   const sums = new Map<string, bigint>()
-  if (withHttp) mkdirSync(paths.bodies, { recursive: true })
+  if (withHttp) makeFolder(paths.bodies)
   const json = new LineWriter(paths.json)
   const http = withHttp ? new LineWriter(paths.http) : null
   let count = 0

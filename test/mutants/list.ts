@@ -338,4 +338,11 @@ export const mutants: readonly Mutant[] = [
     replace: 'return { taken: { ...first, prepared: prepareElements(first.elements) }, ahead: null }',
     tests: ['consumer/reader.test.ts'],
   },
+  {
+    name: 'a folder that cannot be there is tried for ever',
+    file: 'lib/make-folder.ts',
+    find: ' || isFolder(parent)',
+    replace: '',
+    tests: ['lib/make-folder.test.ts'],
+  },
 ]
