@@ -172,18 +172,19 @@ export async function freePort(): Promise<number> {
 
 /** Whether somebody reads datagrams at this port of the loopback interface. */
 export function isReadingDatagrams(port: number): boolean {
-  const address = `:${port.toString(16).toUpperCase().padStart(4, '0')} `
   // Of each line the second field is the local address; that of the peer is zero.
-  return readFileSync('/proc/net/udp', 'latin1').includes(`${address}00000000:0000 `)
+  return readFileSync('/proc/net/udp', 'latin1').includes(`:${hexadecimal(port)} 00000000:0000 `)
 }
 
 /** How many sockets listen at this port of any address: several processes may share one. */
 export function listenersAt(port: number): number {
-  const listening = new RegExp(
-    `^ *\\d+: [0-9A-F]+:${port.toString(16).toUpperCase().padStart(4, '0')} 0+:0000 0A `,
-    'gm',
-  )
+  const listening = new RegExp(`^ *\\d+: [0-9A-F]+:${hexadecimal(port)} 0+:0000 0A `, 'gm')
   return readFileSync('/proc/net/tcp', 'latin1').match(listening)?.length ?? 0
+}
+
+/** As /proc/net has it. */
+function hexadecimal(port: number): string {
+  return port.toString(16).toUpperCase().padStart(4, '0')
 }
 
 function isAccepting(port: number): Promise<boolean> {

@@ -67,7 +67,7 @@ export interface Answer {
 
 /** Null when any element needs decodeBatch. */
 export function packPrepared(elements: readonly string[]): Answer | null {
-  const { scan, table } = scannerOf(elements)
+  const { table, scan } = scannerOf(elements)
   const heads: Head[] = []
   const sumsOfSums: bigint[] = []
   for (const element of elements) {

@@ -1,8 +1,8 @@
+import { hashStart, hashStep } from '../../queue/key-hash.ts'
 import { keyBytesMax } from '../../queue/limits.ts'
 import { asBuffer } from './body.ts'
 import { checkKey, readValue } from './increment.ts'
 import type { IncrementList } from './increment-list.ts'
-import { hashStart, hashStep } from '../../queue/key-hash.ts'
 import type { ProblemCode } from './problems.ts'
 
 const ampersand = 0x26

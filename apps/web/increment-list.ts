@@ -1,5 +1,5 @@
-import { asBuffer } from './body.ts'
 import { hashOf } from '../../queue/key-hash.ts'
+import { asBuffer } from './body.ts'
 
 const capacityMin = 64
 /** Room for more increments than that is not kept for the next request. */

@@ -1,6 +1,6 @@
+import { hashStart, hashStep } from '../../queue/key-hash.ts'
 import { keyBytesMax } from '../../queue/limits.ts'
 import type { IncrementList } from './increment-list.ts'
-import { hashStart, hashStep } from '../../queue/key-hash.ts'
 
 const quote = 0x22
 const minus = 0x2d
