@@ -15,6 +15,7 @@ import { until } from '../test/condition.ts'
 import { Folder } from '../test/service.ts'
 import { claimQueue } from './claim.ts'
 import { Consumer } from './consumer.ts'
+import { Courtesy } from './courtesy.ts'
 import { GoneProducers } from './gone-producers.ts'
 import { ConsumerMetrics } from './metrics.ts'
 
@@ -30,6 +31,18 @@ let applyErrors: Error[]
 
 /** How many elements each read left out: more than none where it read ahead. */
 let skips: number[]
+
+/** How often the core was offered to others, of all offers in a transaction; null where it was not asked. */
+let offers: (number | null)[]
+
+class CountedCourtesy extends Courtesy {
+  count = 0
+
+  override pause(): void {
+    this.count++
+    super.pause()
+  }
+}
 
 class FlakyQueue extends EmbeddedQueue {
   override async read(bounds: ReadBounds): Promise<string[]> {
@@ -49,13 +62,18 @@ beforeEach(() => {
   publishErrors = []
   applyErrors = []
   skips = []
+  offers = []
+  const courtesy = new CountedCourtesy(systemClock)
   queue = new FlakyQueue(systemClock)
   store = openStore(folder.database, systemClock, log)
   const flaky = {
     apply(application: Application): Applied {
       const error = applyErrors.shift()
       if (error) throw error
-      return store.apply(application)
+      const before = courtesy.count
+      const applied = store.apply(application)
+      offers.push(application.pause === undefined ? null : courtesy.count - before)
+      return applied
     },
     forgetIdempotencyKeys: (beforeMs, countMax) => store.forgetIdempotencyKeys(beforeMs, countMax),
     checkpoint: what => store.checkpoint(what),
@@ -71,6 +89,7 @@ beforeEach(() => {
     metrics,
     gone,
     idempotencyWindowMs: 1_000,
+    courtesy,
   })
   running = consumer.run()
 })
@@ -116,6 +135,19 @@ test('when the store is busy or full, the batches stay in the queue, readiness t
   expect(await queue.length()).toBe(1)
   await counted('a', '1')
   await until('readiness is back', () => consumer.readiness().reasons.length === 0)
+})
+
+test('the core is offered to others between statements, unless more is waiting', async () => {
+  const sums = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`key ${index}`, 1]))
+  await push(1, sums)
+  await until('the queue is empty', async () => (await queue.length()) === 0)
+  expect(offers).toHaveLength(1)
+  expect(offers[0]).toBeGreaterThanOrEqual(9)
+  // All of them before the consumer comes to look.
+  await Promise.all(Array.from({ length: 500 }, (_, index) => push(2 + index, sums)))
+  await until('the queue is empty', async () => (await queue.length()) === 0, 30_000)
+  expect(offers).toContain(null)
+  expect(folder.totals().get('key 1')).toBe('501')
 })
 
 test('a long list becomes exact totals, read and prepared ahead, whatever fails on the way', async () => {

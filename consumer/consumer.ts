@@ -1,4 +1,5 @@
 import { type Clock, sleep } from '../lib/clock.ts'
+import { Doze } from '../lib/doze.ts'
 import { OperationError } from '../lib/errors.ts'
 import { type Log, RepeatedError } from '../lib/log.ts'
 import type { Readiness } from '../lib/status-server.ts'
@@ -6,6 +7,7 @@ import { queueErrors } from '../queue/errors.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
 import type { Applied, Store } from '../store/store.ts'
 import { Checkpoints } from './checkpoints.ts'
+import type { Courtesy } from './courtesy.ts'
 import type { GoneProducers } from './gone-producers.ts'
 import type { ConsumerMetrics } from './metrics.ts'
 import type { Prepared } from './preparation.ts'
@@ -41,6 +43,8 @@ export interface ConsumerParts {
   /** How long an idempotency key is kept. */
   readonly idempotencyWindowMs: number
   readonly reading?: ReadingParts
+  /** None: it never leaves the core to others. */
+  readonly courtesy?: Courtesy
 }
 
 /**
@@ -58,10 +62,8 @@ export class Consumer {
   readonly #storeError: RepeatedError
   #stopRequested = false
   #running: Promise<void> | null = null
-  /** Ends the current sleep; null while not asleep. */
-  #wake: (() => void) | null = null
-  /** A hint that came while not asleep; the next sleep is skipped. */
-  #hinted = false
+  /** Until something is pushed. */
+  readonly #doze: Doze
   readonly #reader: Reader
   readonly #checkpoints: Checkpoints
   #forgotAtMs = 0
@@ -73,7 +75,8 @@ export class Consumer {
     this.#checkpoints = new Checkpoints(parts.store, parts.clock, parts.metrics)
     this.#queueError = new RepeatedError(parts.log, parts.clock, 'the queue cannot be read')
     this.#storeError = new RepeatedError(parts.log, parts.clock, 'batches cannot be committed')
-    parts.queue.onPushed(() => this.#hint())
+    this.#doze = new Doze(parts.clock)
+    parts.queue.onPushed(() => this.#doze.hint())
   }
 
   readiness(): Readiness {
@@ -98,7 +101,7 @@ export class Consumer {
    */
   async stop(): Promise<void> {
     this.#stopRequested = true
-    this.#hint()
+    this.#doze.hint()
     await this.#running
   }
 
@@ -116,7 +119,8 @@ export class Consumer {
       }
       if (elementCount > 0) idlePollMs = idlePollMsMin
       if (outcome === 'idle') {
-        await this.#sleep(idlePollMs)
+        await this.#doze.sleep(idlePollMs)
+        this.#parts.courtesy?.begin()
         idlePollMs = Math.min(2 * idlePollMs, idlePollMsMax)
       } else if (outcome !== 'busy') await sleep(this.#parts.clock, retryDelayMs[outcome])
     }
@@ -149,7 +153,7 @@ export class Consumer {
     }
     let applied: Applied
     try {
-      applied = this.#apply(prepared, taken.bytes, producersGone)
+      applied = this.#apply(prepared, taken, producersGone)
       this.#storeError.over()
     } catch (error) {
       return this.#failed(error, this.#storeError)
@@ -167,13 +171,17 @@ export class Consumer {
     return { outcome: elementCount > 0 ? 'busy' : 'idle', elementCount }
   }
 
-  #apply(prepared: Prepared, bytes: number, gone: ReadonlySet<string>): Applied {
-    const { store, clock, log, metrics } = this.#parts
+  #apply(prepared: Prepared, { bytes, isFull }: Taken, gone: ReadonlySet<string>): Applied {
+    const { store, clock, log, metrics, courtesy } = this.#parts
+    // With more waiting behind these, it has no time for that.
+    const pause = isFull ? undefined : () => courtesy?.pause()
+    pause?.()
     const startedMs = clock.monotonicMs()
-    const applied = store.apply({ ...prepared, gone })
+    const applied = store.apply({ ...prepared, gone, pause })
     const [ms, now] = [clock.monotonicMs() - startedMs, clock.nowMs()]
     this.#reader.committed({ bytes, ms, ageMs: now - (applied.applied[0]?.oldestMs ?? now) })
     metrics.committed(applied, now, ms, prepared.rejected.length)
+    pause?.()
     const corrupt = { code: 'batch_corrupt', hint: queueErrors.batch_corrupt.hint }
     for (const { reason } of prepared.rejected) log.error({ ...corrupt, reason }, 'element rejected')
     for (const [producer, increments] of applied.lost)
@@ -227,24 +235,5 @@ export class Consumer {
     } catch (error) {
       this.#failed(error, this.#storeError)
     }
-  }
-
-  #hint(): void {
-    this.#hinted = true
-    this.#wake?.()
-  }
-
-  async #sleep(delayMs: number): Promise<void> {
-    if (!this.#hinted) {
-      await new Promise<void>(resolve => {
-        const timer = this.#parts.clock.after(delayMs, resolve)
-        this.#wake = () => {
-          timer.cancel()
-          resolve()
-        }
-      })
-      this.#wake = null
-    }
-    this.#hinted = false
   }
 }

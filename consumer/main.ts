@@ -8,6 +8,7 @@ import { handoverPath } from '../queue/handover.ts'
 import { openQueue } from '../queue/open.ts'
 import { openStore } from '../store/open.ts'
 import { claimQueue } from './claim.ts'
+import { Courtesy } from './courtesy.ts'
 import { Consumer } from './consumer.ts'
 import { GoneProducers } from './gone-producers.ts'
 import { ConsumerMetrics } from './metrics.ts'
@@ -36,9 +37,16 @@ async function makeParts(options: Options, context: ServiceContext) {
   const isHandedOver = (producer: string) => existsSync(handoverPath(options.database, producer))
   const gone = new GoneProducers(clock, options.producerGoneAfterMs, isHandedOver)
   gone.watch(store.parked())
-  const idempotencyWindowMs = durationMs(options.idempotencyWindow)
-  const counted = new ConsumerMetrics(metrics)
-  const consumer = new Consumer({ queue, store, clock, log, gone, metrics: counted, idempotencyWindowMs })
+  const consumer = new Consumer({
+    queue,
+    store,
+    clock,
+    log,
+    gone,
+    metrics: new ConsumerMetrics(metrics),
+    idempotencyWindowMs: durationMs(options.idempotencyWindow),
+    courtesy: new Courtesy(clock),
+  })
   metrics.gaugeOf('piccolo_queue_batches', 'Batches in the queue', () =>
     queue.length().catch(() => Number.NaN),
   )

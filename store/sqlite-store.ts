@@ -111,7 +111,7 @@ export class SqliteStore implements Store {
 
   #applyOrRollBack(application: Application): Applied {
     const addAll = (sums: MergedSums) => {
-      this.#totals.add(sums)
+      this.#totals.add(sums, application.pause)
       return []
     }
     try {

@@ -19,6 +19,8 @@ export interface Application {
   readonly rejected: readonly Rejected[]
   /** Producers whose missing batches are given up. */
   readonly gone: ReadonlySet<string>
+  /** Called now and then while rows are written; may block. */
+  readonly pause?: (() => void) | undefined
 }
 
 export interface Applied {

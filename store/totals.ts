@@ -60,9 +60,9 @@ export class Totals {
 
   /**
    * Throws TotalOverflow if any total would leave 64 bits; the transaction is then good for nothing but a
-   * rollback.
+   * rollback. `pause` is called between statements.
    */
-  add(merged: MergedSums): void {
+  add(merged: MergedSums, pause?: () => void): void {
     const count = merged.ends.length
     const values = this.#values
     try {
@@ -73,6 +73,7 @@ export class Totals {
           values[2 * index + 1] = sumAt(merged, row + index)
         }
         this.#many.run(values)
+        pause?.()
       }
       for (; row < count; row++) this.#one.run(keyAt(merged, row), sumAt(merged, row))
     } catch (error) {
