@@ -1,8 +1,6 @@
 import { statSync } from 'node:fs'
-import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { assert } from '../lib/assert.ts'
-import { makeFolder } from '../lib/make-folder.ts'
 import { classifyStoreError, storeError } from './errors.ts'
 
 export type Database = Sqlite.Database
@@ -24,13 +22,12 @@ const walPagesMax = 32_768
 const cacheKibibytes = 16_384
 
 /**
- * Opens the database for its one writer, and makes it and its folder if need be. Every commit is on the
- * disk when it returns (`synchronous=FULL`). `check` looks at the database before anything in it is
+ * Opens the database for its one writer, and makes it if need be, in a folder that exists. Every commit is
+ * on the disk when it returns (`synchronous=FULL`). `check` looks at the database before anything in it is
  * changed, and throws to leave it as it is. Throws OperationError.
  */
 export function openForWriting(path: string, check: (database: Database) => void): Database {
   return translateErrors(() => {
-    makeStoreFolder(dirname(path))
     const database = new Sqlite(path, { timeout: busyTimeoutMs })
     try {
       check(database)
@@ -107,7 +104,6 @@ export interface Lock {
  */
 export function tryLock(path: string): Lock | null {
   return translateErrors(() => {
-    makeStoreFolder(dirname(path))
     const database = new Sqlite(path, { timeout: 0 })
     try {
       database.pragma('locking_mode = EXCLUSIVE')
@@ -127,13 +123,5 @@ export function translateErrors<T>(work: () => T): T {
     return work()
   } catch (error) {
     throw classifyStoreError(error)
-  }
-}
-
-function makeStoreFolder(folder: string): void {
-  try {
-    makeFolder(folder)
-  } catch (error) {
-    throw storeError('store_unreadable', `the folder ${folder} cannot be made`, error)
   }
 }

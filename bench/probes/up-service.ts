@@ -9,7 +9,7 @@ const nodeArguments = ['--disable-warning=ExperimentalWarning']
 /** CPU time in /proc is in hundredths of a second. */
 const tickMs = 10
 
-/** `piccolo up` with a database of its own, or the bare server, for a measurement. */
+/** `piccolo up` with a database of its own, for a measurement. */
 export interface Service {
   readonly url: string
   readonly database: string
@@ -60,12 +60,6 @@ export function rssMebibytesOf(pid: number): number {
 export function metricOf(text: string, name: string): number {
   const lines = text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))
   return [...lines].reduce((sum, [, value]) => sum + Number(value), 0)
-}
-
-/** A command of `./piccolo`, which throws what it printed when it fails. */
-export function piccolo(args: readonly string[]): string {
-  const command = [...nodeArguments, 'cli/main.ts', ...args]
-  return execFileSync(process.execPath, command, { cwd: root, encoding: 'utf8' })
 }
 
 async function untilCommitted(metrics: () => Promise<string>): Promise<void> {

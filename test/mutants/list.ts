@@ -228,9 +228,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the queue is told before the store has committed',
     file: 'consumer/consumer.ts',
-    find: 'applied = this.#apply(prepared, taken.bytes, producersGone)',
+    find: 'applied = this.#apply(prepared, taken, producersGone)',
     replace:
-      'void queue.publish({ watermarks: new Map(prepared.batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      applied = this.#apply(prepared, taken.bytes, producersGone)',
+      'void queue.publish({ watermarks: new Map(prepared.batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      applied = this.#apply(prepared, taken, producersGone)',
     tests: ['consumer/consumer.test.ts'],
   },
   {
