@@ -23,6 +23,20 @@ test('the core is left to others before work, and then whenever it was held for 
   expect(offersAfter(() => courtesy.pause())).toBe(2)
 })
 
+test('work on a busy core is not put off without end', () => {
+  const clock = new ManualClock(0)
+  let offers = 0
+  const courtesy = new Courtesy(clock, () => offers++)
+  for (let work = 1; work <= 3; work++) {
+    courtesy.begin()
+    for (let statement = 0; statement < 1_000; statement++) {
+      clock.pass(1)
+      courtesy.pause()
+    }
+    expect(offers).toBe(work * 10)
+  }
+})
+
 test('it sleeps, and not for long', () => {
   const courtesy = new Courtesy(systemClock)
   const startedMs = systemClock.monotonicMs()

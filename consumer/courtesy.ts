@@ -3,6 +3,8 @@ import { yieldCore } from '../lib/yield-core.ts'
 
 /** About how long it works in one go. */
 const workMsMax = 0.3
+/** Where a core is wanted all the time, each time costs what the scheduler gives to others: milliseconds. */
+const timesMax = 10
 
 /**
  * Leaves the core to others now and then: where there are few cores, it is one on which requests are waiting
@@ -13,6 +15,8 @@ export class Courtesy {
   readonly #yieldCore: () => void
   /** When it last came back. */
   #beganMs = 0
+  /** How often it may leave the core before the next work. */
+  #timesLeft = 0
 
   constructor(clock: Clock, yielding: () => void = yieldCore) {
     this.#clock = clock
@@ -21,12 +25,18 @@ export class Courtesy {
 
   /** Before work begins: who brought it may have held the core for as long already. */
   begin(): void {
-    this.#yieldCore()
-    this.#beganMs = this.#clock.monotonicMs()
+    this.#timesLeft = timesMax
+    this.#leave()
   }
 
   /** Between two pieces of work. */
   pause(): void {
-    if (this.#clock.monotonicMs() - this.#beganMs > workMsMax) this.begin()
+    if (this.#timesLeft > 0 && this.#clock.monotonicMs() - this.#beganMs > workMsMax) this.#leave()
+  }
+
+  #leave(): void {
+    this.#timesLeft--
+    this.#yieldCore()
+    this.#beganMs = this.#clock.monotonicMs()
   }
 }
