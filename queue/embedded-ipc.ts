@@ -17,6 +17,9 @@ const methods = [
   'length',
 ] as const satisfies readonly (keyof EmbeddedQueue)[]
 
+/** What the queue tells those that ask for it. */
+type Hint = 'pushed' | 'applied'
+
 /** How long a child waits for the parent, which has nothing else to do. */
 const answerDeadlineMs = 5_000
 
@@ -26,8 +29,14 @@ export function serveEmbeddedQueue(channel: Channel, queue: EmbeddedQueue): void
     const call = queue[method].bind(queue) as (...args: unknown[]) => Promise<unknown>
     channel.handle(`queue.${method}`, (...args: unknown[]) => call(...args))
   }
-  channel.onClose(queue.onPushed(() => channel.emit('queue.pushed')))
-  channel.onClose(queue.onApplied(() => channel.emit('queue.applied')))
+  // A web process has no use for hints that something was pushed: there may be many of both.
+  const hear = { pushed: queue.onPushed.bind(queue), applied: queue.onApplied.bind(queue) }
+  const heard = new Set<Hint>()
+  channel.on('queue.listen', (hint: Hint) => {
+    if (heard.has(hint)) return
+    heard.add(hint)
+    channel.onClose(hear[hint](() => channel.emit(`queue.${hint}`)))
+  })
 }
 
 /** The embedded queue of the parent process, at the other end of `channel`. */
@@ -43,6 +52,10 @@ export function connectEmbeddedQueue(channel: Channel, clock: Clock): ProducerQu
       throw queueError('queue_refused', errorText(error), error)
     }
   }
+  const listen = (hint: Hint, listener: () => void) => {
+    channel.emit('queue.listen', hint)
+    return channel.on(`queue.${hint}`, listener)
+  }
   return {
     durable: false,
     connect: async () => {},
@@ -55,8 +68,8 @@ export function connectEmbeddedQueue(channel: Channel, clock: Clock): ProducerQu
     signsOfLife: producers => call('signsOfLife', producers),
     forget: silentMs => call('forget', silentMs),
     length: () => call('length'),
-    onPushed: listener => channel.on('queue.pushed', listener),
-    onApplied: listener => channel.on('queue.applied', listener),
+    onPushed: listener => listen('pushed', listener),
+    onApplied: listener => listen('applied', listener),
     close: async () => {},
   }
 }
