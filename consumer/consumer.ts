@@ -175,7 +175,7 @@ export class Consumer {
     const { store, clock, log, metrics, courtesy } = this.#parts
     // With more waiting behind these, it has no time for that.
     const pause = isFull ? undefined : () => courtesy?.pause()
-    pause?.()
+    if (!isFull) courtesy?.begin()
     const startedMs = clock.monotonicMs()
     const applied = store.apply({ ...prepared, gone, pause })
     const [ms, now] = [clock.monotonicMs() - startedMs, clock.nowMs()]
