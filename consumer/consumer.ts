@@ -172,16 +172,16 @@ export class Consumer {
   }
 
   #apply(prepared: Prepared, { bytes, isFull }: Taken, gone: ReadonlySet<string>): Applied {
-    const { store, clock, log, metrics, courtesy } = this.#parts
-    // With more waiting behind these, it has no time for that.
-    const pause = isFull ? undefined : () => courtesy?.pause()
-    if (!isFull) courtesy?.begin()
+    const { store, clock, log, metrics } = this.#parts
+    // With more waiting behind these, there is no time for it.
+    const courtesy = isFull ? undefined : this.#parts.courtesy
+    courtesy?.begin()
     const startedMs = clock.monotonicMs()
-    const applied = store.apply({ ...prepared, gone, pause })
+    const applied = store.apply({ ...prepared, gone, pause: courtesy && (() => courtesy.pause()) })
     const [ms, now] = [clock.monotonicMs() - startedMs, clock.nowMs()]
     this.#reader.committed({ bytes, ms, ageMs: now - (applied.applied[0]?.oldestMs ?? now) })
     metrics.committed(applied, now, ms, prepared.rejected.length)
-    pause?.()
+    courtesy?.pause()
     const corrupt = { code: 'batch_corrupt', hint: queueErrors.batch_corrupt.hint }
     for (const { reason } of prepared.rejected) log.error({ ...corrupt, reason }, 'element rejected')
     for (const [producer, increments] of applied.lost)

@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { type Clock, sleep } from '../../lib/clock.ts'
+import { Doze } from '../../lib/doze.ts'
 import { errorText } from '../../lib/errors.ts'
 import type { Part } from '../../lib/lifecycle.ts'
 import { type Log, RepeatedError } from '../../lib/log.ts'
@@ -70,13 +71,14 @@ export class HandoverTaker {
   readonly #taking = new Map<string, number | null>()
   #stopRequested = false
   #running: Promise<void> = Promise.resolve()
-  /** Ends the current pause between two looks; null while looking. */
-  #endPause: (() => void) | null = null
+  /** Between two looks. */
+  readonly #doze: Doze
 
   constructor(parts: { database: string; queue: ProducerQueue; clock: Clock; log: Log }) {
     this.#database = parts.database
     this.#queue = parts.queue
     this.#clock = parts.clock
+    this.#doze = new Doze(parts.clock)
     this.#log = parts.log
   }
 
@@ -92,7 +94,7 @@ export class HandoverTaker {
 
   async stop(): Promise<void> {
     this.#stopRequested = true
-    this.#endPause?.()
+    this.#doze.hint()
     await this.#running
   }
 
@@ -105,20 +107,9 @@ export class HandoverTaker {
         const take = this.#take(handover).finally(() => takes.delete(take))
         takes.add(take)
       }
-      await this.#pause()
+      await this.#doze.sleep(lookIntervalMs)
     }
     await Promise.all(takes)
-  }
-
-  async #pause(): Promise<void> {
-    await new Promise<void>(resolve => {
-      const timer = this.#clock.after(lookIntervalMs, resolve)
-      this.#endPause = () => {
-        timer.cancel()
-        resolve()
-      }
-    })
-    this.#endPause = null
   }
 
   async #take({ path, producer: id }: Handover): Promise<void> {

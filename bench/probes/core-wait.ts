@@ -8,7 +8,7 @@ import { median } from '../report/statistics.ts'
 import { bare } from '../rivals/bare.ts'
 import { piccolo } from '../rivals/piccolo.ts'
 import { searchIn } from '../rivals/requirements.ts'
-import type { Rival } from '../rivals/rival.ts'
+import type { Rival, Running } from '../rivals/rival.ts'
 
 /** Of the process that answers, all processes of its service being on one core. */
 export interface CoreWait {
@@ -30,12 +30,11 @@ export async function measureCoreWaits(
   const folder = mkdtempSync(join(tmpdir(), 'piccolo-core-wait-'))
   const place = { folder, cache: folder, ...cores() }
   const load = vegeta({ rate: 9_000, keyCount: 9_000 })
+  const started: { rival: Rival; running: Running; answered: number }[] = []
+  const waits = rivals.map(({ name }) => ({ name, waitMs: [] as number[], p99Ms: [] as number[] }))
   try {
-    const started = await Promise.all(
-      rivals.map(async rival => ({ rival, running: await rival.start(place), answered: 0 })),
-    )
-    const waits = rivals.map(({ name }) => ({ name, waitMs: [] as number[], p99Ms: [] as number[] }))
     try {
+      for (const rival of rivals) started.push({ rival, running: await rival.start(place), answered: 0 })
       // The first round warms up.
       for (let round = 0; round <= rounds; round++) {
         for (const [index, each] of started.entries()) {

@@ -12,7 +12,6 @@ const tickMs = 10
 /** `piccolo up` with a database of its own, for a measurement. */
 export interface Service {
   readonly url: string
-  readonly database: string
   /** By the names that they give themselves: `up`, `web 1`, `consumer`. */
   readonly pids: ReadonlyMap<string, number>
   metrics(): Promise<string>
@@ -32,7 +31,6 @@ export async function startUp(port: number, options: readonly string[] = []): Pr
   const metrics = async () => (await fetch(`${url}/metrics`)).text()
   return {
     url,
-    database,
     pids: new Map([['up', child.pid!], ...childrenOf(child.pid!)]),
     metrics,
     committed: () => untilCommitted(metrics),
