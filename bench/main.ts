@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { leaveNothingBehind } from '../test/leave-nothing-behind.ts'
 import { errorText, UsageError } from '../lib/errors.ts'
 import { systemClock } from '../lib/clock.ts'
 import { optionsHelp, type OptionValues, parseOptions } from '../lib/options.ts'
@@ -21,6 +22,7 @@ const cacheFolder = join(root, '.node/bench')
 
 const say = (line: string) => console.error(line)
 searchIn(process.env.PATH ?? '')
+leaveNothingBehind()
 try {
   await main(process.argv.slice(2))
 } catch (error) {

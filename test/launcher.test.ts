@@ -50,6 +50,7 @@ beforeEach(() => {
   for (const name of [
     'piccolo',
     'install/toolchain.sh',
+    'install/develop.sh',
     'install/node',
     'package.json',
     'package-lock.json',
@@ -326,6 +327,33 @@ it('missing tools of the system are installed by whoever may, and named to other
     status: 69,
     stderr: expect.stringMatching(/could not install redis.*\nE: no such/),
   })
+})
+
+it('a program for developers runs under the Node that fits, with tools and all packages', () => {
+  const develop = (tools: string) =>
+    spawnSync(
+      path.join(bin, 'sh'),
+      [path.join(root, 'install/develop.sh'), tools, 'some.ts', '--seed', '1 2'],
+      {
+        cwd: '/',
+        env: environment({}),
+        encoding: 'utf8',
+        timeout: 10_000,
+      },
+    )
+  const run = develop('sed grep')
+  expect(run.stdout).toContain(
+    `${fetched()}\n${root}\n--disable-warning=ExperimentalWarning\nsome.ts\n--seed\n1 2\n`,
+  )
+  expect(npmCalls().at(-1)).toMatch(/^--include=dev/)
+  expect(develop('').stderr).toBe('')
+  expectRefusal(develop('sed no-such-tool'), 78, /missing: no-such-tool/)
+})
+
+it('every script of package.json that runs a program of ours sets up what it needs', () => {
+  const { scripts } = JSON.parse(fs.readFileSync(path.join(repository, 'package.json'), 'utf8'))
+  for (const [name, script] of Object.entries<string>(scripts))
+    expect(script, name).toMatch(/^(exec )?(\.\/piccolo |sh install\/develop\.sh |sh test\/run\.sh|npm run )/)
 })
 
 it('the Node to fetch is pinned by checksum, for both processors, and by no address', () => {

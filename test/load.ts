@@ -7,8 +7,6 @@ export interface Sent {
   fate: 'accepted' | 'refused' | 'unknown'
   /** Why there was no answer; empty when there was one. */
   reason: string
-  /** When the answer came, by performance.now(). */
-  answeredMs: number
 }
 
 /**
@@ -50,10 +48,9 @@ export class Load {
 
   async #loop(index: number): Promise<void> {
     for (let number = 0; !this.#isStopped; number++) {
-      const sent: Sent = { key: `c${index}-${number}`, fate: 'unknown', reason: 'not yet', answeredMs: 0 }
+      const sent: Sent = { key: `c${index}-${number}`, fate: 'unknown', reason: 'not yet' }
       this.sent.push(sent)
       const status = await this.#post(sent)
-      sent.answeredMs = performance.now()
       if (status !== null) sent.fate = status === 200 ? 'accepted' : 'refused'
       // Room for the processes under test, and a pause while there is nobody to talk to.
       await new Promise(resolve => setTimeout(resolve, status === null ? 20 : 1))

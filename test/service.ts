@@ -10,21 +10,32 @@ import { until } from './condition.ts'
 const program = fileURLToPath(new URL('../cli/main.ts', import.meta.url))
 
 /**
- * A port of the loopback interface that nobody has. It lies below those that the kernel hands out to
- * clients, so that none of them takes it before we do.
+ * A port of the loopback interface that nobody has, and that no other test is given while this process lives.
+ * It lies below those that the kernel hands out to clients, so that none of them takes it before we do, and
+ * is none that `fetch` refuses (10080).
  */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(10_000, 30_000)
-    if (await isFree(port)) return port
+    const port = randomInt(10_100, 30_000)
+    // A name that the kernel drops with this process.
+    const isOwn = await canListen({ path: `\0piccolo-test-port/${port}` }, true)
+    if (isOwn && (await canListen({ port, host: '127.0.0.1' }, false))) return port
   }
 }
 
-function isFree(port: number): Promise<boolean> {
+function canListen(
+  where: { path: string } | { port: number; host: string },
+  isKept: boolean,
+): Promise<boolean> {
   return new Promise(resolve => {
     const server = createServer()
     server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+    server.listen(where, () => {
+      if (isKept) {
+        server.unref()
+        resolve(true)
+      } else server.close(() => resolve(true))
+    })
   })
 }
 

@@ -34,7 +34,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   consumer: ['lib', 'queue', 'store'],
   vegeta: ['lib', 'queue', 'store'],
   'apps/express': ['lib', 'queue', 'store', 'apps/web'],
-  bench: ['lib', 'queue', 'store', 'apps/web', 'apps/express', 'consumer', 'vegeta', 'cli'],
+  bench: ['lib', 'queue', 'store', 'apps/web', 'apps/express', 'consumer', 'vegeta', 'cli', 'test'],
   cli: ['lib', 'queue', 'store', 'apps/web', 'consumer', 'vegeta', 'package.json'],
 }
 

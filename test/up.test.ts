@@ -96,7 +96,7 @@ test('a second up on the same port is refused', async () => {
 
 test('a second up on the same database is refused', async () => {
   const service = await up()
-  const second = run('up', '--port', String(service.port + 1), '--database', folder.database)
+  const second = run('up', '--port', String(await freePort()), '--database', folder.database)
   expect(await second.exited).toBe(78)
   expect(second.output).toMatch(/another consumer has .*\[store_locked\]/)
   expect(await service.increment('foo', 1)).toBe(200)
@@ -157,7 +157,11 @@ test.each([
   [['consumer'], 64, 'piccolo consumer needs --redis'],
   [['total'], 64, 'piccolo total needs a key'],
   [['total', 'foo', '--database', '/nowhere/numbers.db'], 78, 'there is no database at /nowhere/numbers.db'],
-  [['up', '--database', '/proc/nowhere/numbers.db'], 78, 'the folder /proc/nowhere cannot be made'],
+  [
+    ['consumer', '--redis', '/nowhere', '--database', '/proc/nowhere/numbers.db'],
+    78,
+    'the folder /proc/nowhere cannot be made',
+  ],
   [['dance'], 64, 'there is no command dance'],
   [['config', 'dance'], 64, 'piccolo config needs an action'],
 ])('piccolo %j ends with %i and one line', async (args, exitCode, message) => {

@@ -1,3 +1,4 @@
+import { leaveNothingBehind } from '../leave-nothing-behind.ts'
 import { misused, programOptions } from '../program-options.ts'
 import { type QueueKind, runChaos } from './chaos.ts'
 
@@ -13,6 +14,7 @@ const values = programOptions(usage, {
 const minutes = Number(values.minutes)
 const firstSeed = Number(values.seed)
 if (!(minutes > 0) || !Number.isSafeInteger(firstSeed)) misused(usage)
+leaveNothingBehind()
 const queues: QueueKind[] = ['embedded', 'redis', 'redis with append-only file']
 const turnMs = Math.min(60_000, (minutes * 60_000) / queues.length)
 const endMs = performance.now() + minutes * 60_000

@@ -1,22 +1,49 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { leaveNothingBehind } from '../leave-nothing-behind.ts'
 import { type Mutant, mutants } from './list.ts'
 
 /**
  * `npm run mutants [-- WORD]`: puts each fault of the list, or each with the word in its name, into a copy of
  * the project and runs its tests there. Exits with 1 if one survives: what it breaks is not proven then.
  */
+const usage = 'usage: npm run mutants [-- WORD]'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 /** For all tests that the faults name, without any fault. */
 const timeoutMsMax = 1_200_000
 const [word = ''] = process.argv.slice(2)
+if (word === '--help') {
+  console.log(usage)
+  process.exit(0)
+}
 const chosen = mutants.filter(({ name }) => name.includes(word))
+if (chosen.length === 0) {
+  console.error(`no fault has ${JSON.stringify(word)} in its name; there are:`)
+  for (const { name } of mutants) console.error(`  ${name}`)
+  process.exit(64)
+}
 const survivors: string[] = []
+leaveNothingBehind()
 const copy = mkdtempSync(join(tmpdir(), 'piccolo-mutants-'))
-try {
+copyProject()
+const tests = [...new Set(chosen.flatMap(mutant => mutant.tests))]
+const startedMs = performance.now()
+if (!(await passes(tests, timeoutMsMax))) throw new Error(`without any fault, these fail: ${tests.join(' ')}`)
+// Longer than these took by themselves, however slow the machine is: only then has one of them got stuck.
+const timeoutMs = 2 * (performance.now() - startedMs) + 60_000
+for (const [index, mutant] of chosen.entries()) {
+  const isCaught = await caught(mutant, timeoutMs)
+  console.log(`${index + 1}/${chosen.length} ${isCaught ? 'caught  ' : 'SURVIVED'} ${mutant.name}`)
+  if (!isCaught) survivors.push(mutant.name)
+}
+console.log(`${chosen.length - survivors.length} of ${chosen.length} faults caught`)
+process.exit(survivors.length === 0 && chosen.length > 0 ? 0 : 1)
+
+/** What git knows of, and what it would. */
+function copyProject(): void {
   for (const file of execFileSync('git', ['ls-files', '-co', '--exclude-standard'], {
     cwd: root,
     encoding: 'utf8',
@@ -27,22 +54,7 @@ try {
     cpSync(join(root, file), join(copy, file))
   }
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
-  const tests = [...new Set(chosen.flatMap(mutant => mutant.tests))]
-  const startedMs = performance.now()
-  if (!(await passes(tests, timeoutMsMax)))
-    throw new Error(`without any fault, these fail: ${tests.join(' ')}`)
-  // Longer than these took by themselves, however slow the machine is: only then has one of them got stuck.
-  const timeoutMs = 2 * (performance.now() - startedMs) + 60_000
-  for (const [index, mutant] of chosen.entries()) {
-    const isCaught = await caught(mutant, timeoutMs)
-    console.log(`${index + 1}/${chosen.length} ${isCaught ? 'caught  ' : 'SURVIVED'} ${mutant.name}`)
-    if (!isCaught) survivors.push(mutant.name)
-  }
-} finally {
-  rmSync(copy, { recursive: true, force: true })
 }
-console.log(`${chosen.length - survivors.length} of ${chosen.length} faults caught`)
-process.exit(survivors.length === 0 && chosen.length > 0 ? 0 : 1)
 
 async function caught(mutant: Mutant, timeoutMs: number): Promise<boolean> {
   const { name, file, find, replace, tests } = mutant

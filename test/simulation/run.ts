@@ -1,3 +1,4 @@
+import { leaveNothingBehind } from '../leave-nothing-behind.ts'
 import { misused, programOptions } from '../program-options.ts'
 import { ServiceWorld } from './service-world.ts'
 import { World } from './world.ts'
@@ -57,4 +58,5 @@ async function runSchedule(world: Schedule): Promise<string | null> {
   }
 }
 
+leaveNothingBehind()
 process.exit(await main())
