@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { type QueueKind, runChaos } from './chaos/chaos.ts'
+import { runChaos } from './chaos/chaos.ts'
+import { queueKinds } from './chaos/faulty-service.ts'
 
 /** A short run of `npm run chaos`, which has longer ones; another seed every time, printed when it fails. */
 const durationMs = 8_000
-const queues: QueueKind[] = ['embedded', 'redis', 'redis with append-only file']
 
-test.each(queues)(
+test.each(queueKinds)(
   'clients that retry count exactly once while processes die at random, on %s',
   async queue => {
     const seed = Math.floor(Math.random() * 1e9)

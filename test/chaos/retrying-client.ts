@@ -21,6 +21,26 @@ export function newBook(): Book {
   }
 }
 
+/**
+ * What the totals must be by the book. An increment without a certain answer may be there or not: where it
+ * is, it is taken out of `totals` and counted.
+ */
+export function expectedTotals(
+  { meant, committed }: Book,
+  totals: Map<string, string>,
+): { expected: Map<string, string>; uncertainCount: number } {
+  const expected = new Map([...meant].map(([key, sum]) => [key, String(sum)]))
+  let uncertainCount = 0
+  for (const [key, isCertain] of committed) {
+    if (isCertain) expected.set(key, '1')
+    else if (totals.get(key) === '1' || !totals.has(key)) {
+      uncertainCount++
+      totals.delete(key)
+    }
+  }
+  return { expected, uncertainCount }
+}
+
 interface Answer {
   readonly status: number
   readonly result: string | undefined

@@ -1,6 +1,7 @@
 import { leaveNothingBehind } from '../leave-nothing-behind.ts'
 import { misused, programOptions } from '../program-options.ts'
-import { type QueueKind, runChaos } from './chaos.ts'
+import { runChaos } from './chaos.ts'
+import { queueKinds } from './faulty-service.ts'
 
 /**
  * `npm run chaos -- --minutes 10 [--seed 1]`: in turns of a minute on every kind of queue, each with the next
@@ -15,11 +16,10 @@ const minutes = Number(values.minutes)
 const firstSeed = Number(values.seed)
 if (!(minutes > 0) || !Number.isSafeInteger(firstSeed)) misused(usage)
 leaveNothingBehind()
-const queues: QueueKind[] = ['embedded', 'redis', 'redis with append-only file']
-const turnMs = Math.min(60_000, (minutes * 60_000) / queues.length)
+const turnMs = Math.min(60_000, (minutes * 60_000) / queueKinds.length)
 const endMs = performance.now() + minutes * 60_000
 for (let turn = 0; turn === 0 || performance.now() < endMs; turn++) {
-  const queue = queues[turn % queues.length]!
+  const queue = queueKinds[turn % queueKinds.length]!
   const seed = firstSeed + turn
   const startedMs = performance.now()
   const events: string[] = []
