@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type ProblemCode, problems } from '../apps/web/problems.ts'
@@ -11,6 +12,7 @@ import {
   postChunks,
   type RawAnswer,
   RawConnection,
+  type RequestParts,
 } from './raw-http.ts'
 import { Folder, Service } from './service.ts'
 
@@ -31,6 +33,8 @@ const statusByCode: Record<ProblemCode, number> = {
   ack_unknown: 400,
   idempotency_key_invalid: 400,
   framing_ambiguous: 400,
+  content_encoding_malformed: 400,
+  content_encoding_unknown: 415,
   not_found: 404,
   method_not_allowed: 405,
   idempotency_key_in_flight: 409,
@@ -213,6 +217,12 @@ const longestForms = (key: string): Record<string, string> => {
   }
 }
 
+/** A body in a content coding, and what else the request says. */
+function encoded(coding: string, body: Buffer, parts: RequestParts = {}): string {
+  return post(body, { ...parts, headers: `Content-Encoding: ${coding}\r\n` })
+}
+const gzippedForm = gzipSync(form('no'))
+
 /** What one request adds to the totals, and of how many increments, if not of one. */
 const accepted: [name: string, bytes: string, counts: Counts, increments?: number][] = [
   ['a form without a content type', post(form('a', 5)), { a: 5 }],
@@ -243,6 +253,22 @@ const accepted: [name: string, bytes: string, counts: Counts, increments?: numbe
   ['the default acknowledgement', post(form('a'), { target: '/increment?ack=memory' }), { a: 1 }],
   ['a key named ack', get('/increment?key=ack&value=1', 'POST'), { ack: 1 }],
   ['a question mark and no query', post(form('a'), { target: '/increment?' }), { a: 1 }],
+
+  ['a form in gzip', encoded('gzip', gzipSync(form('a'))), { a: 1 }],
+  [
+    'an object in Brotli',
+    encoded('br', brotliCompressSync(item('a')), { type: 'application/json' }),
+    { a: 1 },
+  ],
+  [
+    'lines in Zstandard',
+    encoded('zstd', zstdCompressSync(`${item('a')}\n${item('b')}`), { type: 'application/jsonl' }),
+    { a: 1, b: 1 },
+    2,
+  ],
+  ['a form in deflate', encoded('deflate', deflateSync(form('a'))), { a: 1 }],
+  ['no coding by its name', encoded('identity', Buffer.from(form('a'))), { a: 1 }],
+  ['gzip of exactly the limit', encoded('gzip', gzipSync(longForm('limit', bodyBytesMax))), { limit: 1 }],
 
   ['a chunk', postChunks(form('a')), { a: 1 }],
   ['chunks of one byte', postChunks(...form('a')), { a: 1 }],
@@ -351,6 +377,27 @@ const refusedAndKept = rows({
   increments_refused: {
     'one unfit increment among fit ones': postJson(`[${item('no')},{}]`),
     'one unfit line among fit ones': postLines(item('no'), '{'),
+  },
+  content_encoding_unknown: {
+    'an unknown content coding': encoded('compress', Buffer.from(form('no'))),
+    'two content codings': encoded('gzip, br', brotliCompressSync(gzippedForm)),
+    'two content codings in two headers': post(form('no'), {
+      headers: 'Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n',
+    }),
+    'an unknown content coding beside fields in the query': encoded('lzma', Buffer.from('x'), {
+      target: '/increment?key=no&value=1',
+    }),
+  },
+  content_encoding_malformed: {
+    'gzip that is cut off': encoded('gzip', gzippedForm.subarray(0, -1)),
+    'gzip with something behind it': encoded('gzip', Buffer.concat([gzippedForm, Buffer.from('&value=2')])),
+    'no gzip at all': encoded('gzip', Buffer.from(form('no'))),
+    'no gzip beside fields in the query': encoded('gzip', Buffer.from('x'), {
+      target: '/increment?key=no&value=1',
+    }),
+  },
+  body_too_large: {
+    'gzip of more than the limit': encoded('gzip', gzipSync(longForm('no', bodyBytesMax + 1))),
   },
   content_type_unknown: {
     'plain text': post(form('no'), { type: 'text/plain' }),

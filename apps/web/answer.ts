@@ -1,4 +1,5 @@
 import type { HttpResponse } from 'uWebSockets.js'
+import { codingsKnown } from './content-encoding.ts'
 import type { Ack } from './waiting.ts'
 import { type IncrementProblem, type ProblemCode, problemBody, problems, statusLine } from './problems.ts'
 
@@ -50,6 +51,7 @@ export function answerProblem(response: HttpResponse, code: ProblemCode, refusal
   if (problems[code].status === 503) response.writeHeader('Retry-After', '1')
   if (problems[code].status === 426)
     response.writeHeader('Upgrade', 'websocket').writeHeader('Sec-WebSocket-Version', '13')
+  if (code === 'content_encoding_unknown') response.writeHeader('Accept-Encoding', codingsKnown)
   const body = problemBody(code, refusal.errors)
   if (refusal.isHead) endHead(response, body)
   else response.end(body, refusal.isLast)

@@ -7,6 +7,8 @@ import { type Ack, acks } from './waiting.ts'
 export interface Head {
   /** Empty when the header is missing. */
   readonly contentType: string
+  /** Of the body; empty when the header is missing. */
+  readonly contentEncoding: string
   /** Undecoded, without the question mark, ASCII only. */
   readonly query: string
   readonly isChunked: boolean
@@ -25,6 +27,7 @@ export const formType = 'application/x-www-form-urlencoded'
 /** Of nearly every request: made once. */
 const usualHead: Head = {
   contentType: formType,
+  contentEncoding: '',
   query: '',
   isChunked: false,
   ack: null,
@@ -38,12 +41,13 @@ const usualHead: Head = {
  */
 export function readHead(request: HttpRequest, bodyBytesMax: number): Head | ProblemCode {
   headers.contentType = ''
+  headers.contentEncoding = ''
   headers.contentLength = missing
   headers.transferEncoding = null
   headers.isRepeated = false
   headers.idempotencyKey = null
   request.forEach(visit)
-  const { contentType, contentLength, transferEncoding } = headers
+  const { contentType, contentEncoding, contentLength, transferEncoding } = headers
   // Undefined, whatever its type says, when there is no question mark.
   const query = request.getQuery() ?? ''
 
@@ -61,11 +65,12 @@ export function readHead(request: HttpRequest, bodyBytesMax: number): Head | Pro
   if (contentLength > bodyBytesMax) return 'body_too_large'
   const isChunked = transferEncoding !== null
   const header = headers.idempotencyKey
-  const isUsual = contentType === formType && query === '' && !isChunked && header === null
+  const isUsual =
+    contentType === formType && contentEncoding === '' && query === '' && !isChunked && header === null
   if (isUsual) return usualHead
   const idempotencyKey = header === null ? null : readIdempotencyKey(header)
   if (header !== null && idempotencyKey === null) return 'idempotency_key_invalid'
-  return { contentType, query, isChunked, ack, idempotencyKey }
+  return { contentType, contentEncoding, query, isChunked, ack, idempotencyKey }
 }
 
 /** Whether two parties could see differently where this request ends, whatever its path. */
@@ -76,6 +81,8 @@ export function isFramingAmbiguous(request: HttpRequest): boolean {
 /** Of the request at hand. One object for all, as the visit is synchronous and this is the busiest path. */
 const headers = {
   contentType: '',
+  /** Joined, as if it stood there once, when there are several (RFC 9110, 5.3). */
+  contentEncoding: '',
   /** In bytes, or `missing`, or `malformed`. */
   contentLength: missing,
   transferEncoding: null as string | null,
@@ -99,6 +106,11 @@ function visit(name: string, value: string): void {
       break
     case 15:
       if (name === 'idempotency-key') headers.idempotencyKey = headers.idempotencyKey === null ? value : ''
+      break
+    case 16:
+      if (name === 'content-encoding')
+        headers.contentEncoding =
+          headers.contentEncoding === '' ? value : `${headers.contentEncoding}, ${value}`
       break
     case 17:
       if (name === 'transfer-encoding') {

@@ -12,6 +12,7 @@ import {
 } from './answer.ts'
 import { Body } from './body.ts'
 import type { Connections } from './connections.ts'
+import { decodeBody } from './content-encoding.ts'
 import type { Flusher } from './flusher.ts'
 import { type Head, readHead } from './head.ts'
 import { keyedRequest } from './idempotency.ts'
@@ -77,7 +78,6 @@ export class IncrementRoute {
       if (typeof head === 'string') {
         this.#refuseAndClose(response, head)
       } else {
-        /** Null while there was nothing that is not the last. */
         let body: Body | null = null
         response.onData((chunk, isLast) => {
           if (isLast && body === null && !head.isChunked && !this.#isDraining) {
@@ -119,12 +119,14 @@ export class IncrementRoute {
     }
   }
 
-  #count(response: HttpResponse, head: Head, body: Uint8Array): void {
-    const { ingest, waiting, waitingMax, defaultAck } = this.#options
+  #count(response: HttpResponse, head: Head, received: Uint8Array): void {
+    const { ingest, waiting, waitingMax, defaultAck, bodyBytesMax } = this.#options
+    const body = decodeBody(head.contentEncoding, received, bodyBytesMax)
     const asked = head.ack ?? defaultAck
     const mustWait = asked !== 'memory' || head.idempotencyKey !== null
-    if (mustWait && waiting.count >= waitingMax) {
-      this.#answerProblem(response, refusal('waiting_full'))
+    const isFull = mustWait && waiting.count >= waitingMax
+    if (typeof body === 'string' || isFull) {
+      this.#answerProblem(response, refusal(typeof body === 'string' ? body : 'waiting_full'))
       return
     }
     if (head.idempotencyKey !== null) {

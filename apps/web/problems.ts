@@ -62,6 +62,14 @@ export const problems = {
     detail:
       'Send application/x-www-form-urlencoded, application/json, application/x-ndjson or application/jsonl, in UTF-8.',
   },
+  content_encoding_malformed: {
+    status: 400,
+    detail: 'The body is not what its Content-Encoding says: one complete stream, and nothing behind it.',
+  },
+  content_encoding_unknown: {
+    status: 415,
+    detail: 'A body may be encoded as gzip, deflate, br or zstd, by one of them; the header says which.',
+  },
   upgrade_required: {
     status: 426,
     detail: 'Open /stream as a WebSocket, version 13: ws://host:port/stream.',
