@@ -45,12 +45,3 @@ export function withDeadline<T>(
     work.then(resolve, reject).finally(timer.cancel)
   })
 }
-
-/** Resolves when `work` has settled, or after `timeoutMs`; never rejects. The work itself goes on. */
-export function settledWithin(clock: Clock, timeoutMs: number, work: Promise<unknown>): Promise<void> {
-  const late = () => new Error('not settled in time')
-  return withDeadline(clock, timeoutMs, work, late).then(
-    () => {},
-    () => {},
-  )
-}

@@ -10,7 +10,7 @@ import type { ConsumerQueue, Position, ProducerQueue, Publication, Push, ReadBou
  * to hand over.
  */
 export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
-  readonly durable = false
+  readonly durable: boolean = false
   readonly #clock: Clock
   readonly #batchesMax: number
   /** Oldest first. */

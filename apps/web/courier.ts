@@ -55,34 +55,44 @@ export class Courier {
   }
 
   /**
-   * Pushes what there is to push, and asks for the watermark if anything is unconfirmed. Resolves to false
-   * after an error.
+   * Pushes what there is to push, and asks where the producer stands if anything is unconfirmed. Resolves to
+   * false after an error.
    */
   deliver(): Promise<boolean> {
-    this.#delivery ??= this.#deliver().finally(() => {
+    return this.#delivery ?? this.#begin(false)
+  }
+
+  /**
+   * Pushes what there is to push, and asks at the end whether it is there. Resolves to true only if that
+   * answer says that the queue has everything, or the store, where the queue would not outlive this service.
+   */
+  async handOn(): Promise<boolean> {
+    // What is under way may have asked before the queue forgot.
+    while (this.#delivery !== null) await this.#delivery
+    if (!(await this.#begin(true))) return false
+    return this.#queue.durable ? this.producer.isAllPushed : this.producer.unconfirmed.length === 0
+  }
+
+  #begin(asksAtEnd: boolean): Promise<boolean> {
+    this.#delivery = this.#deliver(asksAtEnd).finally(() => {
       this.#delivery = null
     })
     return this.#delivery
   }
 
-  async #deliver(): Promise<boolean> {
+  async #deliver(asksAtEnd: boolean): Promise<boolean> {
     if (this.#clock.monotonicMs() < this.#pauseUntilMs) return false
     try {
       let pushCount = 0
       for (; pushCount < pushCountMax; pushCount++) {
-        const push = this.producer.nextPush(this.#clock.monotonicMs())
+        const push = this.producer.nextPush()
         if (push === null) break
         const position = await this.#queue.push(push)
-        this.producer.pushed(position, this.#clock.monotonicMs())
-        this.#onPosition(position)
+        this.#hear(position)
         if (position.pushed === push.sequence - 1)
           throw queueError('queue_long', 'the list has no room for a batch')
       }
-      if (pushCount === 0 && this.#isGreetingDue()) {
-        const position = await this.#queue.greet(this.producer.id, this.producer.lowest)
-        this.producer.confirmed(position, this.#clock.monotonicMs())
-        this.#onPosition(position)
-      }
+      if (asksAtEnd || (pushCount === 0 && this.#isGreetingDue())) await this.#greet()
       this.#heardMs = this.#clock.monotonicMs()
       this.#isHopeless = false
       this.#error.over()
@@ -90,14 +100,22 @@ export class Courier {
     } catch (error) {
       if (!(error instanceof OperationError)) throw error
       // A full Redis refuses the push as a whole, and with it the sign of life.
-      if (error.code === 'queue_full')
-        await this.#queue.greet(this.producer.id, this.producer.lowest).catch(() => {})
+      if (error.code === 'queue_full') await this.#greet().catch(() => {})
       this.#error.happened(error)
       this.#isHopeless = error.policy.retry === 'never'
       const pauseMs = error.policy.retry === 'soon' ? 0 : 1_000
       this.#pauseUntilMs = this.#clock.monotonicMs() + pauseMs
       return false
     }
+  }
+
+  async #greet(): Promise<void> {
+    this.#hear(await this.#queue.greet(this.producer.id, this.producer.lowest))
+  }
+
+  #hear(position: Position): void {
+    this.producer.heard(position)
+    this.#onPosition(position)
   }
 
   #isGreetingDue(): boolean {

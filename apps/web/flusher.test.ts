@@ -17,6 +17,7 @@ import { Waiting } from './waiting.ts'
 
 /** An embedded queue that can be away, and that loses every other answer if told to. */
 class FlakyQueue extends EmbeddedQueue {
+  override durable = false
   isAway = false
   delayMs = 0
   losesAnswers = false
@@ -88,6 +89,12 @@ async function consumeUntil<T>(done: Promise<T>): Promise<T> {
     await new Promise(resolve => setTimeout(resolve, 1))
   }
   return ended
+}
+/** One batch is in the queue, its producer knows it, and nothing is confirmed. */
+async function pushOne(): Promise<void> {
+  flusher.tryAdd(increment('a', 1))
+  flusher.start()
+  await until('it is pushed', () => producer.unconfirmed.length === 1 && producer.isAllPushed)
 }
 function sumsOf(batches: readonly Batch[]): Record<string, number> {
   const sums: Record<string, number> = {}
@@ -271,6 +278,24 @@ test('draining seals everything and waits until it is safe', async () => {
 
 test('draining while the queue is away gives up at its deadline and keeps everything', async () => {
   flusher.tryAdd(increment('a', 1))
+  queue.isAway = true
+  expect(await flusher.drain(50)).toBe(false)
+  expect(producer.unconfirmed).toHaveLength(1)
+})
+
+test('a queue that forgot what it had gets it again before draining calls it safe', async () => {
+  queue.durable = true
+  await pushOne()
+  const [element] = await queue.read()
+  const nothing = { watermarks: new Map(), parked: [], outcomes: [] }
+  await queue.publish({ ...nothing, discarded: [element!] })
+  expect(await flusher.drain(5_000)).toBe(true)
+  expect(await queue.read()).toEqual([element])
+})
+
+test('what the queue had before it went away is not safe', async () => {
+  queue.durable = true
+  await pushOne()
   queue.isAway = true
   expect(await flusher.drain(50)).toBe(false)
   expect(producer.unconfirmed).toHaveLength(1)

@@ -1,4 +1,4 @@
-import { type Clock, nextTurn, settledWithin, sleep } from '../../lib/clock.ts'
+import { type Clock, nextTurn, sleep, withDeadline } from '../../lib/clock.ts'
 import { BatchWriter } from '../../queue/batch-writer.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
 import { Accumulator, type Keyed } from './accumulator.ts'
@@ -117,23 +117,21 @@ export class Flusher {
   }
 
   /**
-   * Seals everything and resolves to true once the queue has it, or the store, where the queue would not
-   * outlive this service. Resolves to false when that has not come about in `timeoutMs`; what is left is
-   * the producer's `unconfirmed`.
+   * Seals everything and resolves to true once the queue has just said that it has it, or the store, where
+   * the queue would not outlive this service. Resolves to false when that has not come about in `timeoutMs`;
+   * what is left is the producer's `unconfirmed`.
    */
   async drain(timeoutMs: number): Promise<boolean> {
-    const { courier, queue, clock } = this.#options
-    const { producer } = courier
+    const { courier, clock } = this.#options
     const deadlineMs = clock.monotonicMs() + timeoutMs
     this.#stopRequested = true
     this.#pace.end()
     // A flush under way may hang in a call to the queue; what it was about to seal is sealed here.
     this.#sealEverything()
     for (;;) {
-      const remainingMs = deadlineMs - clock.monotonicMs()
-      await settledWithin(clock, Math.max(0, remainingMs), courier.deliver())
-      const isSafe = queue.durable ? producer.isAllPushed : producer.unconfirmed.length === 0
-      if (isSafe) return true
+      const remainingMs = Math.max(0, deadlineMs - clock.monotonicMs())
+      const late = () => new Error('not handed on in time')
+      if (await withDeadline(clock, remainingMs, courier.handOn(), late).catch(() => false)) return true
       if (courier.isHopeless || clock.monotonicMs() >= deadlineMs) return false
       await sleep(clock, drainIntervalMs)
     }

@@ -14,34 +14,34 @@ function producerWith(batchCount: number): Producer {
 function seal(producer: Producer, nowMs = 0): void {
   producer.seal(({ sequence }) => encodeBatch(batch({ sequence })), nowMs)
 }
-const next = (producer: Producer, nowMs = 0) => {
-  const push = producer.nextPush(nowMs)
+const next = (producer: Producer) => {
+  const push = producer.nextPush()
   return push === null ? null : [push.sequence, push.lowest]
 }
 
 test('batches are pushed in order, each once', () => {
   const producer = producerWith(2)
   expect(next(producer)).toEqual([1, 1])
-  producer.pushed({ pushed: 1, applied: 0 }, 0)
+  producer.heard({ pushed: 1, applied: 0 })
   expect(next(producer)).toEqual([2, 1])
-  producer.pushed({ pushed: 2, applied: 0 }, 0)
+  producer.heard({ pushed: 2, applied: 0 })
   expect(next(producer)).toBeNull()
   expect(producer.isAllPushed).toBe(true)
 })
 
 test('a push that fails keeps its sequence number and its bytes', () => {
   const producer = producerWith(1)
-  const first = producer.nextPush(0)
-  expect(producer.nextPush(500)).toEqual(first)
+  const first = producer.nextPush()
+  expect(producer.nextPush()).toEqual(first)
 })
 
 test('only the watermark lets a batch go', () => {
   const producer = producerWith(3)
-  for (const pushed of [1, 2, 3]) producer.pushed({ pushed, applied: 0 }, 0)
+  for (const pushed of [1, 2, 3]) producer.heard({ pushed, applied: 0 })
   expect(producer.unconfirmed).toHaveLength(3)
-  producer.confirmed({ applied: 2 }, 0)
+  producer.heard({ pushed: 2, applied: 2 })
   expect(producer.unconfirmed.map(({ sequence }) => sequence)).toEqual([3])
-  producer.confirmed({ applied: 1 }, 0)
+  producer.heard({ pushed: 1, applied: 1 })
   expect(producer.unconfirmed).toHaveLength(1)
 })
 
@@ -49,41 +49,41 @@ test('what is unconfirmed is known in bytes and in increments', () => {
   const producer = producerWith(1)
   producer.seal(({ sequence }) => encodeBatch(batch({ sequence, increments: 40 })), 0)
   const { element } = producer.unconfirmed[1]!
-  producer.confirmed({ applied: 1 }, 0)
+  producer.heard({ pushed: 1, applied: 1 })
   expect([producer.unconfirmedBytes, producer.unconfirmedIncrements]).toEqual([element.length, 40])
-  producer.confirmed({ applied: 2 }, 0)
+  producer.heard({ pushed: 2, applied: 2 })
   expect([producer.unconfirmedBytes, producer.unconfirmedIncrements]).toEqual([0, 0])
 })
 
 test('a queue that lost its tail gets it again, from where it says', () => {
   const producer = producerWith(4)
-  for (const pushed of [1, 2, 3]) producer.pushed({ pushed, applied: 1 }, 0)
-  producer.pushed({ pushed: 1, applied: 1 }, 0)
+  for (const pushed of [1, 2, 3]) producer.heard({ pushed, applied: 1 })
+  producer.heard({ pushed: 1, applied: 1 })
   expect(next(producer)).toEqual([2, 2])
   expect(producer.isAllPushed).toBe(false)
 })
 
-test('what is unconfirmed for a second is pushed again, once a second', () => {
-  const producer = producerWith(2)
-  for (const pushed of [1, 2]) producer.pushed({ pushed, applied: 0 }, 100)
-  expect(next(producer, 1_099)).toBeNull()
-  expect(next(producer, 1_100)).toEqual([1, 1])
-  producer.pushed({ pushed: 2, applied: 0 }, 1_100)
-  expect(next(producer, 1_101)).toBeNull()
-  expect(next(producer, 2_100)).toEqual([1, 1])
+test('a queue that forgot everything gets again what is unconfirmed, and nothing else', () => {
+  const producer = producerWith(4)
+  producer.heard({ pushed: 4, applied: 2 })
+  producer.heard({ pushed: 0, applied: 0 })
+  expect(producer.isAllPushed).toBe(false)
+  expect(next(producer)).toEqual([3, 3])
+  producer.heard({ pushed: 0, applied: 4 })
+  expect(producer.isAllPushed).toBe(true)
+  expect(next(producer)).toBeNull()
 })
 
-test('while confirmations come, nothing is pushed again', () => {
+test('a push that took effect unnoticed is not made again once an answer tells of it', () => {
   const producer = producerWith(3)
-  for (const pushed of [1, 2, 3]) producer.pushed({ pushed, applied: 0 }, 0)
-  producer.confirmed({ applied: 1 }, 900)
-  expect(next(producer, 1_500)).toBeNull()
+  producer.heard({ pushed: 2, applied: 0 })
+  expect(next(producer)).toEqual([3, 1])
 })
 
 test('the window closes at its count of batches and opens with a confirmation', () => {
   const producer = producerWith(windowBatchesMax)
   expect(producer.hasRoom).toBe(false)
-  producer.confirmed({ applied: 1 }, 0)
+  producer.heard({ pushed: 1, applied: 1 })
   expect(producer.hasRoom).toBe(true)
 })
 
@@ -92,7 +92,7 @@ test('the window closes at its bytes, too', () => {
   const padding = ' '.repeat(windowBytesMax)
   producer.seal(({ sequence }) => encodeBatch(batch({ sequence })) + padding, 0)
   expect(producer.hasRoom).toBe(false)
-  producer.confirmed({ applied: 1 }, 0)
+  producer.heard({ pushed: 1, applied: 1 })
   expect(producer.unconfirmedBytes).toBe(0)
 })
 
@@ -101,7 +101,7 @@ test('a producer that was handed over goes on under its name and numbers', () =>
   const producer = Producer.resumed(elements, 0)
   expect(producer.id).toBe(id)
   expect(next(producer)).toEqual([5, 5])
-  producer.pushed({ pushed: 6, applied: 6 }, 0)
+  producer.heard({ pushed: 6, applied: 6 })
   expect(producer.unconfirmed).toEqual([])
 })
 

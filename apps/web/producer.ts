@@ -3,9 +3,6 @@ import { type BatchId, batchIdOf, type QueuedBatch, queuedBatchOf } from '../../
 import { windowBatchesMax, windowBytesMax } from '../../queue/limits.ts'
 import type { Position, Push } from '../../queue/queue.ts'
 
-/** A batch that is unconfirmed for so long is pushed again: that finds a queue that forgot it. */
-const resendAfterMs = 1_000
-
 /** A sealed batch as its producer keeps it. The bytes never change. */
 export interface Sealed extends QueuedBatch {
   readonly element: string
@@ -19,9 +16,9 @@ export interface Sealed extends QueuedBatch {
  *
  *     sealed ──▶ pushed ──▶ confirmed, forgotten
  *       ▲           │
- *       └───────────┘  the queue says it lacks it, or nothing was heard for a while
+ *       └───────────┘  an answer of the queue, whatever was asked, says that it lacks it
  *
- * No clock, no I/O: whoever drives it says what time it is and what the queue answered.
+ * No clock, no I/O: whoever drives it says what the queue answered.
  */
 export class Producer {
   readonly id: string
@@ -33,10 +30,8 @@ export class Producer {
   #unconfirmedBytes = 0
   #unconfirmedIncrements = 0
   #sequenceSealed: number
-  /** The next to be pushed for the first time, or again after the queue lost it. */
+  /** The next to be pushed for the first time, or again after the queue lost it. Never below `lowest`. */
   #sequenceNext: number
-  /** When something was last pushed or confirmed, by the monotonic clock. */
-  #progressMs = 0
 
   constructor(id: string) {
     this.id = id
@@ -77,7 +72,7 @@ export class Producer {
     return this.#unconfirmedIncrements
   }
 
-  /** The queue has, or had, all that was sealed. */
+  /** The queue had all that was sealed when it last answered, or the store has it. */
   get isAllPushed(): boolean {
     return this.#sequenceNext > this.#sequenceSealed
   }
@@ -99,30 +94,24 @@ export class Producer {
   }
 
   /** What to push now; null when there is nothing. */
-  nextPush(nowMs: number): Push | null {
+  nextPush(): Push | null {
     const first = this.#unconfirmed[0]
     if (first === undefined) return null
-    const index = Math.max(0, this.#sequenceNext - first.sequence)
-    const isStale = nowMs - this.#progressMs >= resendAfterMs
-    const batch = this.#unconfirmed[index] ?? (isStale ? first : undefined)
+    const batch = this.#unconfirmed[this.#sequenceNext - first.sequence]
     if (batch === undefined) return null
     return { producer: this.id, sequence: batch.sequence, lowest: first.sequence, element: batch.element }
   }
 
-  /** To be called with the queue's answer to a push. */
-  pushed(position: Pick<Position, 'pushed' | 'applied'>, nowMs: number): void {
-    this.#progressMs = nowMs
-    this.#sequenceNext = position.pushed + 1
-    this.confirmed(position, nowMs)
-  }
-
-  /** To be called with whatever the queue says of the watermark. */
-  confirmed({ applied }: Pick<Position, 'applied'>, nowMs: number): void {
+  /**
+   * To be called with every answer of the queue, to a push as to a greeting. What it lacks is pushed again,
+   * even if it had it before: the queue forgot, or lost it on the way to the store.
+   */
+  heard({ pushed, applied }: Pick<Position, 'pushed' | 'applied'>): void {
     while (this.#unconfirmed.length > 0 && this.#unconfirmed[0]!.sequence <= applied) {
       const { element, increments } = this.#unconfirmed.shift()!
       this.#unconfirmedBytes -= element.length
       this.#unconfirmedIncrements -= increments
-      this.#progressMs = nowMs
     }
+    this.#sequenceNext = Math.max(pushed + 1, this.lowest)
   }
 }

@@ -9,6 +9,7 @@ export interface Mutant {
 }
 
 const simulation = 'test/simulation.test.ts'
+const flusherTests = 'apps/web/flusher.test.ts'
 const storeTests = 'store/sqlite-store.test.ts'
 const redisTests = 'queue/redis.redis.test.ts'
 
@@ -17,23 +18,23 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a batch is forgotten when the queue has taken it, not when the store has',
     file: 'apps/web/producer.ts',
-    find: 'this.confirmed(position, nowMs)',
-    replace: 'this.confirmed({ applied: position.pushed }, nowMs)',
+    find: 'this.#unconfirmed[0]!.sequence <= applied',
+    replace: 'this.#unconfirmed[0]!.sequence <= pushed',
     tests: [simulation],
   },
   {
-    name: 'a sequence is used again after a failed push',
+    name: 'a producer never goes back',
     file: 'apps/web/producer.ts',
-    find: 'this.#sequenceNext = position.pushed + 1',
-    replace: 'this.#sequenceNext = Math.max(this.#sequenceNext, position.pushed + 1)',
+    find: 'this.#sequenceNext = Math.max(pushed + 1, this.lowest)',
+    replace: 'this.#sequenceNext = Math.max(this.#sequenceNext, pushed + 1, this.lowest)',
     tests: [simulation],
   },
   {
-    name: 'what is unconfirmed is never sent again',
-    file: 'apps/web/producer.ts',
-    find: 'isStale ? first : undefined',
-    replace: 'isStale && false ? first : undefined',
-    tests: [simulation],
+    name: 'a stop trusts what the queue said before',
+    file: 'apps/web/courier.ts',
+    find: 'if (!(await this.#begin(true))) return false',
+    replace: 'await this.#begin(true)',
+    tests: [simulation, flusherTests],
   },
   {
     name: 'the embedded queue does not look at the lowest unconfirmed batch',

@@ -102,12 +102,12 @@ export class CrashStory {
   async #deliver(): Promise<void> {
     this.#web.seal(this.#nowMs)
     for (let count = 0; count < 4; count++) {
-      const push = this.#web.producer.nextPush(this.#nowMs)
+      const push = this.#web.producer.nextPush()
       if (push === null) return
       this.#boundary()
       const position = await this.#queue.push(push)
       this.#boundary()
-      this.#web.heard(position, this.#nowMs)
+      this.#web.heard(position)
     }
   }
 
@@ -126,7 +126,7 @@ export class CrashStory {
     const { producer } = this.#web
     const position = await this.#queue.greet(producer.id, producer.lowest)
     this.#boundary()
-    this.#web.greeted(position, this.#nowMs)
+    this.#web.heard(position)
   }
 
   #addUnkeyed(round: number): void {

@@ -66,15 +66,9 @@ export class Web {
     this.#keyed = []
   }
 
-  /** What the courier does with an answer to a push. */
-  heard(position: Position, nowMs: number): void {
-    this.producer.pushed(position, nowMs)
-    this.waiting.progress(position)
-  }
-
-  /** What the courier does with an answer to a greeting. */
-  greeted(position: Position, nowMs: number): void {
-    this.producer.confirmed(position, nowMs)
+  /** What the courier does with every answer of the queue. */
+  heard(position: Position): void {
+    this.producer.heard(position)
     this.waiting.progress(position)
   }
 }

@@ -88,7 +88,7 @@ export class World {
       for (const web of this.#webs) {
         web.seal(this.#nowMs)
         await this.#push(web, true)
-        web.greeted(await this.#queue.greet(web.producer.id, web.producer.lowest), this.#nowMs)
+        await this.#greet(web, true)
       }
       await this.#consume('first', true)
     }
@@ -128,14 +128,15 @@ export class World {
     else if (dice < 0.26) this.#insistAgain()
     else if (dice < 0.4) web.seal(this.#nowMs)
     else if (dice < 0.6) await this.#push(web)
-    else if (dice < 0.85) await this.#consume(this.#random.chance(0.7) ? 'first' : 'second')
-    else if (dice < 0.88) this.#rounds.delete(this.#random.chance(0.5) ? 'first' : 'second')
-    else if (dice < 0.91) await this.#haunt()
-    else if (dice < 0.93) this.#loseQueue()
-    else if (dice < 0.95) this.#freezeOrPutBackBackup()
-    else if (dice < 0.96) await this.#loseHead()
-    else if (dice < 0.97) this.#kill(web)
-    else if (dice < 0.98) this.#setWallClock()
+    else if (dice < 0.63) await this.#greet(web)
+    else if (dice < 0.86) await this.#consume(this.#random.chance(0.7) ? 'first' : 'second')
+    else if (dice < 0.89) this.#rounds.delete(this.#random.chance(0.5) ? 'first' : 'second')
+    else if (dice < 0.92) await this.#haunt()
+    else if (dice < 0.94) this.#loseQueue()
+    else if (dice < 0.96) this.#freezeOrPutBackBackup()
+    else if (dice < 0.97) await this.#loseHead()
+    else if (dice < 0.98) this.#kill(web)
+    else if (dice < 0.99) this.#setWallClock()
   }
 
   #addAndWait(web: Web): void {
@@ -183,7 +184,7 @@ export class World {
   }
 
   async #push(web: Web, isCalm = false): Promise<void> {
-    const push = web.producer.nextPush(this.#nowMs)
+    const push = web.producer.nextPush()
     if (push === null) return
     const name = `${push.producer} push ${push.sequence}`
     const dice = isCalm ? 1 : this.#random.next()
@@ -196,7 +197,12 @@ export class World {
     if (!this.#isBackupFrozen) await this.#backup?.push(push)
     if (dice < 0.3) return this.#note(`${name}: the answer ${position.pushed} is lost`)
     this.#note(`${name} is answered ${position.pushed}, applied ${position.applied}`)
-    web.heard(position, this.#nowMs)
+    web.heard(position)
+  }
+
+  async #greet(web: Web, isCalm = false): Promise<void> {
+    const position = await this.#queue.greet(web.producer.id, web.producer.lowest)
+    if (isCalm || this.#random.chance(0.8)) web.heard(position)
   }
 
   async #haunt(): Promise<void> {
