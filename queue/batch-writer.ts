@@ -1,5 +1,13 @@
 import { assert } from '../lib/assert.ts'
-import { type Batch, type BatchId, keyedFormat, type KeyedRequest, plainFormat, type Sum } from './batch.ts'
+import {
+  type Batch,
+  type BatchId,
+  keyedFormat,
+  type KeyedRequest,
+  keysTakenBy,
+  plainFormat,
+  type Sum,
+} from './batch.ts'
 import { batchBytesMax, batchHeaderBytesMax, batchKeysMax } from './limits.ts'
 
 /** What a batch says of all its sums together; see Batch. */
@@ -52,7 +60,7 @@ export class BatchWriter {
   #keyed = ''
   #keyCount = 0
 
-  /** Of the sums and of the keyed requests. */
+  /** Keys of the sums, and what the keyed requests take. */
   get keyCount(): number {
     return this.#keyCount
   }
@@ -84,9 +92,9 @@ export class BatchWriter {
   }
 
   addKeyed(requests: readonly KeyedRequest[]): void {
-    for (const { keys, sums } of requests) {
-      assert(keys.length === sums.length)
-      this.#keyCount += keys.length
+    for (const request of requests) {
+      assert(request.keys.length === request.sums.length)
+      this.#keyCount += keysTakenBy(request)
     }
     this.#keyed = joined(this.#keyed, requests.map(encodeKeyed))
   }

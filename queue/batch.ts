@@ -19,6 +19,14 @@ export interface KeyedRequest {
 }
 
 /**
+ * Room that the request takes in a batch, in keys. One that increments nothing takes some, too: its
+ * idempotency key has to be kept all the same, so it may be neither forgotten nor without a bound.
+ */
+export function keysTakenBy({ keys }: KeyedRequest): number {
+  return Math.max(1, keys.length)
+}
+
+/**
  * A sealed, immutable set of sums from one producer for one shard.
  * `keys[i]` was incremented by `sums[i]`; a key stands at most once.
  */

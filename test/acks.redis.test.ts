@@ -48,6 +48,18 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     await scene.service.hasTotals(new Map([['foo', '2']]))
   })
 
+  test('a request without increments has nothing to wait for', async () => {
+    await start('--flush-interval-ms', '60000', '--ack-timeout-ms', '60000')
+    scene.signalConsumer('SIGSTOP')
+    for (const ack of ['queued', 'committed']) {
+      const headers = { 'Content-Type': 'application/json' }
+      const target = `${scene.service.url}/increment?ack=${ack}`
+      const response = await fetch(target, { method: 'POST', headers, body: '[]' })
+      expect([response.status, await response.json()]).toEqual([200, { accepted: 0, ack }])
+    }
+    scene.signalConsumer('SIGCONT')
+  })
+
   test('the default for requests that do not say is an option', async () => {
     await start('--flush-interval-ms', '60000', '--default-ack', 'committed')
     expect(await increment('foo')).toEqual(reached('committed'))

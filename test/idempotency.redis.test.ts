@@ -24,6 +24,13 @@ async function send(idempotencyKey: string, body: string | object, query = ''): 
   })
   return { status: response.status, body: (await response.json()) as Answer['body'] }
 }
+/** An array, or NDJSON. */
+async function sendLines(idempotencyKey: string, body: string): Promise<Answer> {
+  const type = body.startsWith('[') ? 'application/json' : 'application/x-ndjson'
+  const headers = { 'Idempotency-Key': idempotencyKey, 'Content-Type': type }
+  const response = await fetch(`${scene.service.url}/increment`, { method: 'POST', headers, body })
+  return { status: response.status, body: (await response.json()) as Answer['body'] }
+}
 const applied = { status: 200, body: { accepted: 1, ack: 'committed', result: 'applied' } }
 const duplicate = { status: 200, body: { accepted: 1, ack: 'committed', result: 'duplicate' } }
 
@@ -59,6 +66,20 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     expect(await send('a', 'key=foo&value=6')).toMatchObject(conflict)
     expect(await send('a', 'key=bar&value=5')).toMatchObject(conflict)
     expect(await send('a', [{ key: 'foo', value: 5 }])).toEqual(duplicate)
+    expect(scene.folder.totals()).toEqual(new Map([['foo', '5']]))
+  })
+
+  test("a request without increments is a request, and harms nobody else's", async () => {
+    await start('--web-processes', '1')
+    const empty = { accepted: 0, ack: 'committed' }
+    expect(await sendLines('a', '[]')).toEqual({ status: 200, body: { ...empty, result: 'applied' } })
+    for (const lines of ['[ ]', '', '\n \n\n'])
+      expect(await sendLines('a', lines)).toEqual({ status: 200, body: { ...empty, result: 'duplicate' } })
+    expect(await send('a', 'key=foo&value=5')).toMatchObject({ status: 422 })
+    expect(await send('b', 'key=foo&value=5')).toEqual(applied)
+    expect(await sendLines('b', '[]')).toMatchObject({ status: 422 })
+    expect(await sendLines('c', '')).toMatchObject({ status: 200 })
+    expect(await scene.service.stop()).toBe(0)
     expect(scene.folder.totals()).toEqual(new Map([['foo', '5']]))
   })
 

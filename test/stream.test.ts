@@ -49,6 +49,18 @@ describe('messages', () => {
     await becomes('order', 13)
   })
 
+  test('one without increments has nothing to wait for', async () => {
+    for (const answers of ['single', 'joined']) {
+      const stream = await open({ query: `?ack=committed&answers=${answers}` })
+      stream.sendLines('', '\n\n')
+      const [first, second] = await stream.answered(2)
+      expect([first, second]).toMatchObject([
+        { message: 1, accepted: 0, ack: 'committed' },
+        { message: 2, accepted: 0, ack: 'committed' },
+      ])
+    }
+  })
+
   test('the client of Node opens one, too', async () => {
     const socket = new WebSocket(`ws://127.0.0.1:${service.port}/stream?ack=committed`)
     const answer = new Promise(resolve => {

@@ -65,7 +65,7 @@ export class Server {
     const contentType = request.headers['content-type'] ?? ''
     const outcome = ingest.count(contentType, query, request.body ?? new Uint8Array())
     if (outcome.code !== null) this.#refuse(response, outcome.code, outcome.errors)
-    else if (ack === 'memory') this.#answer(response, 200, outcome.accepted, ack)
+    else if (ack === 'memory' || outcome.accepted === 0) this.#answer(response, 200, outcome.accepted, ack)
     else this.#await(response, outcome.accepted, ack)
   }
 

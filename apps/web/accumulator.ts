@@ -1,4 +1,4 @@
-import { addSums, type KeyedRequest } from '../../queue/batch.ts'
+import { addSums, type KeyedRequest, keysTakenBy } from '../../queue/batch.ts'
 import type { BatchWriter } from '../../queue/batch-writer.ts'
 import type { IncrementList } from './increment-list.ts'
 import { KeyTable } from './key-table.ts'
@@ -65,7 +65,7 @@ export class Accumulator {
     return true
   }
 
-  /** Keys of the sums, and keys of the keyed requests, which are not merged. */
+  /** Keys of the sums, and what the keyed requests take, which are not merged. */
   get keyCount(): number {
     return this.#keys.size + this.#keyedKeyCount
   }
@@ -114,7 +114,7 @@ export class Accumulator {
   addKeyed(keyed: Keyed): void {
     this.#oldest ??= this.#now()
     this.#keyed.push(keyed)
-    this.#keyedKeyCount += keyed.request.keys.length
+    this.#keyedKeyCount += keysTakenBy(keyed.request)
   }
 
   /**

@@ -1,4 +1,5 @@
 import { type Clock, nextTurn, sleep, withDeadline } from '../../lib/clock.ts'
+import { keysTakenBy } from '../../queue/batch.ts'
 import { BatchWriter } from '../../queue/batch-writer.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
 import { Accumulator, type Keyed } from './accumulator.ts'
@@ -94,7 +95,7 @@ export class Flusher {
 
   /** False when there is no room for its keys: nothing was counted then. */
   tryAddKeyed(keyed: Keyed): boolean {
-    if (this.keyCount + keyed.request.keys.length > this.#options.keysMax) return false
+    if (this.keyCount + keysTakenBy(keyed.request) > this.#options.keysMax) return false
     this.#accumulator.addKeyed(keyed)
     this.#incrementsAccepted += keyed.request.increments
     return true

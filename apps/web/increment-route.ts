@@ -137,11 +137,14 @@ export class IncrementRoute {
     const outcome = ingest.count(head.contentType, head.query, body)
     if (outcome.code !== null) {
       this.#answerProblem(response, outcome)
-    } else if (asked !== 'memory') {
-      this.#await(response, asked, outcome.accepted)
-    } else {
+    } else if (asked === 'memory') {
       this.#underWayCount--
       answerAccepted(response, outcome.accepted, this.#isDraining)
+    } else if (outcome.accepted === 0) {
+      // There is nothing to wait for.
+      this.#answerReached(response, { accepted: 0, reached: asked, isComplete: true })
+    } else {
+      this.#await(response, asked, outcome.accepted)
     }
   }
 

@@ -1,3 +1,4 @@
+import { keysTakenBy } from '../../queue/batch.ts'
 import type { BatchWriter } from '../../queue/batch-writer.ts'
 import { batchKeysMax, sliceKeysMax } from '../../queue/limits.ts'
 import type { Accumulator, Keyed } from './accumulator.ts'
@@ -93,8 +94,8 @@ export class Sealing {
     for (; this.#keyedWritten < this.#keyed.length; this.#keyedWritten++) {
       const { request } = this.#keyed[this.#keyedWritten]!
       const isFirst = this.#keyedWritten === start
-      if (keyCount + request.keys.length > (isFirst ? batchRoom : room)) break
-      keyCount += request.keys.length
+      if (keyCount + keysTakenBy(request) > (isFirst ? batchRoom : room)) break
+      keyCount += keysTakenBy(request)
       this.#increments += request.increments
     }
     this.#writer.addKeyed(this.#keyed.slice(start, this.#keyedWritten).map(({ request }) => request))

@@ -73,10 +73,10 @@ export class Stream implements TurnEnd {
     this.#usualAnswer.count()
     const outcome = this.#count(message)
     if (outcome.code !== null) this.#refuse(outcome)
-    else if (this.#ack !== 'memory') this.#await(this.#ack, outcome.accepted)
-    else if (this.#isJoined) this.#join(outcome.accepted)
+    else if (this.#ack !== 'memory' && outcome.accepted > 0) this.#await(this.#ack, outcome.accepted)
+    else if (this.#ack === 'memory' && this.#isJoined) this.#join(outcome.accepted)
     else if (outcome.accepted === 1) this.#send(this.#usualAnswer.bytes)
-    else this.#answer({ message: this.#messageCount, messages: 1, accepted: outcome.accepted }, 'memory')
+    else this.#answer({ message: this.#messageCount, messages: 1, accepted: outcome.accepted }, this.#ack)
   }
 
   endTurn(): void {

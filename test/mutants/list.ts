@@ -30,6 +30,13 @@ export const mutants: readonly Mutant[] = [
     tests: [simulation],
   },
   {
+    name: 'a request without increments takes no room',
+    file: 'queue/batch.ts',
+    find: 'Math.max(1, keys.length)',
+    replace: 'keys.length',
+    tests: ['apps/web/any-request.test.ts'],
+  },
+  {
     name: 'a stop trusts what the queue said before',
     file: 'apps/web/courier.ts',
     find: 'if (!(await this.#begin(true))) return false',

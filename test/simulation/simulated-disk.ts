@@ -24,6 +24,11 @@ export class SimulatedDisk {
     return (this.#total.get(key) as number | undefined) ?? 0
   }
 
+  totals(): Map<string, bigint> {
+    const rows = this.#database.prepare('SELECT key, value FROM numbers').safeIntegers().raw().all()
+    return new Map(rows as [string, bigint][])
+  }
+
   number(sql: string): number {
     return Number(this.#database.prepare(sql).pluck().get() ?? 0)
   }
