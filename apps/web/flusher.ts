@@ -113,8 +113,10 @@ export class Flusher {
     return cancel
   }
 
-  start(): void {
+  /** Resolves when draining has begun; rejects on a fault of ours, after which nothing is flushed. */
+  start(): Promise<void> {
     this.#running ??= this.#run()
+    return this.#running
   }
 
   /**

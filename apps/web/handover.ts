@@ -54,7 +54,7 @@ export function flusherPart(
     // The last moments are for writing.
     if (!(await flusher.drain(stopTimeoutMs * drainShare))) leaveHandover(database, producer, log)
   }
-  return { name: 'flusher', start: () => flusher.start(), stop }
+  return { name: 'flusher', start: () => void flusher.start(), stop }
 }
 
 /**
@@ -88,8 +88,10 @@ export class HandoverTaker {
     return since.length === 0 ? 0 : this.#clock.monotonicMs() - Math.min(...since)
   }
 
-  start(): void {
+  /** Resolves when it has been stopped. */
+  start(): Promise<void> {
     this.#running = this.#run()
+    return this.#running
   }
 
   async stop(): Promise<void> {

@@ -62,7 +62,7 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
       start: () => firstContact(queue, queueError),
       stop: () => queue.close(),
     },
-    { name: 'handovers', start: () => taker.start(), stop: () => taker.stop() },
+    { name: 'handovers', start: () => void taker.start(), stop: () => taker.stop() },
     flusherPart({ flusher, producer }, options, log),
     {
       name: 'server',

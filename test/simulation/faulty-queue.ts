@@ -39,6 +39,8 @@ export interface FaultyQueueParts {
   readonly faultProbability: () => number
   /** Hears of every push that is tried. */
   readonly onPush?: (push: Push) => void
+  /** Every push takes effect, and its caller hears nothing. */
+  readonly losesPushAnswers?: boolean
   /** Kills the process that has this connection. */
   readonly crash: () => void
 }
@@ -47,9 +49,15 @@ export interface FaultyQueueParts {
 export class FaultyQueue implements ProducerQueue, ConsumerQueue {
   readonly durable = true
   readonly #parts: FaultyQueueParts
+  #harmCountHeard = 0
 
   constructor(parts: FaultyQueueParts) {
     this.#parts = parts
+  }
+
+  /** How often the queue had forgotten something when it last did what its caller heard of. */
+  get harmCountHeard(): number {
+    return this.#harmCountHeard
   }
 
   connect(): Promise<void> {
@@ -58,39 +66,40 @@ export class FaultyQueue implements ProducerQueue, ConsumerQueue {
 
   push(push: Push): Promise<Position> {
     this.#parts.onPush?.(push)
-    return this.#call(`push ${push.sequence}`, queue => queue.push(push))
+    const lost = this.#parts.losesPushAnswers ? 'the answer is lost' : null
+    return this.#call(`push ${push.sequence}`, shard => shard.push(push), lost)
   }
 
   greet(producer: string, lowest: number): Promise<Position> {
-    return this.#call('greet', queue => queue.greet(producer, lowest))
+    return this.#do('greet', queue => queue.greet(producer, lowest))
   }
 
   bind(storeId: string): Promise<string> {
-    return this.#call('bind', queue => queue.bind(storeId))
+    return this.#do('bind', queue => queue.bind(storeId))
   }
 
   read(bounds?: ReadBounds): Promise<string[]> {
-    return this.#call('read', queue => queue.read(bounds))
+    return this.#do('read', queue => queue.read(bounds))
   }
 
   publish(publication: Publication): Promise<void> {
-    return this.#call('publish', queue => queue.publish(publication))
+    return this.#do('publish', queue => queue.publish(publication))
   }
 
   watermarks(): Promise<Map<string, number>> {
-    return this.#call('watermarks', queue => queue.watermarks())
+    return this.#do('watermarks', queue => queue.watermarks())
   }
 
   signsOfLife(producers: readonly string[]): Promise<Map<string, string>> {
-    return this.#call('signs of life', queue => queue.signsOfLife(producers))
+    return this.#do('signs of life', queue => queue.signsOfLife(producers))
   }
 
   forget(silentMs: number): Promise<number> {
-    return this.#call('forget', queue => queue.forget(silentMs))
+    return this.#do('forget', queue => queue.forget(silentMs))
   }
 
   length(): Promise<number> {
-    return this.#call('length', queue => queue.length())
+    return this.#do('length', queue => queue.length())
   }
 
   onPushed(listener: () => void): () => void {
@@ -108,17 +117,27 @@ export class FaultyQueue implements ProducerQueue, ConsumerQueue {
     if (random.chance(0.8)) time.after(random.below(latencyMsMax), () => life.run(listener))
   }
 
-  #call<T>(name: string, work: (queue: EmbeddedQueue) => Promise<T>): Promise<T> {
+  #do<T>(name: string, work: (queue: EmbeddedQueue) => Promise<T>): Promise<T> {
+    return this.#call(name, shard => shard.execute(work))
+  }
+
+  #call<T>(name: string, work: (shard: Shard) => Promise<T>, usualFate: Fate | null = null): Promise<T> {
     const { random, faultProbability, note, name: process } = this.#parts
     const probability = faultProbability()
-    const fate = probability === 1 ? fates[0] : random.chance(probability) ? random.pick(fates) : null
+    const fate = probability === 1 ? fates[0] : random.chance(probability) ? random.pick(fates) : usualFate
     if (fate !== null) note(`${process} ${name}: ${fate}`)
     return new Promise((resolve, reject) => {
       const answer = (settle: () => void) => this.#later(random.below(latencyMsMax), settle)
-      const carryOut = () => this.#parts.shard.execute(work)
+      const { shard } = this.#parts
+      const carryOut = () => work(shard)
       const carryOutAndAnswer = () => {
+        const { harmCount } = shard
+        const hear = (result: T) => {
+          this.#harmCountHeard = harmCount
+          resolve(result)
+        }
         carryOut().then(
-          result => answer(() => resolve(result)),
+          result => answer(() => hear(result)),
           error => answer(() => reject(error)),
         )
       }

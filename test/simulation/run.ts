@@ -1,9 +1,17 @@
 import { leaveNothingBehind } from '../leave-nothing-behind.ts'
 import { misused, programOptions } from '../program-options.ts'
 import { ServiceWorld } from './service-world.ts'
+import { allWords, heldWords, notYetHeld, type Word, words } from './words.ts'
 import { World } from './world.ts'
 
-const usage = 'usage: npm run simulate -- [--seeds COUNT] [--first SEED] [--service]'
+const usage = `usage: npm run simulate -- [--seeds COUNT] [--first SEED] [--service [--with WORD] [--only WORD] [--count]]
+  --with WORD  bad days of one more kind, as well as those that every schedule has
+  --only WORD  bad days of this kind, and none of the others that have a word
+  --count      go on after a fault, and say how many schedules have one
+words:
+${Object.entries(words)
+  .map(([word, meaning]) => `  ${word.padEnd(22)} ${word in notYetHeld ? '(not yet held) ' : ''}${meaning}`)
+  .join('\n')}`
 
 interface Schedule {
   readonly history: readonly string[]
@@ -22,7 +30,12 @@ async function main(): Promise<number> {
     seeds: { type: 'string' },
     first: { type: 'string', default: '1' },
     service: { type: 'boolean', default: false },
+    with: { type: 'string', multiple: true, default: [] },
+    only: { type: 'string', multiple: true },
+    count: { type: 'boolean', default: false },
   })
+  const chosen = values.only ?? [...heldWords, ...values.with]
+  if (!chosen.every(isWord)) misused(usage)
   const [seedCount, first] = [
     Number(values.seeds ?? (values.service ? 2_000 : 100_000)),
     Number(values.first),
@@ -30,9 +43,13 @@ async function main(): Promise<number> {
   if (!Number.isSafeInteger(seedCount) || seedCount < 1 || !Number.isSafeInteger(first)) misused(usage)
   const startedMs = performance.now()
   let reportedMs = startedMs
+  let faultCount = 0
   for (let seed = first; seed < first + seedCount; seed++) {
-    const fault = await runSchedule(values.service ? new ServiceWorld(seed) : new World(seed))
-    if (fault !== null) {
+    const fault = await runSchedule(values.service ? new ServiceWorld(seed, chosen) : new World(seed))
+    if (fault !== null && values.count) {
+      faultCount++
+      console.log(`seed ${seed}: ${fault.split('\n').find(line => !/^[0-9]+ ms: /.test(line))}`)
+    } else if (fault !== null) {
       console.error(`${fault}\nseed ${seed}`)
       return 1
     }
@@ -43,8 +60,13 @@ async function main(): Promise<number> {
   }
   const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1)
   const range = `${seedCount} schedules from seed ${first} in ${seconds} s`
-  console.log(`${range}: every increment once, every answer true`)
-  return 0
+  if (faultCount > 0) console.log(`${range}: ${faultCount} have a fault`)
+  else console.log(`${range}: every increment once, every answer true`)
+  return faultCount === 0 ? 0 : 1
+}
+
+function isWord(word: string): word is Word {
+  return allWords.includes(word as Word)
 }
 
 /** Null, or what happened and what was wrong with it. */

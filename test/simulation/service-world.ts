@@ -1,17 +1,21 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { handoverPath } from '../../queue/handover.ts'
 import type { Push } from '../../queue/queue.ts'
-import { decodeBatch } from '../../queue/batch.ts'
 import { producerId } from '../builders.ts'
 import { Random } from '../random.ts'
 import { ConsumerProcess, producerGoneAfterMs } from './consumer-process.ts'
+import { FaultyFiles } from './faulty-files.ts'
 import { FaultyQueue } from './faulty-queue.ts'
-import { SimulatedDisk } from './simulated-disk.ts'
+import { type HandoverWord, handoverWords, Operator } from './operator.ts'
 import { ServiceClients } from './service-clients.ts'
+import { ServiceJudge } from './service-judge.ts'
 import { Shard } from './shard.ts'
+import { SimulatedDisk } from './simulated-disk.ts'
 import { Life, SimulatedTime } from './time.ts'
 import { WebProcess } from './web-process.ts'
+import { heldWords, type Word } from './words.ts'
 
 const restartDelayMs = 300
 const pauseMsMax = 5_000
@@ -19,20 +23,23 @@ const outageMsMax = 8_000
 /** Longer than a request waits for its answer. */
 const calmRoundMs = 6_000
 /** Together longer than any ghost lingers, and than it takes to give a producer up, which may begin anew. */
-const calmRoundCountMax = Math.ceil((3 * producerGoneAfterMs) / calmRoundMs)
-
-/** A web process that ended, and what it did not know then to be in the store. */
-interface Ended {
-  readonly web: WebProcess
-  readonly lowest: number
-}
+const calmRoundCountMax = Math.ceil((5 * producerGoneAfterMs) / calmRoundMs)
+/** Longer than a web process tries to hand on what it holds. */
+const stopMs = 4_000
+/** Nothing bounds a turn of the event loop today. */
+const turnMsMax = 5_000
+/** A web process that nothing else hinders has pushed everything that is older than its flush interval and this. */
+const pushMsMax = 200
+const dayMs = 86_400_000
+const fileErrorProbability = 0.3
 
 /**
  * The whole service under random faults: the flushers, couriers, hand-overs, the consumer's loop and the
  * SQLite store of production, with time, network and disk replaced. Any call to the queue may be lost,
  * carried out twice, late, or be the last of its process; transactions fail, or are committed in secret;
- * processes die, are paused, and stop in order; the queue forgets, or goes back to a backup. Each increment
- * is a key of its own, so that the fate of each is known.
+ * processes die, are paused, and stop in order; the queue forgets, or goes back to a backup. Other kinds of
+ * bad days are switched on by their words. Each increment is a key of its own, so that the fate of each is
+ * known.
  */
 export class ServiceWorld {
   readonly history: string[] = []
@@ -43,30 +50,50 @@ export class ServiceWorld {
   readonly #folder = mkdtempSync(join(tmpdir(), 'piccolo-world-'))
   readonly #database = join(this.#folder, 'numbers.db')
   readonly #clients: ServiceClients
+  readonly #judge: ServiceJudge
+  readonly #operator: Operator
+  readonly #words: ReadonlySet<Word>
+  /** Of the words, those that are steps of a schedule. */
+  readonly #events: readonly (() => Promise<void> | void)[]
+  /** Null when none of them fails. */
+  readonly #files: FaultyFiles | null
+  readonly #temporaryFolder = process.env.TMPDIR
   readonly #mayLoseQueue: boolean
   readonly #flushIntervalMs: number
   readonly #keysMax: number
   readonly #webs = new Set<WebProcess>()
-  readonly #ended: Ended[] = []
   readonly #consumers = new Set<ConsumerProcess>()
-  /** The keys of every batch that was ever sent, by producer and sequence. */
-  readonly #sent = new Map<string, Map<number, readonly string[]>>()
+  /** What else has to be closed. */
+  readonly #copies: SimulatedDisk[] = []
   #webCount = 0
   #consumerCount = 0
   #faultProbability: number
   /** Until then nothing comes through to the queue. */
   #outageUntilMs = 0
+  #wallClockDays = 0
   /** What was found wrong at the moment when it happened; null while all is well. */
   #broken: string | null = null
 
-  constructor(seed: number) {
+  constructor(seed: number, words: readonly Word[] = heldWords) {
     this.#random = new Random(seed)
+    this.#words = new Set(words)
     this.#shard = new Shard(this.#time, this.#random.pick([3, 1_000]))
     this.#mayLoseQueue = this.#random.chance(0.6)
     this.#flushIntervalMs = this.#random.pick([20, 100, 400])
     this.#keysMax = this.#random.pick([12, 1_000])
-    this.#faultProbability = this.#random.pick([0.02, 0.1, 0.25])
-    this.#clients = new ServiceClients(this.#random, this.#disk, event => this.#note(event))
+    this.#faultProbability = this.#has('endless-turn') ? 0 : this.#random.pick([0.02, 0.1, 0.25])
+    const note = (event: string) => this.#note(event)
+    this.#clients = new ServiceClients(this.#random, this.#disk, this.#has('empty-request'), note)
+    this.#judge = new ServiceJudge({
+      disk: this.#disk,
+      shard: this.#shard,
+      clients: this.#clients,
+      database: this.#database,
+      webs: this.#webs,
+    })
+    this.#operator = new Operator(this.#time, this.#random)
+    this.#events = this.#makeEvents()
+    this.#files = this.#has('file-errors') ? this.#makeFilesFaulty() : null
   }
 
   async run(): Promise<void> {
@@ -82,16 +109,23 @@ export class ServiceWorld {
     this.#outageUntilMs = 0
     for (const { life } of [...this.#webs, ...this.#consumers]) life.resume()
     await this.#time.pass(restartDelayMs + 1)
-    for (let round = 0; round < calmRoundCountMax; round++) {
+    for (let round = 0; round < calmRoundCountMax && this.verdictSoFar() === null; round++) {
       this.#clients.insistOnAll(this.#serving())
       await this.#time.pass(calmRoundMs)
-      if (this.#clients.areAllTold && (await this.#whatIsLeft()) === null) break
+      const isDone = this.#clients.areAllTold && !this.#operator.isBusy
+      if (isDone && (await this.#judge.whatIsLeft()) === null) break
     }
   }
 
   /** Null when every promise was kept. To be called once, after `run`. */
   async verdict(): Promise<string | null> {
-    return this.verdictSoFar() ?? (await this.#whatIsLeft()) ?? this.#fates() ?? this.#ledger()
+    return (
+      this.verdictSoFar() ??
+      (await this.#judge.whatIsLeft()) ??
+      this.#judge.fates() ??
+      this.#judge.ledger(this.#mayLoseQueue) ??
+      (this.#has('last-batches') ? this.#judge.lastBatches() : null)
+    )
   }
 
   verdictSoFar(): string | null {
@@ -99,7 +133,10 @@ export class ServiceWorld {
   }
 
   close(): void {
-    this.#disk.close()
+    this.#files?.close()
+    if (this.#temporaryFolder === undefined) delete process.env.TMPDIR
+    else process.env.TMPDIR = this.#temporaryFolder
+    for (const disk of [this.#disk, ...this.#copies]) disk.close()
     rmSync(this.#folder, { recursive: true })
   }
 
@@ -116,6 +153,7 @@ export class ServiceWorld {
     else if (dice < 0.86) await this.#harmQueue()
     else if (dice < 0.88) this.#setWallClock()
     else if (dice < 0.9) this.#cutNetwork()
+    else if (dice < 0.93 && this.#events.length > 0) await this.#random.pick(this.#events)()
   }
 
   /** Those that take requests. */
@@ -126,11 +164,7 @@ export class ServiceWorld {
   #startWeb(): void {
     const life = new Life()
     const id = producerId(++this.#webCount)
-    const sent = new Map<number, readonly string[]>()
-    this.#sent.set(id, sent)
-    const onPush = ({ producer, sequence, element }: Push) => {
-      this.#sent.get(producer)?.set(sequence, decodeBatch(element).keys)
-    }
+    const onPush = (push: Push) => this.#judge.pushed(push)
     const queue = this.#connection(`web ${id}`, life, () => this.#crashWeb(web), onPush)
     const web = new WebProcess({
       id,
@@ -140,6 +174,7 @@ export class ServiceWorld {
       database: this.#database,
       flushIntervalMs: this.#flushIntervalMs,
       keysMax: this.#keysMax,
+      onFault: error => this.#metFault(web, error),
     })
     this.#webs.add(web)
   }
@@ -147,21 +182,35 @@ export class ServiceWorld {
   #crashWeb(web: WebProcess | undefined): void {
     if (web === undefined || !this.#webs.delete(web)) return
     web.life.die()
-    this.#ended.push({ web, lowest: web.lowest })
+    void this.#judge.died(web)
     this.#note(`web ${web.id} dies`)
     this.#time.after(restartDelayMs, () => this.#startWeb())
   }
 
-  #stopWeb(web: WebProcess | undefined): void {
-    if (web === undefined || web.isStopping || web.life.isPaused) return
+  /** What an operator does with the file that it may leave. */
+  #stopWeb(web: WebProcess | undefined, word?: HandoverWord): void {
+    if (web === undefined || !this.#serving().includes(web)) return
     this.#note(`web ${web.id} is to stop`)
     this.#startWeb()
-    web.stop().then(left => {
-      if (!this.#webs.delete(web)) return
-      this.#clients.mustCount(this.#mayLoseQueue ? left : web.accepted)
-      this.#ended.push({ web, lowest: web.lowest })
-      this.#note(`web ${web.id} has stopped and left ${left.length} keys`)
-    })
+    const onLeft = (keys: readonly string[]) => {
+      this.#note(`web ${web.id} leaves ${keys.length} keys`)
+      if (word === 'handover-cut-off') this.#judge.cutOff(web, keys)
+      if (word !== undefined) void this.#operator.carry(handoverPath(this.#database, web.id), word)
+    }
+    web.stop(onLeft).then(
+      async left => {
+        if (!this.#webs.delete(web)) return
+        this.#note(`web ${web.id} has stopped`)
+        const lie = await this.#judge.stopped(web, left)
+        this.#broken ??= lie
+        this.#bringBesideDatabase()
+      },
+      error => this.#metFault(web, error),
+    )
+  }
+
+  #metFault(web: WebProcess, error: Error): void {
+    this.#broken ??= `web ${web.id} met a fault: ${error.stack}`
   }
 
   #pause(process: { readonly life: Life } | undefined): void {
@@ -206,19 +255,21 @@ export class ServiceWorld {
   }
 
   async #harmQueue(): Promise<void> {
-    if (!this.#mayLoseQueue) return
+    if (!this.#mayLoseQueue || this.#has('endless-turn')) return
     const harm = this.#random.pick(['loseAll', 'loseHead', 'freezeOrPutBackBackup'] as const)
     this.#note(`the queue: ${harm}`)
     await this.#shard[harm]()
+    await this.#judge.takeStock()
   }
 
   #setWallClock(): void {
-    this.#time.setWallClock(this.#random.below(20) * 3_600_000)
+    this.#time.setWallClock(this.#wallClockDays * dayMs + this.#random.below(20) * 3_600_000)
     this.#note('the wall clock jumps')
   }
 
-  #cutNetwork(): void {
-    this.#outageUntilMs = this.#time.nowMs + this.#random.below(outageMsMax)
+  #cutNetwork(ms = this.#random.below(outageMsMax)): void {
+    if (this.#has('endless-turn')) return
+    this.#outageUntilMs = this.#time.nowMs + ms
     this.#note('the network is down')
   }
 
@@ -228,6 +279,7 @@ export class ServiceWorld {
       life,
       crash,
       ...(onPush && { onPush }),
+      losesPushAnswers: this.#has('push-times-out'),
       shard: this.#shard,
       time: this.#time,
       random: this.#random,
@@ -236,43 +288,171 @@ export class ServiceWorld {
     })
   }
 
-  async #whatIsLeft(): Promise<string | null> {
-    for (const web of this.#webs) if (!web.holdsNothing) return `web ${web.id} still holds something`
-    const queued = await this.#shard.execute(queue => queue.length())
-    if (queued > 0) return `${queued} batches are left in the queue`
-    if (this.#disk.number('SELECT count(*) FROM parked') > 0) return 'something is parked for ever'
-    return null
+  #has(word: Word): boolean {
+    return this.#words.has(word)
   }
 
-  #fates(): string | null {
-    if (this.#disk.number('SELECT count(*) FROM numbers WHERE value <> 1') > 0)
-      return 'something was counted twice'
-    for (const web of this.#webs) {
-      const missing = web.accepted.find(key => this.#disk.countOf(key) !== 1)
-      if (missing !== undefined) return `${missing} of the living web ${web.id} is missing`
+  #makeEvents() {
+    const events: Partial<Record<Word, () => Promise<void> | void>> = {
+      'stop-after-forgetting': () => this.#stopAfterForgetting(),
+      'endless-turn': () => this.#endlessTurn(),
+      'last-batches': () => this.#loseLastBatches(),
+      'late-request': () => this.#passADay(),
+      'store-restored': () => this.#restoreStore(),
+      'store-copied': () => this.#copyStore(),
+      'file-errors': () => this.#leaveFile(),
+      'handover-late': () => this.#leaveLate(),
     }
-    for (const { web, lowest } of this.#ended) {
-      for (const [sequence, keys] of this.#sent.get(web.id)!) {
-        const missing = keys.find(key => this.#disk.countOf(key) !== 1)
-        if (sequence < lowest && missing !== undefined) return `${missing} was confirmed and is missing`
-      }
-    }
-    return this.#clients.verdict(this.#mayLoseQueue)
+    for (const word of handoverWords) events[word] ??= () => this.#leaveFile(word)
+    return [...this.#words].map(word => events[word]).filter(event => event !== undefined)
   }
 
-  #ledger(): string | null {
-    const sum = (column: string) => this.#disk.number(`SELECT coalesce(sum(${column}), 0) FROM producers`)
-    const { sealed, applied, duplicate, lost } = {
-      sealed: sum('sealed'),
-      applied: sum('applied'),
-      duplicate: sum('duplicate'),
-      lost: sum('lost'),
+  /** The second place for hand-over files is in the folder for temporary files. */
+  #makeFilesFaulty(): FaultyFiles {
+    const beside = join(this.#folder, 'tmp')
+    mkdirSync(beside)
+    process.env.TMPDIR = beside
+    const probability = (path: unknown) =>
+      this.#faultProbability === 0 || String(path).startsWith(beside) ? 0 : fileErrorProbability
+    return new FaultyFiles(this.#folder, this.#random, probability)
+  }
+
+  /** As the log asks for. */
+  #bringBesideDatabase(): void {
+    this.#files?.quietly(() => {
+      const beside = join(this.#folder, 'tmp')
+      for (const name of readdirSync(beside)) renameSync(join(beside, name), join(this.#folder, name))
+    })
+  }
+
+  /** Several requests, so that something is in memory. */
+  #addSome(web: WebProcess): void {
+    if (!this.#serving().includes(web)) return
+    for (let count = 0; count < 3; count++) this.#clients.add(web)
+  }
+
+  async #stopAfterForgetting(): Promise<void> {
+    const web = this.#serving()[0]
+    if (!this.#mayLoseQueue || web === undefined) return
+    this.#addSome(web)
+    await this.#time.pass(this.#random.below(2 * this.#flushIntervalMs))
+    this.#note('the queue forgets everything')
+    this.#shard.loseAll()
+    await this.#judge.takeStock()
+    this.#stopWeb(web)
+  }
+
+  /** A web process stops while the queue cannot be reached. */
+  async #leaveFile(word?: HandoverWord, web = this.#serving()[0]): Promise<void> {
+    if (web === undefined) return
+    this.#cutNetwork(stopMs)
+    this.#addSome(web)
+    this.#stopWeb(web, word)
+    await this.#time.pass(stopMs)
+  }
+
+  /** The batch that the others wait for is in the file alone, and that comes when it was given up. */
+  async #leaveLate(): Promise<void> {
+    const web = this.#serving()[0]
+    const [consumer] = this.#consumers
+    if (!this.#mayLoseQueue || web === undefined || consumer === undefined) return
+    this.#pause(consumer)
+    for (let count = 0; count < 3; count++) {
+      this.#addSome(web)
+      await this.#time.pass(this.#flushIntervalMs + pushMsMax)
     }
-    if (sealed !== applied + duplicate + lost) return `the ledger does not add up: ${sealed} were sealed`
-    if (applied !== this.#disk.number('SELECT coalesce(sum(value), 0) FROM numbers'))
-      return `the ledger says that ${applied} were applied`
-    if (lost > 0 && !this.#mayLoseQueue) return `${lost} were lost although the queue lost nothing`
-    return null
+    this.#note('the oldest batch vanishes')
+    await this.#shard.loseHead()
+    await this.#judge.takeStock()
+    this.#cutNetwork(stopMs)
+    this.#stopWeb(web, 'handover-late')
+    consumer.life.resume()
+    await this.#time.pass(stopMs)
+  }
+
+  /** Whatever it accepts meanwhile is held at the level `memory` alone. */
+  async #endlessTurn(): Promise<void> {
+    const web = this.#serving()[0]
+    if (web === undefined) return
+    web.life.pause()
+    const turnMs = 5 * this.#random.below(turnMsMax / 5)
+    this.#note(`a turn of web ${web.id} lasts ${turnMs} ms`)
+    for (let count = 0; count < 5; count++) {
+      if (this.#webs.has(web)) this.#clients.add(web)
+      await this.#time.pass(turnMs / 5)
+    }
+    if (!this.#webs.delete(web)) return
+    web.life.die()
+    this.#note(`web ${web.id} dies`)
+    this.#time.after(restartDelayMs, () => this.#startWeb())
+    const boundMs = this.#flushIntervalMs + pushMsMax
+    const ages = (await this.#judge.died(web)).map(key => this.#time.nowMs - web.acceptedMs.get(key)!)
+    if (Math.max(0, ...ages) > boundMs)
+      this.#broken ??= `increments that died with web ${web.id} were accepted ${Math.max(...ages)} ms before`
+  }
+
+  async #loseLastBatches(): Promise<void> {
+    const web = this.#serving()[0]
+    const [consumer] = this.#consumers
+    if (!this.#mayLoseQueue || web === undefined || consumer === undefined) return
+    this.#pause(consumer)
+    this.#addSome(web)
+    await this.#time.pass(this.#flushIntervalMs + pushMsMax)
+    this.#crashWeb(web)
+    this.#note('the queue forgets everything')
+    this.#shard.loseAll()
+    await this.#judge.takeStock()
+  }
+
+  /** One copy of a keyed request is stuck in a process that stands still, another one is counted. */
+  async #passADay(): Promise<void> {
+    const [stuck, other] = this.#serving()
+    if (stuck === undefined || other === undefined) return
+    const insisted = this.#clients.insist(stuck)
+    stuck.life.pause()
+    this.#note('a process stands still')
+    this.#clients.insist(other, insisted)
+    await this.#time.pass(stopMs)
+    this.#wallClockDays += 2
+    this.#setWallClock()
+    await this.#time.pass(stopMs)
+    stuck.life.resume()
+  }
+
+  /** Everything stops, and only a hand-over file is newer than the store that is put back. */
+  async #restoreStore(): Promise<void> {
+    const web = this.#serving()[0]
+    if (web === undefined || !this.#mayLoseQueue) return
+    const backup = this.#disk.backup()
+    this.#note('a backup of the store')
+    this.#addSome(web)
+    await this.#time.pass(stopMs)
+    await this.#leaveFile(undefined, web)
+    for (const each of [...this.#webs]) this.#crashWeb(each)
+    for (const consumer of [...this.#consumers]) this.#crashConsumer(consumer)
+    this.#shard.loseAll()
+    this.#note('the store is back as it was at the backup')
+    this.#judge.excuse(this.#disk.restore(backup))
+    await this.#judge.takeStock()
+    await this.#time.pass(restartDelayMs)
+  }
+
+  #copyStore(): void {
+    if (this.#copies.length > 0) return
+    const copy = new SimulatedDisk(this.#disk.backup())
+    this.#copies.push(copy)
+    this.#note('a consumer on a copy of the store')
+    const life = new Life()
+    const store = copy.open(
+      this.#time.clockOf(life),
+      this.#random,
+      () => 0,
+      () => {},
+    )
+    const queue = this.#connection('consumer on the copy', life, () => life.die())
+    const parts = { life, queue, time: this.#time, store, database: this.#database, random: this.#random }
+    const consumer = new ConsumerProcess(parts)
+    consumer.run().catch(error => this.#note(`the consumer on the copy cannot go on: ${error.code}`))
   }
 
   #note(event: string): void {

@@ -1,4 +1,6 @@
+import { decodeBatch } from '../../queue/batch.ts'
 import { EmbeddedQueue } from '../../queue/embedded.ts'
+import type { Position, Push } from '../../queue/queue.ts'
 import { Life, type SimulatedTime } from './time.ts'
 
 type Hint = 'pushed' | 'applied'
@@ -12,6 +14,12 @@ export class Shard {
   /** Sees all that the queue sees until it is frozen; null after the queue forgot, or went back to it. */
   #backup: EmbeddedQueue | null
   #isBackupFrozen = false
+  /** How often it forgot something. */
+  #harmCount = 0
+  /** Taken from among others: the queue does not know that it lacks them. */
+  readonly vanished = new Set<string>()
+  /** By producer: how many increments it had sealed with the last batch that was ever in the list. */
+  readonly sealedOf = new Map<string, number>()
 
   constructor(time: SimulatedTime, batchesMax: number) {
     this.#time = time
@@ -25,12 +33,32 @@ export class Shard {
     return work(this.#queue)
   }
 
+  get harmCount(): number {
+    return this.#harmCount
+  }
+
+  /** All that wait in the list, the keyed ones aside. */
+  async keys(): Promise<ReadonlySet<string>> {
+    const all = { batchesMax: Number.POSITIVE_INFINITY, bytesMax: Number.POSITIVE_INFINITY }
+    const elements = await this.#queue.read(all)
+    return new Set(elements.flatMap(element => decodeBatch(element).keys))
+  }
+
+  async push(push: Push): Promise<Position> {
+    const position = await this.execute(queue => queue.push(push))
+    const { producer, sealed } = decodeBatch(push.element)
+    if (position.pushed >= push.sequence)
+      this.sealedOf.set(producer, Math.max(sealed, this.sealedOf.get(producer) ?? 0))
+    return position
+  }
+
   on(hint: Hint, listener: () => void): () => void {
     this.#listeners[hint].add(listener)
     return () => this.#listeners[hint].delete(listener)
   }
 
   loseAll(): void {
+    this.#harmCount++
     this.#queue = this.#empty()
     this.#backup = null
   }
@@ -38,6 +66,7 @@ export class Shard {
   async loseHead(): Promise<void> {
     const [head] = await this.#queue.read()
     if (head === undefined) return
+    for (const key of decodeBatch(head).keys) this.vanished.add(key)
     await this.#queue.publish({ watermarks: new Map(), parked: [], outcomes: [], discarded: [head] })
   }
 
@@ -45,6 +74,7 @@ export class Shard {
   freezeOrPutBackBackup(): void {
     if (this.#backup === null) return
     if (this.#isBackupFrozen) {
+      this.#harmCount++
       this.#queue = this.#backup
       this.#backup = null
     }

@@ -1,4 +1,5 @@
 import Sqlite from 'better-sqlite3'
+import { decodeBatch } from '../../queue/batch.ts'
 import { storeError } from '../../store/errors.ts'
 import { schema } from '../../store/schema.ts'
 import { SqliteStore } from '../../store/sqlite-store.ts'
@@ -8,15 +9,54 @@ import type { Random } from '../random.ts'
 
 /** A database that outlives the processes that write it. In memory: what is committed is all that matters. */
 export class SimulatedDisk {
-  readonly #database: Sqlite.Database
-  readonly #total: Sqlite.Statement
+  #database: Sqlite.Database
+  #total: Sqlite.Statement
+  /** Counted by a database that an older one was put in the place of. */
+  readonly #undone = new Set<string>()
 
-  constructor() {
-    this.#database = new Sqlite(':memory:')
+  /** As it was when `backup` was made; empty without one. */
+  constructor(backup?: Buffer) {
+    this.#database = new Sqlite(backup ?? ':memory:')
+    if (backup === undefined) {
+      this.#database.exec(schema)
+      this.#database.exec(`INSERT INTO store VALUES ('the store', 0)`)
+    }
     this.#database.pragma('synchronous = FULL')
-    this.#database.exec(schema)
-    this.#database.exec(`INSERT INTO store VALUES ('the store', 0)`)
-    this.#total = this.#database.prepare('SELECT value FROM numbers WHERE key = ?').pluck()
+    this.#total = this.#prepareTotal()
+  }
+
+  backup(): Buffer {
+    return this.#database.serialize()
+  }
+
+  /** Nobody may have it open. Answers the keys that were counted and are not any more. */
+  restore(backup: Buffer): string[] {
+    const before = [...this.totals().keys()]
+    this.#database.close()
+    this.#database = new Sqlite(backup)
+    this.#database.pragma('synchronous = FULL')
+    this.#total = this.#prepareTotal()
+    const undone = before.filter(key => this.countOf(key) === 0)
+    for (const key of undone) this.#undone.add(key)
+    return undone
+  }
+
+  isUndone(key: string): boolean {
+    return this.#undone.has(key)
+  }
+
+  parkedProducers(): string[] {
+    return this.#database.prepare('SELECT DISTINCT producer FROM parked').pluck().all() as string[]
+  }
+
+  parkedKeys(): ReadonlySet<string> {
+    const elements = this.#database.prepare('SELECT element FROM parked').pluck().all() as string[]
+    return new Set(elements.flatMap(element => decodeBatch(element).keys))
+  }
+
+  /** How many increments a producer had sealed, as far as the ledger knows. */
+  sealedOf(producer: string): number {
+    return this.number(`SELECT sealed FROM producers WHERE producer = '${producer}'`)
   }
 
   /** How often the key, which was sent with 1, was counted. */
@@ -39,6 +79,10 @@ export class SimulatedDisk {
 
   close(): void {
     this.#database.close()
+  }
+
+  #prepareTotal(): Sqlite.Statement {
+    return this.#database.prepare('SELECT value FROM numbers WHERE key = ?').pluck()
   }
 }
 

@@ -18,11 +18,14 @@ const log = pino({ level: 'silent' })
 /** A web process less its HTTP: put together from the same parts as in apps/web/main.ts. */
 export class WebProcess {
   readonly life: Life
-  /** What it accepted and did not refuse, less the keyed. */
+  /** What it accepted and did not refuse, less the keyed, and when. */
   readonly accepted: string[] = []
+  readonly acceptedMs = new Map<string, number>()
   readonly #producer: Producer
   readonly #flusher: Flusher
   readonly #taker: HandoverTaker
+  readonly #queue: FaultyQueue
+  readonly #time: SimulatedTime
   readonly #database: string
   #isStopping = false
 
@@ -34,10 +37,14 @@ export class WebProcess {
     database: string
     flushIntervalMs: number
     keysMax: number
+    /** Hears of an error that nobody caught, which ends a process. */
+    onFault: (error: Error) => void
   }) {
     const { id, life, queue, time, database, flushIntervalMs, keysMax } = parts
     const clock = time.clockOf(life)
     this.life = life
+    this.#queue = queue
+    this.#time = time
     this.#database = database
     this.#producer = new Producer(id)
     const waiting = new Waiting(clock, ackTimeoutMs)
@@ -45,8 +52,8 @@ export class WebProcess {
     const courier = new Courier(this.#producer, queue, clock, error, position => waiting.progress(position))
     this.#flusher = new Flusher({ courier, queue, clock, flushIntervalMs, keysMax, waiting })
     this.#taker = new HandoverTaker({ database, queue, clock, log })
-    this.#taker.start()
-    this.#flusher.start()
+    this.#taker.start().catch(parts.onFault)
+    this.#flusher.start().catch(parts.onFault)
   }
 
   get id(): string {
@@ -61,6 +68,10 @@ export class WebProcess {
     return this.#flusher.keyCount === 0 && this.#producer.unconfirmed.length === 0
   }
 
+  get harmCountHeard(): number {
+    return this.#queue.harmCountHeard
+  }
+
   /** Of its batches, those from that sequence on are not known to be in the store. */
   get lowest(): number {
     return this.#producer.lowest
@@ -70,6 +81,7 @@ export class WebProcess {
   add(keys: readonly string[]): boolean {
     const isAccepted = this.#flusher.tryAdd(increments(...keys.map(key => [key, 1] as const)))
     if (isAccepted) this.accepted.push(...keys)
+    if (isAccepted) for (const key of keys) this.acceptedMs.set(key, this.#time.nowMs)
     return isAccepted
   }
 
@@ -82,12 +94,16 @@ export class WebProcess {
     return this.#flusher.tryAddKeyed(keyed) ? this.#flusher.await(keyed, settle) : null
   }
 
-  /** Hands on what it holds, or writes it down, and ends. Resolves to what it wrote down. */
-  async stop(): Promise<string[]> {
+  /**
+   * Hands on what it holds, or writes it down, and ends. Resolves to what it wrote down; `onLeft` hears of
+   * that at once.
+   */
+  async stop(onLeft: (keys: readonly string[]) => void): Promise<string[]> {
     this.#isStopping = true
     const isDone = await this.#flusher.drain(stopTimeoutMs)
     const left = isDone ? [] : this.#producer.unconfirmed.flatMap(({ element }) => decodeBatch(element).keys)
     if (!isDone) leaveHandover(this.#database, this.#producer, log)
+    if (left.length > 0) onLeft(left)
     await this.#taker.stop()
     this.life.die()
     return left

@@ -1,0 +1,59 @@
+import fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import type { Random } from '../random.ts'
+
+/** What each call may fail with. Those with a descriptor fail for files that were opened under the folder. */
+const failures = {
+  openSync: ['EMFILE', 'EACCES', 'ENOSPC'],
+  readdirSync: ['EMFILE', 'EACCES'],
+  rmSync: ['EACCES', 'EIO'],
+  renameSync: ['EACCES', 'EIO'],
+  statSync: ['EACCES', 'EIO'],
+  readSync: ['EIO'],
+  writeSync: ['ENOSPC', 'EIO'],
+  writeFileSync: ['ENOSPC', 'EIO'],
+  fsyncSync: ['ENOSPC', 'EIO'],
+} as const
+type Name = keyof typeof failures
+const names = Object.keys(failures) as Name[]
+type Call = (...args: unknown[]) => unknown
+
+/** Lets calls of the file system fail at times, below all code, for what lies under one folder. */
+export class FaultyFiles {
+  readonly #originals = new Map(names.map(name => [name, fs[name] as Call]))
+  readonly #descriptors = new Set<unknown>()
+  #isQuiet = false
+
+  constructor(folder: string, random: Random, probability: (target: unknown) => number) {
+    const isOurs = (target: unknown) => String(target).startsWith(folder) || this.#descriptors.has(target)
+    this.#install(name => (...args) => {
+      if (!this.#isQuiet && isOurs(args[0]) && random.chance(probability(args[0]))) {
+        const code = random.pick(failures[name])
+        throw Object.assign(new Error(`${code}: ${name}, simulated`), { code })
+      }
+      const result = this.#originals.get(name)!(...args)
+      if (name === 'openSync' && isOurs(args[0])) this.#descriptors.add(result)
+      return result
+    })
+  }
+
+  /** Nothing fails in `work`. */
+  quietly<T>(work: () => T): T {
+    this.#isQuiet = true
+    try {
+      return work()
+    } finally {
+      this.#isQuiet = false
+    }
+  }
+
+  /** Nothing fails any more. */
+  close(): void {
+    this.#install(name => this.#originals.get(name)!)
+  }
+
+  #install(callOf: (name: Name) => Call): void {
+    for (const name of names) Object.assign(fs, { [name]: callOf(name) })
+    syncBuiltinESMExports()
+  }
+}
