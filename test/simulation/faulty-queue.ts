@@ -67,39 +67,39 @@ export class FaultyQueue implements ProducerQueue, ConsumerQueue {
   push(push: Push): Promise<Position> {
     this.#parts.onPush?.(push)
     const lost = this.#parts.losesPushAnswers ? 'the answer is lost' : null
-    return this.#call(`push ${push.sequence}`, shard => shard.push(push), lost)
+    return this.#call(`push ${push.sequence}`, queue => this.#push(queue, push), lost)
   }
 
   greet(producer: string, lowest: number): Promise<Position> {
-    return this.#do('greet', queue => queue.greet(producer, lowest))
+    return this.#call('greet', queue => queue.greet(producer, lowest))
   }
 
   bind(storeId: string): Promise<string> {
-    return this.#do('bind', queue => queue.bind(storeId))
+    return this.#call('bind', queue => queue.bind(storeId))
   }
 
   read(bounds?: ReadBounds): Promise<string[]> {
-    return this.#do('read', queue => queue.read(bounds))
+    return this.#call('read', queue => queue.read(bounds))
   }
 
   publish(publication: Publication): Promise<void> {
-    return this.#do('publish', queue => queue.publish(publication))
+    return this.#call('publish', queue => queue.publish(publication))
   }
 
   watermarks(): Promise<Map<string, number>> {
-    return this.#do('watermarks', queue => queue.watermarks())
+    return this.#call('watermarks', queue => queue.watermarks())
   }
 
   signsOfLife(producers: readonly string[]): Promise<Map<string, string>> {
-    return this.#do('signs of life', queue => queue.signsOfLife(producers))
+    return this.#call('signs of life', queue => queue.signsOfLife(producers))
   }
 
   forget(silentMs: number): Promise<number> {
-    return this.#do('forget', queue => queue.forget(silentMs))
+    return this.#call('forget', queue => queue.forget(silentMs))
   }
 
   length(): Promise<number> {
-    return this.#do('length', queue => queue.length())
+    return this.#call('length', queue => queue.length())
   }
 
   onPushed(listener: () => void): () => void {
@@ -117,19 +117,21 @@ export class FaultyQueue implements ProducerQueue, ConsumerQueue {
     if (random.chance(0.8)) time.after(random.below(latencyMsMax), () => life.run(listener))
   }
 
-  #do<T>(name: string, work: (queue: EmbeddedQueue) => Promise<T>): Promise<T> {
-    return this.#call(name, shard => shard.execute(work))
+  async #push(queue: EmbeddedQueue, push: Push): Promise<Position> {
+    const position = await queue.push(push)
+    if (position.pushed >= push.sequence) this.#parts.shard.took(push)
+    return position
   }
 
-  #call<T>(name: string, work: (shard: Shard) => Promise<T>, usualFate: Fate | null = null): Promise<T> {
+  #call<T>(name: string, work: (queue: EmbeddedQueue) => Promise<T>, always: Fate | null = null): Promise<T> {
     const { random, faultProbability, note, name: process } = this.#parts
     const probability = faultProbability()
-    const fate = probability === 1 ? fates[0] : random.chance(probability) ? random.pick(fates) : usualFate
+    const fate = probability === 1 ? fates[0] : random.chance(probability) ? random.pick(fates) : always
     if (fate !== null) note(`${process} ${name}: ${fate}`)
     return new Promise((resolve, reject) => {
       const answer = (settle: () => void) => this.#later(random.below(latencyMsMax), settle)
       const { shard } = this.#parts
-      const carryOut = () => work(shard)
+      const carryOut = () => shard.execute(work)
       const carryOutAndAnswer = () => {
         const { harmCount } = shard
         const hear = (result: T) => {

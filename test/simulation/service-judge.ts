@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { decodeBatch } from '../../queue/batch.ts'
-import { handoverPath, listHandovers } from '../../queue/handover.ts'
+import { listHandovers } from '../../queue/handover.ts'
 import type { Push } from '../../queue/queue.ts'
 import type { ServiceClients } from './service-clients.ts'
 import type { Shard } from './shard.ts'
@@ -30,8 +30,8 @@ export class ServiceJudge {
   /** In hand-over files, or in the hands of an operator. */
   readonly #leftBehind = new Set<string>()
   readonly #excused = new Set<string>()
-  /** Producers whose hand-over file will never be whole. */
-  readonly #cutOff = new Set<string>()
+  /** Producers whose hand-over file will never be whole, and where it lies. */
+  readonly #cutOff = new Map<string, string>()
 
   constructor(parts: {
     disk: SimulatedDisk
@@ -69,8 +69,8 @@ export class ServiceJudge {
   }
 
   /** The operator will never have more than a part of that file. */
-  cutOff(web: WebProcess, keys: readonly string[]): void {
-    this.#cutOff.add(web.id)
+  cutOff(web: WebProcess, keys: readonly string[], path: string): void {
+    this.#cutOff.set(web.id, path)
     this.excuse(keys)
   }
 
@@ -116,9 +116,8 @@ export class ServiceJudge {
         if (sequence < lowest && missing !== undefined) return `${missing} was confirmed and is missing`
       }
     }
-    for (const producer of this.#cutOff)
-      if (!existsSync(handoverPath(this.#database, producer)))
-        return `the file of ${producer} that was cut off was deleted`
+    for (const [producer, path] of this.#cutOff)
+      if (!existsSync(path)) return `the file of ${producer} that was cut off was deleted`
     return this.#clients.verdict()
   }
 

@@ -1,7 +1,6 @@
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { handoverPath } from '../../queue/handover.ts'
 import type { Push } from '../../queue/queue.ts'
 import { producerId } from '../builders.ts'
 import { Random } from '../random.ts'
@@ -192,10 +191,10 @@ export class ServiceWorld {
     if (web === undefined || !this.#serving().includes(web)) return
     this.#note(`web ${web.id} is to stop`)
     this.#startWeb()
-    const onLeft = (keys: readonly string[]) => {
+    const onLeft = (keys: readonly string[], path: string) => {
       this.#note(`web ${web.id} leaves ${keys.length} keys`)
-      if (word === 'handover-cut-off') this.#judge.cutOff(web, keys)
-      if (word !== undefined) void this.#operator.carry(handoverPath(this.#database, web.id), word)
+      if (word === 'handover-cut-off') this.#judge.cutOff(web, keys, path)
+      if (word !== undefined) void this.#operator.carry(path, word)
     }
     web.stop(onLeft).then(
       async left => {

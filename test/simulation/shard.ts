@@ -1,6 +1,6 @@
 import { decodeBatch } from '../../queue/batch.ts'
 import { EmbeddedQueue } from '../../queue/embedded.ts'
-import type { Position, Push } from '../../queue/queue.ts'
+import type { Push } from '../../queue/queue.ts'
 import { Life, type SimulatedTime } from './time.ts'
 
 type Hint = 'pushed' | 'applied'
@@ -44,12 +44,9 @@ export class Shard {
     return new Set(elements.flatMap(element => decodeBatch(element).keys))
   }
 
-  async push(push: Push): Promise<Position> {
-    const position = await this.execute(queue => queue.push(push))
-    const { producer, sealed } = decodeBatch(push.element)
-    if (position.pushed >= push.sequence)
-      this.sealedOf.set(producer, Math.max(sealed, this.sealedOf.get(producer) ?? 0))
-    return position
+  /** The batch is, or was, in the list. */
+  took({ producer, element }: Push): void {
+    this.sealedOf.set(producer, Math.max(decodeBatch(element).sealed, this.sealedOf.get(producer) ?? 0))
   }
 
   on(hint: Hint, listener: () => void): () => void {

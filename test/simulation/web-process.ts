@@ -7,6 +7,7 @@ import { Producer } from '../../apps/web/producer.ts'
 import { type Settle, Waiting } from '../../apps/web/waiting.ts'
 import { RepeatedError } from '../../lib/log.ts'
 import { decodeBatch } from '../../queue/batch.ts'
+import { handoverPath } from '../../queue/handover.ts'
 import { increments } from '../increments.ts'
 import type { FaultyQueue } from './faulty-queue.ts'
 import type { Life, SimulatedTime } from './time.ts'
@@ -98,12 +99,12 @@ export class WebProcess {
    * Hands on what it holds, or writes it down, and ends. Resolves to what it wrote down; `onLeft` hears of
    * that at once.
    */
-  async stop(onLeft: (keys: readonly string[]) => void): Promise<string[]> {
+  async stop(onLeft: (keys: readonly string[], path: string) => void): Promise<string[]> {
     this.#isStopping = true
     const isDone = await this.#flusher.drain(stopTimeoutMs)
     const left = isDone ? [] : this.#producer.unconfirmed.flatMap(({ element }) => decodeBatch(element).keys)
     if (!isDone) leaveHandover(this.#database, this.#producer, log)
-    if (left.length > 0) onLeft(left)
+    if (left.length > 0) onLeft(left, handoverPath(this.#database, this.id))
     await this.#taker.stop()
     this.life.die()
     return left
