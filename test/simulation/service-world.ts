@@ -311,8 +311,7 @@ export class ServiceWorld {
     const beside = join(this.#folder, 'tmp')
     mkdirSync(beside)
     process.env.TMPDIR = beside
-    const probability = (path: unknown) =>
-      this.#faultProbability === 0 || String(path).startsWith(beside) ? 0 : fileErrorProbability
+    const probability = () => (this.#faultProbability === 0 ? 0 : fileErrorProbability)
     return new FaultyFiles(this.#folder, this.#random, probability)
   }
 
