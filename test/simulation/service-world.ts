@@ -136,7 +136,8 @@ export class ServiceWorld {
     if (this.#temporaryFolder === undefined) delete process.env.TMPDIR
     else process.env.TMPDIR = this.#temporaryFolder
     for (const disk of [this.#disk, ...this.#copies]) disk.close()
-    rmSync(this.#folder, { recursive: true })
+    for (const folder of [this.#folder, `${this.#folder}-tmp`])
+      rmSync(folder, { recursive: true, force: true })
   }
 
   async #step(): Promise<void> {
@@ -308,7 +309,7 @@ export class ServiceWorld {
 
   /** The second place for hand-over files is in the folder for temporary files. */
   #makeFilesFaulty(): FaultyFiles {
-    const beside = join(this.#folder, 'tmp')
+    const beside = `${this.#folder}-tmp`
     mkdirSync(beside)
     process.env.TMPDIR = beside
     const probability = () => (this.#faultProbability === 0 ? 0 : fileErrorProbability)
@@ -318,7 +319,7 @@ export class ServiceWorld {
   /** As the log asks for. */
   #bringBesideDatabase(): void {
     this.#files?.quietly(() => {
-      const beside = join(this.#folder, 'tmp')
+      const beside = `${this.#folder}-tmp`
       for (const name of readdirSync(beside)) renameSync(join(beside, name), join(this.#folder, name))
     })
   }
