@@ -37,7 +37,7 @@ test('one writer writes batches one after the other, each as JSON.stringify woul
       const keyed = Array.from({ length: keyedCount }, (_, index) => keyedRequest(`"${index}"`, 'k', index))
       const whole = batch({ sequence: 7, sums: each, keyed })
       writeSums(writer, whole)
-      for (const request of keyed) writer.addKeyed([request])
+      for (const request of keyed) expect(writer.tryAddKeyed(request)).toBe(true)
       const element = writer.finish(whole)
       expect(element).toBe(byJson(whole))
       expect(decodeBatch(element)).toEqual(whole)

@@ -8,7 +8,13 @@ import {
   plainFormat,
   type Sum,
 } from './batch.ts'
-import { batchBytesMax, batchHeaderBytesMax, batchKeysMax } from './limits.ts'
+import {
+  batchBytesMax,
+  batchHeaderBytesMax,
+  batchKeysMax,
+  entryBytesMax,
+  keyedBatchBytesMax,
+} from './limits.ts'
 
 /** What a batch says of all its sums together; see Batch. */
 export interface BatchHeader extends BatchId {
@@ -39,7 +45,7 @@ export function encodeBatch(batch: Batch): string {
     const bytes = Buffer.from(key)
     writer.addSum(bytes, 0, bytes.length, batch.sums[index]!)
   }
-  writer.addKeyed(batch.keyed)
+  for (const request of batch.keyed) assert(writer.tryAddKeyed(request), 'too many keys in one batch')
   return writer.finish(batch)
 }
 
@@ -56,13 +62,21 @@ export class BatchWriter {
   #sumsEnd = 0
   /** All bytes of the keys, or-ed: below 0x80 they are ASCII. */
   #keyBits = 0
-  /** JSON, less the brackets. */
-  #keyed = ''
+  /** JSON of each. */
+  #keyed: string[] = []
+  /** With their commas. */
+  #keyedBytes = 0
   #keyCount = 0
 
   /** Keys of the sums, and what the keyed requests take. */
   get keyCount(): number {
     return this.#keyCount
+  }
+
+  /** Keys of any length, with any sums, that still fit into the batch. */
+  get sumRoom(): number {
+    const keysRoom = batchKeysMax - this.#keyCount
+    return Math.min(keysRoom, Math.floor((batchBytesMax - this.#bytes) / entryBytesMax))
   }
 
   /** The key in `bytes` from `start` to `end`, UTF-8, is to be incremented by `sum`. */
@@ -91,25 +105,38 @@ export class BatchWriter {
     else this.#addLarge(`${JSON.stringify(encodeSum(sum))},`)
   }
 
-  addKeyed(requests: readonly KeyedRequest[]): void {
-    for (const request of requests) {
-      assert(request.keys.length === request.sums.length)
-      this.#keyCount += keysTakenBy(request)
-    }
-    this.#keyed = joined(this.#keyed, requests.map(encodeKeyed))
+  /** False when it does not fit into the batch, which is then as before. An empty batch takes any. */
+  tryAddKeyed(request: KeyedRequest): boolean {
+    assert(request.keys.length === request.sums.length)
+    const keyCount = this.#keyCount + keysTakenBy(request)
+    if (keyCount > batchKeysMax) return false
+    const json = JSON.stringify(encodeKeyed(request))
+    const bytes = Buffer.byteLength(json) + 1
+    const isEmpty = this.#bytes === batchHeaderBytesMax
+    if (!isEmpty && this.#bytes + bytes > batchBytesMax) return false
+    this.#keyCount = keyCount
+    this.#keyed.push(json)
+    this.#keyedBytes += bytes
+    return true
   }
 
-  /** The element of the batch; the next call of `addSum` or `addKeyed` begins another one. */
+  /** The element of the batch; the next call of `addSum` or `tryAddKeyed` begins another one. */
   finish({ producer, sequence, oldestMs, increments, sealed }: BatchHeader): string {
     assert(this.#keyCount > 0 && this.#keyCount <= batchKeysMax, `${this.#keyCount} keys in one batch`)
-    const v = this.#keyed === '' ? plainFormat : keyedFormat
+    const [isPlain, bytes] = [this.#keyed.length === 0, this.#bytes]
+    const v = isPlain ? plainFormat : keyedFormat
     const header = JSON.stringify({ v, oldestMs, increments, sealed }).slice(0, -1)
     const head = `${producer} ${sequence} ${header},"keys":[`
-    const tail = this.#keyed === '' ? '' : `,"keyed":[${this.#keyed}]`
+    const tail = isPlain ? '' : `,"keyed":[${this.#keyed.join(',')}]`
     const element = `${this.#join(head)}${tail}}`
-    assert(element.length < batchBytesMax)
+    assert(element.length <= bytes && bytes <= keyedBatchBytesMax, `${bytes} bytes in one batch`)
     this.#reset()
     return element
+  }
+
+  /** What the batch takes at most so far. */
+  get #bytes(): number {
+    return this.#keysEnd + this.#sumsEnd + this.#keyedBytes
   }
 
   /** The head, the keys and the sums, closed. */
@@ -158,7 +185,8 @@ export class BatchWriter {
     this.#keysEnd = batchHeaderBytesMax
     this.#sumsEnd = 0
     this.#keyBits = 0
-    this.#keyed = ''
+    this.#keyed = []
+    this.#keyedBytes = 0
     this.#keyCount = 0
   }
 }
@@ -178,12 +206,6 @@ function withRoom(bytes: Buffer<ArrayBuffer>, end: number, free: number): Buffer
 /** Where the items that end at `end` have no comma behind the last one. */
 function withoutComma(end: number, start: number): number {
   return end === start ? end : end - 1
-}
-
-function joined(json: string, items: readonly unknown[]): string {
-  if (items.length === 0) return json
-  const more = JSON.stringify(items).slice(1, -1)
-  return json === '' ? more : `${json},${more}`
 }
 
 function encodeKeyed(request: KeyedRequest): KeyedRequest {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { batch, keyedRequest, producerId } from '../test/builders.ts'
 import { addSums, type Batch, batchIdOf, decodeBatch, newProducerId, type Sum } from './batch.ts'
 import { encodeBatch } from './batch-writer.ts'
-import { batchBytesMax, batchKeysMax, idempotencyKeyBytesMax, keyBytesMax } from './limits.ts'
+import { batchKeysMax, idempotencyKeyBytesMax, keyBytesMax, keyedBatchBytesMax } from './limits.ts'
 
 test('an element starts with its producer and its sequence in plain text', () => {
   const element = encodeBatch(batch({ producer: 7, sequence: 12, sums: { a: 5, b: -(2n ** 60n) } }))
@@ -94,18 +94,20 @@ test.each([
   expect(() => decodeBatch(element)).toThrowError(expect.objectContaining({ code: 'batch_corrupt' }))
 })
 
-test('the largest batch fits its bound', () => {
+test('the largest batch, which holds one keyed request, fits its bound', () => {
   const keys = Array.from({ length: batchKeysMax }, (_, index) => String(index).padEnd(keyBytesMax, '"'))
-  const keyed = keys.map(key => ({
+  const request = {
     idempotencyKey: '"'.repeat(idempotencyKeyBytesMax),
     fingerprint: 'f'.repeat(22),
     increments: 1e15,
-    keys: [key],
-    sums: [-(2n ** 70n)],
-  }))
-  const content = { oldestMs: Date.UTC(2100), increments: 1e15, sealed: 1e15, keys: [], sums: [], keyed }
-  const element = encodeBatch({ producer: newProducerId(), sequence: 1e15, ...content })
-  expect(element.length).toBeLessThan(batchBytesMax)
+    keys,
+    sums: keys.map(() => -(2n ** 70n)),
+  }
+  const content = { oldestMs: Date.UTC(2100), increments: 1e15, sealed: 1e15, keys: [], sums: [] }
+  const whole = { producer: newProducerId(), sequence: 1e15, ...content, keyed: [request] }
+  const element = encodeBatch(whole)
+  expect(element.length).toBeLessThan(keyedBatchBytesMax)
+  expect(decodeBatch(element)).toEqual(whole)
 })
 
 test('sums stay numbers while that is exact, and are exact beyond', () => {

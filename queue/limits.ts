@@ -12,21 +12,26 @@ export const batchKeysMax = 10_000
 /** Keys that are encoded at once: bounds how long sealing holds up requests. */
 export const sliceKeysMax = 500
 /**
- * One key and its sum as JSON: every byte of the key escaped (`\"`), quotes and commas, a 64-bit sum in
- * quotes.
+ * One key and its sum as JSON: every byte of the key escaped (`\"`), its quotes and comma, and a sum of 30
+ * digits with its sign, quotes and comma, which no interval comes up to.
  */
-export const entryBytesMax = 2 * keyBytesMax + 4 + 24
-/** Producer, sequence, and the batch's own fields. */
+export const entryBytesMax = 2 * keyBytesMax + 3 + 34
+/** Producer, sequence, and the batch's own fields, its brackets and all that is neither key nor sum. */
 export const batchHeaderBytesMax = 512
 /** An Idempotency-Key, in ASCII. */
 export const idempotencyKeyBytesMax = 255
 /** What an idempotency key adds to the entries of its request as JSON: itself, escaped, and other fields. */
 export const keyedBytesMax = 2 * idempotencyKeyBytesMax + 160
-/** Each key may be one of a keyed request of its own. */
-export const batchBytesMax = batchHeaderBytesMax + batchKeysMax * (entryBytesMax + keyedBytesMax)
+/**
+ * A batch: over a slow link a larger one would not arrive in time. Elements of earlier versions may be larger.
+ */
+export const batchBytesMax = mebibyte
+assert(batchHeaderBytesMax + entryBytesMax + keyedBytesMax <= batchBytesMax)
+/** A batch that holds one keyed request, which is never divided, and nothing else. */
+export const keyedBatchBytesMax = batchHeaderBytesMax + batchKeysMax * entryBytesMax + keyedBytesMax
 /** Redis refuses a longer string (proto-max-bulk-len). */
 const redisValueBytesMax = 512 * mebibyte
-assert(batchBytesMax < redisValueBytesMax)
+assert(keyedBatchBytesMax < redisValueBytesMax)
 
 /**
  * Sealed and not yet confirmed, per producer: when the window is full, the accumulator keeps merging
@@ -34,7 +39,7 @@ assert(batchBytesMax < redisValueBytesMax)
  */
 export const windowBatchesMax = 32
 export const windowBytesMax = 64 * mebibyte
-assert(windowBytesMax > 2 * batchBytesMax)
+assert(windowBytesMax > 2 * keyedBatchBytesMax)
 
 /**
  * Batches in the list, whoever sent them: when it is that long, producers keep theirs. Their windows alone do

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { type Batch, decodeBatch } from '../../queue/batch.ts'
 import { BatchWriter } from '../../queue/batch-writer.ts'
-import { batchKeysMax, sliceKeysMax } from '../../queue/limits.ts'
+import { batchBytesMax, batchKeysMax, entryBytesMax, keyBytesMax, sliceKeysMax } from '../../queue/limits.ts'
 import { keyedRequest, producerId } from '../../test/builders.ts'
 import { increment } from '../../test/increments.ts'
 import { Accumulator, type Keyed } from './accumulator.ts'
@@ -26,7 +26,7 @@ function finished(writer: BatchWriter): number {
   return 1
 }
 
-function cutAll(accumulator: Accumulator, generation: Generation): Batch[] {
+function cutAll(accumulator: Accumulator, generation: Generation, sizes: number[] = []): Batch[] {
   const sealing = sealingOf(accumulator, generation)
   const batches: Batch[] = []
   while (!sealing.isOver) {
@@ -35,7 +35,9 @@ function cutAll(accumulator: Accumulator, generation: Generation): Batch[] {
     sealing.cut((writer, increments) => {
       const sequence = batches.length + 1
       const header = { producer: producerId(1), sequence, oldestMs: 1, increments, sealed: increments }
-      return batches.push(decodeBatch(writer.finish(header)))
+      const element = writer.finish(header)
+      sizes.push(Buffer.byteLength(element))
+      return batches.push(decodeBatch(element))
     })
   }
   return batches
@@ -97,4 +99,50 @@ test('no slice has more keys than the limit, but for a keyed request that has th
   }
   const full = Array(batchKeysMax / sliceKeysMax).fill(sliceKeysMax)
   expect(slices).toEqual([...full, 1, sliceKeysMax, sliceKeysMax, sliceKeysMax + 1])
+})
+
+test.each([
+  ['long ones', (index: number) => 'k'.repeat(keyBytesMax - 4) + (1_000 + index)],
+  ['ones that JSON makes twice as long', (index: number) => '"'.repeat(keyBytesMax - 4) + (1_000 + index)],
+  ['ones of three bytes a letter', (index: number) => '駅'.repeat(160) + (1_000 + index)],
+])('a batch of many keys, %s, has at most a mebibyte, and nearly that', (_, key) => {
+  const accumulator = new Accumulator(now)
+  const keyCount = 5_000
+  for (let index = 0; index < keyCount; index++)
+    for (let count = 0; count < 3; count++) accumulator.add(increment(key(index), -Number.MAX_SAFE_INTEGER))
+  const sizes: number[] = []
+  const batches = cutAll(accumulator, { sequenceLast: null }, sizes)
+  expect(new Set(batches.flatMap(({ keys }) => keys)).size).toBe(keyCount)
+  expect(batches.flatMap(({ keys }) => keys)).toHaveLength(keyCount)
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(batchBytesMax)
+  expect(Math.min(...sizes.slice(0, -1))).toBeGreaterThan(batchBytesMax - 2 * entryBytesMax)
+})
+
+test('keyed requests make no batch larger than a mebibyte, but for a single one that is', () => {
+  const accumulator = new Accumulator(now)
+  const keys = Array.from({ length: 100 }, (_, index) => '"'.repeat(keyBytesMax - 4) + (1_000 + index))
+  const wide = (count: number, name: string): Keyed => ({
+    request: {
+      ...keyedRequest(name, 'a', 1),
+      keys: keys.flatMap(key => Array.from({ length: count }, () => key)),
+      sums: Array(keys.length * count).fill(1),
+    },
+    sequenceLast: null,
+    position: -1,
+  })
+  const requests = [...Array(30).keys()].map(index => wide(1, `n${index}`))
+  requests.splice(15, 0, wide(100, 'huge'))
+  accumulator.add(increment('a', 1))
+  for (const request of requests) accumulator.addKeyed(request)
+  const sizes: number[] = []
+  const batches = cutAll(accumulator, { sequenceLast: null }, sizes)
+  expect(batches.flatMap(({ keyed }) => keyed.map(each => each.idempotencyKey))).toEqual(
+    requests.map(({ request }) => request.idempotencyKey),
+  )
+  const larger = batches.filter((_, index) => sizes[index]! > batchBytesMax)
+  expect(larger.map(each => [each.keys.length, each.keyed.length])).toEqual([[0, 1]])
+  expect(larger[0]!.keyed[0]!.idempotencyKey).toBe('huge')
+  expect(batches.length).toBeLessThan(8)
+  for (const request of requests)
+    expect(batches[request.sequenceLast! - 1]!.keyed[request.position]).toEqual(request.request)
 })

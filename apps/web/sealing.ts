@@ -60,8 +60,7 @@ export class Sealing {
    * True when the batch is complete.
    */
   writeSlice(): boolean {
-    const room = Math.min(sliceKeysMax, batchKeysMax - this.#writer.keyCount)
-    const written = this.#sumCount > 0 ? this.#writeSums(room) : this.#writeKeyed(room)
+    const written = this.#sumCount > 0 ? this.#writeSums() : this.#writeKeyed()
     this.#keyCount -= written
     return written === 0 || this.#keyCount === 0 || this.#writer.keyCount === batchKeysMax
   }
@@ -79,26 +78,28 @@ export class Sealing {
     if (this.#keyCount === 0) this.#generation.sequenceLast = sequence
   }
 
-  #writeSums(room: number): number {
-    const keyCount = Math.min(room, this.#sumCount)
-    this.#increments += this.accumulator.write(keyCount, this.#writer)
-    this.#sumCount -= keyCount
-    return keyCount
+  /** As many as certainly fit, again and again: that comes near to what really fits. */
+  #writeSums(): number {
+    const keyCount = this.#sumCount
+    const sliceEnd = Math.max(0, keyCount - sliceKeysMax)
+    for (;;) {
+      const room = Math.min(this.#sumCount - sliceEnd, this.#writer.sumRoom)
+      if (room === 0) return keyCount - this.#sumCount
+      this.#increments += this.accumulator.write(room, this.#writer)
+      this.#sumCount -= room
+    }
   }
 
   /** Those that come next, none of them divided, as far as they fit: nothing when the batch is full. */
-  #writeKeyed(room: number): number {
-    const batchRoom = batchKeysMax - this.#writer.keyCount
-    const start = this.#keyedWritten
+  #writeKeyed(): number {
     let keyCount = 0
     for (; this.#keyedWritten < this.#keyed.length; this.#keyedWritten++) {
       const { request } = this.#keyed[this.#keyedWritten]!
-      const isFirst = this.#keyedWritten === start
-      if (keyCount + keysTakenBy(request) > (isFirst ? batchRoom : room)) break
+      if (keyCount > 0 && keyCount + keysTakenBy(request) > sliceKeysMax) break
+      if (!this.#writer.tryAddKeyed(request)) break
       keyCount += keysTakenBy(request)
       this.#increments += request.increments
     }
-    this.#writer.addKeyed(this.#keyed.slice(start, this.#keyedWritten).map(({ request }) => request))
     return keyCount
   }
 }
