@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { OptionValues } from '../lib/options.ts'
-import { redisUrlToShow } from '../queue/options.ts'
+import { redisUrlToShow } from '../queue/redis-address.ts'
 import { urlHost } from './health.ts'
 import type { upOptions } from './up-options.ts'
 

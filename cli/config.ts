@@ -1,6 +1,6 @@
 import { exitCodes, UsageError } from '../lib/errors.ts'
 import { flagName, type OptionTable, type ParsedOptions, unknownVariables } from '../lib/options.ts'
-import { redisUrlToShow } from '../queue/options.ts'
+import { redisUrlToShow } from '../queue/redis-address.ts'
 import { command } from './command.ts'
 import { processNameVariable } from './process-name.ts'
 import { serviceOptions } from './up-options.ts'

@@ -26,7 +26,7 @@ async function run(command: Command, args: readonly string[]): Promise<ExitCode>
   const parsed = parseOptions(command.options, args, process.env)
   const surplus = parsed.positionals[command.parameters.length]
   if (surplus !== undefined)
-    throw new UsageError(`piccolo ${command.name} does not take ${JSON.stringify(surplus)}`)
+    throw new UsageError(`piccolo ${command.name} does not take ${JSON.stringify(withoutSecrets(surplus))}`)
   const print = (line: string) => console.log(line)
   const isTerminal = process.stdout.isTTY === true
   return command.run(parsed, { environment: process.env, print, isTerminal, allOptions })
@@ -56,6 +56,11 @@ function explain(name: string | undefined, error: unknown): ExitCode {
   }
   console.error(error instanceof Error ? error.stack : errorText(error))
   return exitCodes.fault
+}
+
+/** A URL without what may be a password: it may only lack its `--redis`. */
+function withoutSecrets(argument: string): string {
+  return argument.replace(/:\/\/.*/s, '://***')
 }
 
 async function allOptions(): Promise<OptionTable> {

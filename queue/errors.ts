@@ -1,4 +1,5 @@
 import { type ErrorPolicy, OperationError } from '../lib/errors.ts'
+import { redisRights } from './redis-rights.ts'
 
 /** What can go wrong with a queue, and how to go on; documented in docs/operations.md. */
 export const queueErrors = {
@@ -22,6 +23,10 @@ export const queueErrors = {
   queue_loading: { retry: 'later', hint: 'Redis is loading its data and will answer when that is done' },
   queue_refused: { retry: 'later', hint: 'Redis answers with an error; its message says why' },
   queue_credentials: { retry: 'later', hint: 'give the right user and password in --redis' },
+  queue_forbidden: {
+    retry: 'later',
+    hint: `give the Redis user its rights: ACL SETUSER NAME ${redisRights} (and +select for a database of its own)`,
+  },
   queue_eviction: {
     retry: 'never',
     hint: 'run CONFIG SET maxmemory-policy noeviction, and set it in redis.conf',
@@ -49,4 +54,12 @@ export type QueueErrorCode = keyof typeof queueErrors
 
 export function queueError(code: QueueErrorCode, message: string, cause?: unknown): OperationError {
   return new OperationError(code, queueErrors[code], message, cause)
+}
+
+/** The same error for a service that runs: what an operator has to fix may pass while it waits. */
+export function passingError(error: OperationError): OperationError {
+  const { code, policy, message, cause } = error
+  return policy.retry === 'never'
+    ? new OperationError(code, { ...policy, retry: 'later' }, message, cause)
+    : error
 }

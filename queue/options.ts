@@ -1,7 +1,5 @@
 import type { Option } from '../lib/options.ts'
-
-/** What may stand behind the `?` of a Redis URL; anything else could change how the client retries. */
-const urlParameters = new Set(['db', 'family'])
+import { redisAddress } from './redis-address.ts'
 
 export const queueOptions = {
   redis: {
@@ -9,21 +7,9 @@ export const queueOptions = {
     fallback: null,
     secret: true,
     help: 'Redis for the queue: redis://, rediss://, or the path of a unix socket',
-    expected: 'a redis:// or rediss:// URL, or the absolute path of a unix socket',
-    parse: text => (isRedisUrl(text) ? text : undefined),
+    expected:
+      'a redis:// or rediss:// URL, its user and password percent-encoded (% is %25, / is %2F, # is %23, ' +
+      '? is %3F, @ is %40), or the absolute path of a unix socket',
+    parse: text => (redisAddress(text) === null ? undefined : text),
   } satisfies Option<string | null> as Option<string | null>,
-}
-
-/** A Redis URL without its password, fit to be shown. */
-export function redisUrlToShow(url: string): string {
-  return url.replace(/^(rediss?:\/\/[^:@/]*):.*@/, '$1:***@')
-}
-
-function isRedisUrl(text: string): boolean {
-  if (text.startsWith('/') || text.startsWith('unix:///')) return !text.includes('?')
-  if (!URL.canParse(text)) return false
-  const url = new URL(text)
-  if (url.protocol !== 'redis:' && url.protocol !== 'rediss:') return false
-  if (!/^(\/\d{0,5})?$/.test(url.pathname)) return false
-  return url.hostname !== '' && [...url.searchParams.keys()].every(name => urlParameters.has(name))
 }

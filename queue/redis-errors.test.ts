@@ -10,6 +10,12 @@ test.each([
   [reply('BUSY Redis is busy running a script.'), 'queue_loading'],
   [reply('NOAUTH Authentication required.'), 'queue_credentials'],
   [reply('WRONGPASS invalid username-password pair'), 'queue_credentials'],
+  [reply("NOPERM this user has no permissions to run the 'eval' command"), 'queue_forbidden'],
+  [
+    reply("ERR ACL failure in script: User x has no permissions to run the 'hset' command"),
+    'queue_forbidden',
+  ],
+  [reply("ERR The user executing the script can't run this command or subcommand"), 'queue_forbidden'],
   [reply('FOREIGN 0b5f'), 'queue_foreign'],
   [reply('MISCONF Redis is configured to save RDB snapshots'), 'queue_refused'],
   [reply('ERR unknown command'), 'queue_refused'],

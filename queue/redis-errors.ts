@@ -1,12 +1,16 @@
 import { errorText, OperationError } from '../lib/errors.ts'
 import { queueError, type QueueErrorCode } from './errors.ts'
 
+/** What Redis 7.2, older ones inside a script, and all of them outside say when the user lacks a right. */
+export const forbiddenPattern = /\bNOPERM\b|ACL failure in script|The user executing the script can't/
+
 /** First words of Redis' error replies, and the codes that they mean. */
 const replyCodes: readonly (readonly [RegExp, QueueErrorCode])[] = [
   [/\bOOM\b/, 'queue_full'],
   [/\bREADONLY\b/, 'queue_read_only'],
   [/\b(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b/, 'queue_loading'],
-  [/\b(NOAUTH|WRONGPASS|NOPERM)\b/, 'queue_credentials'],
+  [/\b(NOAUTH|WRONGPASS)\b/, 'queue_credentials'],
+  [forbiddenPattern, 'queue_forbidden'],
   [/\bFOREIGN\b/, 'queue_foreign'],
 ]
 

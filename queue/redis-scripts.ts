@@ -1,5 +1,3 @@
-import type { RedisVersion } from './redis-check.ts'
-
 /**
  * The queue's atomic steps, in Lua. Each mirrors a method of ConsumerQueue or ProducerQueue, which say what
  * it promises. Numbers travel as decimal text: Redis integers above 2^53 are not exact in every client, and
@@ -12,6 +10,8 @@ local batches, pushed, applied, alive, store = KEYS[1], KEYS[2], KEYS[3], KEYS[4
 local outcomes, wake = KEYS[6], KEYS[7]
 local function number_in(hash, field) return tonumber(redis.call('HGET', hash, field) or '0') end
 local function text(number) return string.format('%.0f', number) end
+-- Only a hint: a user who may not publish loses nothing else.
+local function wake_up(event) redis.pcall('PUBLISH', wake, event) end
 local function say_alive(producer)
   local now = redis.call('TIME')
   redis.call('HSET', alive, producer, now[1] .. '.' .. string.format('%06d', now[2]))
@@ -46,10 +46,14 @@ local producer, sequence, lowest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 say_alive(producer)
 local last = math.max(number_in(pushed, producer), lowest - 1)
 if sequence == last + 1 and redis.call('LLEN', batches) < tonumber(ARGV[5]) then
-  redis.call('RPUSH', batches, ARGV[4])
   redis.call('HSET', pushed, producer, text(sequence))
+  local answer = redis.pcall('RPUSH', batches, ARGV[4])
+  if type(answer) == 'table' and answer.err then
+    redis.call('HSET', pushed, producer, text(last))
+    return answer
+  end
   last = sequence
-  redis.call('PUBLISH', wake, 'pushed')
+  wake_up('pushed')
 end
 return { text(last), text(number_in(applied, producer)), outcomes_of(producer, lowest) }
 `
@@ -140,7 +144,7 @@ if not head then
     if tonumber(all[index + 1]) > watermark then redis.call('HSET', pushed, all[index], text(watermark)) end
   end
 end
-redis.call('PUBLISH', wake, 'applied')
+wake_up('applied')
 return redis.status_reply('OK')
 `
 
@@ -166,8 +170,8 @@ return count
 
 export type RedisCommand = 'push' | 'greet' | 'bind' | 'read' | 'publish' | 'forget'
 
-/** By name. Redis 7 lets a script say that it needs no memory, so that a full Redis can still be emptied. */
-export function redisCommands({ major }: RedisVersion): Record<RedisCommand, string> {
+/** By name, for a Redis of that major version. Redis 7 lets a script say that it needs no memory, so that a full Redis can still be emptied. */
+export function redisCommands(major: number): Record<RedisCommand, string> {
   const flagged = (flags: string, lua: string) => (major >= 7 ? `#!lua flags=${flags}\n${lua}` : lua)
   return {
     push: pushScript,

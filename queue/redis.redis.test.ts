@@ -1,10 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { pino } from 'pino'
 import { systemClock } from '../lib/clock.ts'
+import { batch } from '../test/builders.ts'
 import { until } from '../test/condition.ts'
 import { contractBatchesMax, queueContract } from '../test/queue-contract.ts'
 import { RedisServer } from '../test/redis-server.ts'
 import { Link } from '../test/link.ts'
+import { Courier } from '../apps/web/courier.ts'
+import { Producer } from '../apps/web/producer.ts'
+import { RepeatedError } from '../lib/log.ts'
+import { encodeBatch } from './batch-writer.ts'
+import { batchBytesMax, readBytesMax } from './limits.ts'
 import { RedisQueue } from './redis.ts'
 
 const log = pino({ level: 'silent' })
@@ -37,7 +43,7 @@ test('over a slow link the consumer reads less at a time, until an answer comes 
   const batches = Array.from({ length: 16 }, (_, index) => `00000001 ${index + 1} ${'x'.repeat(200_000)}`)
   await admin.rpush('piccolo:{0}:batches', ...batches)
   admin.disconnect()
-  await using link = await Link.to(server.socket, 500_000)
+  await using link = await Link.to(server.socket, { back: 500_000 })
   const queue = queueOver(link)
   try {
     await queue.bind('store')
@@ -84,3 +90,70 @@ test('a connection that is lost while it subscribes again harms nobody, and hint
     await queue.close()
   }
 })
+
+/** A producer with two batches of nearly a mebibyte, each with `marker` in it, and who carries them. */
+function courierOver(queue: RedisQueue, marker = 'k'): Courier {
+  const producer = new Producer('00000001')
+  for (let sequence = 1; sequence <= 2; sequence++)
+    producer.seal(id => {
+      const sums = { [marker.padEnd(batchBytesMax - 1_000, 'k')]: 1 }
+      return encodeBatch({ ...batch({ sequence, sums }), ...id })
+    }, 0)
+  return new Courier(producer, queue, systemClock, new RepeatedError(log, systemClock, 'away'))
+}
+
+async function deliverAll(courier: Courier): Promise<void> {
+  await until('all is pushed', async () => (await courier.deliver()) && courier.producer.isAllPushed, 40_000)
+}
+
+test('pushes whose answers never come are made once each: the next question shows that they took effect', async () => {
+  const admin = server.client()
+  await admin.flushall()
+  await using link = await Link.to(server.socket)
+  const queue = queueOver(link)
+  try {
+    link.muteAt('answer me not')
+    await deliverAll(courierOver(queue, 'answer me not'))
+    expect(link.muteCount).toBe(2)
+    expect(await admin.llen('piccolo:{0}:batches')).toBe(2)
+  } finally {
+    admin.disconnect()
+    await queue.close()
+  }
+}, 60_000)
+
+test('over a link on which a batch takes longer than a call may, it gets through', async () => {
+  const admin = server.client()
+  await admin.flushall()
+  await using link = await Link.to(server.socket, { there: 350_000 })
+  const queue = queueOver(link)
+  try {
+    await deliverAll(courierOver(queue))
+    expect(await admin.llen('piccolo:{0}:batches')).toBe(2)
+    expect((await queue.greet('00000001', 1)).pushed).toBe(2)
+  } finally {
+    admin.disconnect()
+    await queue.close()
+  }
+}, 60_000)
+
+test('over such a link the consumer reads one at a time, however long that takes', async () => {
+  const admin = server.client()
+  await admin.flushall()
+  const batches = [1, 2].map(sequence => `00000001 ${sequence} ${'x'.repeat(batchBytesMax)}`)
+  await admin.rpush('piccolo:{0}:batches', ...batches)
+  admin.disconnect()
+  await using link = await Link.to(server.socket, { back: 350_000 })
+  const queue = queueOver(link)
+  try {
+    await queue.bind('store')
+    let read: string[] = []
+    await until('a read comes in time', async () => {
+      read = await queue.read({ bytesMax: readBytesMax }).catch(() => [])
+      return read.length > 0
+    })
+    expect(read).toEqual(batches.slice(0, read.length))
+  } finally {
+    await queue.close()
+  }
+}, 60_000)

@@ -1,101 +1,72 @@
-import { Redis, type RedisOptions } from 'ioredis'
-import { type Clock, withDeadline } from '../lib/clock.ts'
+import type { Redis } from 'ioredis'
 import { errorText, OperationError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import { makeStringMethodsFast } from '../lib/string-methods.ts'
-import { queueError } from './errors.ts'
-import { redisUrlToShow } from './options.ts'
-import { listBatchesMax, readBatchesMax, readBytesMax, readBytesMin } from './limits.ts'
+import { queueErrors, queueError } from './errors.ts'
+import { batchBytesMax, listBatchesMax, readBatchesMax, readBytesMax, readBytesMin } from './limits.ts'
 import type { ConsumerQueue, Position, ProducerQueue, Publication, Push, ReadBounds } from './queue.ts'
-import { checkRedisServer, whenReady } from './redis-check.ts'
-import { classifyRedisError } from './redis-errors.ts'
+import { checkRedisServer } from './redis-check.ts'
+import { RedisConnection, type RedisConnectionOptions } from './redis-connection.ts'
+import { forbiddenPattern } from './redis-errors.ts'
 import { readPosition } from './redis-position.ts'
+import { rightsScript } from './redis-rights.ts'
 import { type RedisCommand, redisCommands, redisKeys } from './redis-scripts.ts'
 
-/** How long one call may take; after that its fate is unknown and the caller tries again. */
-const callDeadlineMs = 2_000
-/**
- * A connection that owes an answer and says nothing for so long is cut: a half-open one would stall for
- * minutes.
- */
-const socketTimeoutMs = 4_000
-const connectTimeoutMs = 2_000
-const reconnectDelayMsMax = 1_000
+/** The one for hints has no calls with a deadline: it is cut when it owes an answer for so long. */
+const subscriberTimeoutMs = 4_000
 
-export interface RedisQueueOptions {
-  /** `redis://`, `rediss://`, or the path of a unix socket, with or without `unix://`. */
-  readonly url: string
+export interface RedisQueueOptions extends RedisConnectionOptions {
   readonly shardIndex: number
   /** Batches that the list may hold; a test takes fewer. */
   readonly batchesMax?: number
-  readonly clock: Clock
-  readonly log: Log
 }
 
 /** The queue as Redis lists. The names of the keys are a contract with operators: see docs/operations.md. */
 export class RedisQueue implements ProducerQueue, ConsumerQueue {
   readonly durable = true
-  readonly #clock: Clock
   readonly #log: Log
-  readonly #redis: Redis
+  readonly #connection: RedisConnection
   /** Hears hints on a connection of its own; null until somebody listens. */
   #subscriber: Redis | null = null
-  readonly #options: RedisOptions & { replyMapping: 'legacy' }
-  readonly #url: string
   readonly #keys: ReturnType<typeof redisKeys>
   readonly #batchesMax: number
   #storeId = ''
   /** How much to read at a time: less after a read that took too long, for a link may be slow. */
   #readBytes = readBytesMax
-  /** Why the connection is not there; null while it is. */
-  #connectionError: Error | null = null
-  /** Checks the server after each connect; null until the connection is usable. */
-  #checked: Promise<void> | null = null
+  /** A push that got no answer in time; null when the queue was asked about it. */
+  #pushInDoubt: Push | null = null
+  /** Rights that the log has named as missing. */
+  readonly #missing = new Set<string>()
 
-  constructor({ url, shardIndex, clock, log, batchesMax = listBatchesMax }: RedisQueueOptions) {
-    // ioredis derives a class from String.
-    makeStringMethodsFast()
-    this.#clock = clock
-    this.#log = log
+  constructor({ shardIndex, batchesMax = listBatchesMax, ...options }: RedisQueueOptions) {
+    this.#log = options.log
     this.#batchesMax = batchesMax
-    this.#url = url.replace(/^unix:\/\//, '')
     this.#keys = redisKeys(shardIndex)
-    this.#options = {
-      protocol: 2,
-      replyMapping: 'legacy',
-      lazyConnect: true,
-      connectTimeout: connectTimeoutMs,
-      socketTimeout: socketTimeoutMs,
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
-      autoResendUnfulfilledCommands: false,
-      // Its own way of subscribing again leaves a rejection to nobody, which would end the process.
-      autoResubscribe: false,
-      connectionName: 'piccolo',
-      retryStrategy: times => Math.min(50 * times, reconnectDelayMsMax),
-      // 1: reconnect, and leave the failed command failed. 2 would send it again behind our back.
-      reconnectOnError: error => (error.message.startsWith('READONLY') ? 1 : false),
+    this.#connection = new RedisConnection(options, redis => this.#check(redis))
+  }
+
+  connect(): Promise<void> {
+    return this.#connection.usable()
+  }
+
+  async push(push: Push): Promise<Position> {
+    const { producer, sequence, lowest, element } = push
+    try {
+      return readPosition(await this.#call('push', producer, sequence, lowest, element, this.#batchesMax))
+    } catch (error) {
+      if (isTimeout(error)) this.#pushInDoubt = push
+      throw error
     }
-    this.#redis = this.#connection()
-    this.#redis.on('close', () => {
-      this.#checked = null
-    })
-  }
-
-  /**
-   * Connects and checks that the server can keep what it is given. Throws OperationError; where its policy
-   * says `never`, trying again without an operator is of no use.
-   */
-  async connect(): Promise<void> {
-    await this.#usable()
-  }
-
-  async push({ producer, sequence, lowest, element }: Push): Promise<Position> {
-    return readPosition(await this.#call('push', producer, sequence, lowest, element, this.#batchesMax))
   }
 
   async greet(producer: string, lowest: number): Promise<Position> {
-    return readPosition(await this.#call('greet', producer, lowest))
+    const position = readPosition(await this.#call('greet', producer, lowest))
+    const inDoubt = this.#pushInDoubt
+    if (inDoubt?.producer === producer) {
+      // Only its answer was missing, which more time would not have brought.
+      if (position.pushed >= inDoubt.sequence) this.#connection.forgetPatience('push')
+      this.#pushInDoubt = null
+    }
+    return position
   }
 
   async bind(storeId: string): Promise<string> {
@@ -104,17 +75,20 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   }
 
   async read({ skip = 0, batchesMax = readBatchesMax, bytesMax = readBytesMax }: ReadBounds = {}) {
+    const bytes = Math.min(bytesMax, this.#readBytes)
     try {
-      const bytes = Math.min(bytesMax, this.#readBytes)
-      const elements = await this.#call('read', this.#storeId, batchesMax, bytes, skip)
+      const elements = await this.#connection.call(
+        'read',
+        redis => this.#run(redis, 'read', [this.#storeId, batchesMax, bytes, skip]),
+        // A single batch needs the time that it needs; with more, less at a time is better.
+        { mayNeedMoreTime: bytes <= batchBytesMax },
+      )
       this.#readBytes = Math.min(readBytesMax, 2 * this.#readBytes)
       return elements as string[]
     } catch (error) {
-      if (error instanceof OperationError && error.code === 'queue_timeout') {
-        this.#readBytes = Math.max(readBytesMin, Math.floor(this.#readBytes / 2))
-        // The late answer would only delay the next one.
-        this.#redis.disconnect(true)
-      }
+      if (isTimeout(error))
+        this.#readBytes =
+          bytes > batchBytesMax ? batchBytesMax : Math.max(readBytesMin, Math.floor(bytes / 2))
       throw error
     }
   }
@@ -135,13 +109,15 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   }
 
   async watermarks(): Promise<Map<string, number>> {
-    const applied = await this.#do(redis => redis.hgetall(this.#keys.applied))
+    const applied = await this.#connection.call('watermarks', redis => redis.hgetall(this.#keys.applied))
     return new Map(Object.entries(applied).map(([producer, watermark]) => [producer, Number(watermark)]))
   }
 
   async signsOfLife(producers: readonly string[]): Promise<Map<string, string>> {
     if (producers.length === 0) return new Map()
-    const signs = await this.#do(redis => redis.hmget(this.#keys.alive, ...producers))
+    const signs = await this.#connection.call('signs of life', redis =>
+      redis.hmget(this.#keys.alive, ...producers),
+    )
     return new Map(producers.map((producer, index) => [producer, signs[index] ?? '']))
   }
 
@@ -151,11 +127,11 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
 
   /** Elements from that index on, without any bound on their size: for who only looks. */
   page(start: number, count: number): Promise<string[]> {
-    return this.#do(redis => redis.lrange(this.#keys.batches, start, start + count - 1))
+    return this.#connection.call('page', redis => redis.lrange(this.#keys.batches, start, start + count - 1))
   }
 
   length(): Promise<number> {
-    return this.#do(redis => redis.llen(this.#keys.batches))
+    return this.#connection.call('length', redis => redis.llen(this.#keys.batches))
   }
 
   onPushed(listener: () => void): () => void {
@@ -167,32 +143,13 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   }
 
   async close(): Promise<void> {
-    this.#redis.disconnect()
+    this.#connection.close()
     this.#subscriber?.disconnect()
   }
 
-  #connection(): Redis {
-    const redis = new Redis(this.#url, this.#options)
-    // Calls then fail with nothing but `Connection is closed`: what they say is taken from here. And without
-    // a listener a lost connection would end the process.
-    redis.on('error', error => {
-      this.#connectionError = error
-      this.#log.debug({ reason: errorText(error) }, 'redis connection failed')
-    })
-    redis.on('ready', () => {
-      this.#connectionError = null
-    })
-    return redis
-  }
-
   #onWake(event: string, listener: () => void): () => void {
-    const subscriber = this.#subscriber ?? this.#connection()
-    if (this.#subscriber === null) {
-      this.#subscriber = subscriber
-      const subscribe = () => void subscriber.subscribe(this.#keys.wake).catch(() => {})
-      subscriber.on('ready', subscribe)
-      subscriber.connect().catch(() => {})
-    }
+    this.#subscriber ??= this.#subscribed()
+    const subscriber = this.#subscriber
     const hear = (_channel: string, message: string) => {
       if (message === event) listener()
     }
@@ -200,48 +157,65 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     return () => subscriber.off('message', hear)
   }
 
+  #subscribed(): Redis {
+    const subscriber = this.#connection.open({ socketTimeout: subscriberTimeoutMs })
+    subscriber.on('ready', () => {
+      subscriber.subscribe(this.#keys.wake).catch(error => {
+        if (forbiddenPattern.test(errorText(error))) this.#lacks('SUBSCRIBE', 'it hears of batches later')
+      })
+    })
+    subscriber.connect().catch(() => {})
+    return subscriber
+  }
+
   #call(command: RedisCommand, ...args: (string | number)[]): Promise<unknown> {
-    return this.#do(redis => {
-      const run = (redis as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[command]!
-      return run.call(redis, ...Object.values(this.#keys), ...args)
-    })
+    return this.#connection.call(command, redis => this.#run(redis, command, args))
   }
 
-  async #do<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
-    await this.#usable()
-    const late = () => queueError('queue_timeout', `Redis did not answer within ${callDeadlineMs} ms`)
-    return withDeadline(this.#clock, callDeadlineMs, work(this.#redis), late).catch(error => {
-      throw this.#explained(error)
-    })
+  #run(redis: Redis, command: RedisCommand, args: readonly (string | number)[]): Promise<unknown> {
+    const run = (redis as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[command]!
+    return run.call(redis, ...Object.values(this.#keys), ...args)
   }
 
-  #usable(): Promise<void> {
-    if (this.#checked === null) {
-      const late = () => queueError('queue_unreachable', 'Redis did not accept a connection in time')
-      const checked = withDeadline(this.#clock, callDeadlineMs, this.#connectAndCheck(), late).catch(
-        error => {
-          if (this.#checked === checked) this.#checked = null
-          throw this.#explained(error)
-        },
-      )
-      this.#checked = checked
+  async #check(redis: Redis): Promise<void> {
+    const keys = Object.values(this.#keys)
+    const [{ major, isPolicyKnown }, refused] = await Promise.all([
+      checkRedisServer(redis),
+      this.#refused(redis),
+      // Where this is refused at the beginning of a connection, ioredis goes on in database 0.
+      redis.options.db === 0 ? null : redis.select(redis.options.db!),
+    ])
+    if (!isPolicyKnown) this.#lacks('INFO', 'whether Redis may evict batches is not known')
+    const needed = new Set(refused)
+    if (needed.delete('PUBLISH') || needed.delete(this.#keys.wake))
+      this.#lacks('PUBLISH', 'others hear of its batches later')
+    if (needed.size > 0)
+      throw queueError('queue_forbidden', `the Redis user may not use ${[...needed].join(', ')}`)
+    for (const [name, lua] of Object.entries(redisCommands(major)))
+      redis.defineCommand(name, { numberOfKeys: keys.length, lua })
+  }
+
+  /** What the user may not use of what the scripts need. */
+  async #refused(redis: Redis): Promise<string[]> {
+    const keys = Object.values(this.#keys)
+    try {
+      return (await redis.eval(rightsScript, keys.length, ...keys)) as string[]
+    } catch (error) {
+      // Redis does not say which.
+      if (/one of the keys/.test(errorText(error))) return [`all of the keys ${keys.join(', ')}`]
+      throw error
     }
-    return this.#checked
   }
 
-  #explained(error: unknown): Error {
-    const isAboutCall = error instanceof OperationError || (error as Error).name === 'ReplyError'
-    if (isAboutCall || this.#connectionError === null) return classifyRedisError(error)
-    const where = redisUrlToShow(this.#url)
-    return classifyRedisError(new Error(`${where}: ${errorText(this.#connectionError)}`, { cause: error }))
+  /** Goes on without it, and says so once. */
+  #lacks(right: string, consequence: string): void {
+    if (this.#missing.has(right)) return
+    this.#missing.add(right)
+    const [code, { hint }] = ['queue_forbidden', queueErrors.queue_forbidden]
+    this.#log.warn({ code, right, hint }, `the Redis user may not use ${right}: ${consequence}`)
   }
+}
 
-  async #connectAndCheck(): Promise<void> {
-    if (this.#redis.status === 'wait' || this.#redis.status === 'end') await this.#redis.connect()
-    else if (this.#redis.status !== 'ready') await whenReady(this.#redis)
-    const version = await checkRedisServer(this.#redis)
-    const numberOfKeys = Object.keys(this.#keys).length
-    for (const [name, lua] of Object.entries(redisCommands(version)))
-      this.#redis.defineCommand(name, { numberOfKeys, lua })
-  }
+function isTimeout(error: unknown): boolean {
+  return error instanceof OperationError && error.code === 'queue_timeout'
 }

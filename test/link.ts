@@ -10,9 +10,15 @@ export class Link {
   /** Cuts the connections when a client sends it; null when nothing does. */
   #cutAt: string | null = null
   #cutCount = 0
+  /** Swallows all further answers of a connection when a client sends it; null when nothing does. */
+  #muteAt: string | null = null
+  #muteCount = 0
 
-  private constructor(target: string, bytesPerSecond: number) {
+  private constructor(target: string, { back, there }: { back: number; there: number }) {
     this.#server = createServer(client => {
+      // Over a slow link hardly anything is on its way in a connection that was given up; here the kernel
+      // keeps megabytes.
+      if (there < Number.POSITIVE_INFINITY) this.cut()
       const server = connect(target)
       for (const socket of [client, server]) {
         this.#sockets.add(socket)
@@ -24,19 +30,29 @@ export class Link {
         })
       }
       if (this.#isHeld) client.pause()
+      let isMute = false
       client.on('data', chunk => {
-        if (this.#cutAt === null || !chunk.includes(this.#cutAt)) return server.write(chunk)
-        this.#cutCount++
-        this.cut()
+        if (this.#muteAt !== null && chunk.includes(this.#muteAt)) {
+          this.#muteCount++
+          isMute = true
+        }
+        if (this.#cutAt !== null && chunk.includes(this.#cutAt)) {
+          this.#cutCount++
+          this.cut()
+        } else carry(chunk, client, server, there)
       })
-      if (bytesPerSecond === Number.POSITIVE_INFINITY) server.on('data', chunk => client.write(chunk))
-      else server.on('data', chunk => void trickle(chunk, server, client, bytesPerSecond))
+      server.on('data', chunk => {
+        if (!isMute) carry(chunk, server, client, back)
+      })
     })
   }
 
-  /** `target` is the path of a unix socket; `bytesPerSecond` is for the way back. */
-  static async to(target: string, bytesPerSecond = Number.POSITIVE_INFINITY): Promise<Link> {
-    const link = new Link(target, bytesPerSecond)
+  /** `target` is the path of a unix socket; speeds are in bytes per second. */
+  static async to(
+    target: string,
+    { back = Number.POSITIVE_INFINITY, there = Number.POSITIVE_INFINITY } = {},
+  ): Promise<Link> {
+    const link = new Link(target, { back, there })
     await new Promise<void>(resolve => link.#server.listen(0, '127.0.0.1', resolve))
     return link
   }
@@ -60,6 +76,16 @@ export class Link {
     return this.#cutCount
   }
 
+  /** A connection in which a client sends that text gets no answer any more, though everything arrives. */
+  muteAt(text: string | null): void {
+    this.#muteAt = text
+  }
+
+  /** How often that happened. */
+  get muteCount(): number {
+    return this.#muteCount
+  }
+
   /** Connections stay open, and nothing comes through, until `release`: as when a cable is pulled. */
   hold(): void {
     this.#isHeld = true
@@ -75,6 +101,11 @@ export class Link {
     this.cut()
     await new Promise(resolve => this.#server.close(resolve))
   }
+}
+
+function carry(chunk: Buffer, from: Socket, to: Socket, bytesPerSecond: number): void {
+  if (bytesPerSecond === Number.POSITIVE_INFINITY) to.write(chunk)
+  else void trickle(chunk, from, to, bytesPerSecond)
 }
 
 async function trickle(chunk: Buffer, from: Socket, to: Socket, bytesPerSecond: number): Promise<void> {

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Link } from './link.ts'
 import { RedisServer } from './redis-server.ts'
 import { Folder, freePort, Program, Service } from './service.ts'
 
@@ -40,7 +41,7 @@ afterAll(async () => {
 
 test.each([
   ['TCP, with a password and a database', () => `redis://:p%40ss%3Aword@127.0.0.1:${port}/2`],
-  ['TLS', () => `rediss://default:p%40ss%3Aword@localhost:${tlsPort}/3`],
+  ['TLS', () => `REDISS://default:p%40ss%3Aword@localhost:${tlsPort}/3`],
 ])('Redis is reached by %s', async (_, url) => {
   using folder = new Folder()
   await using service = await Service.start(folder, '--redis', url())
@@ -57,6 +58,12 @@ test.each([
     69,
     /redis:\/\/127.0.0.1:9: .*ECONNREFUSED.*\[queue_unreachable\]/,
   ],
+  [
+    'a database that Redis does not have',
+    () => `redis://:p%40ss%3Aword@127.0.0.1:${port}/99`,
+    69,
+    /out of range.*\[queue_refused\]/,
+  ],
   ['no such socket', () => '/nowhere/redis.sock', 69, /ENOENT.*\[queue_unreachable\]/],
   ['an unknown parameter', () => 'redis://127.0.0.1?offlineQueue=true', 64, /--redis must be a redis:\/\//],
 ])('with %s the start fails in one line, without the password', async (_, url, exitCode, message) => {
@@ -66,5 +73,17 @@ test.each([
   expect(await program.exited).toBe(exitCode)
   expect(program.output).toMatch(message)
   expect(program.output.trim().split('\n')).toHaveLength(1)
+  expect(program.output).not.toContain('secret')
+})
+
+test('where Redis repeats the password in an error, the log does not', async () => {
+  await using renamed = await RedisServer.start('--port', '0', '--rename-command', 'AUTH', '""')
+  await using link = await Link.to(renamed.socket)
+  using folder = new Folder()
+  const url = `redis://me:top%25secret@127.0.0.1:${link.port}`
+  const args = ['consumer', '--consumer-port', '0', '--database', folder.database, '--redis', url]
+  await using program = new Program([...args, '--log-level', 'trace'])
+  expect(await program.exited).toBe(69)
+  expect(program.output).toMatch(/unknown command 'auth'.*\*\*\*/i)
   expect(program.output).not.toContain('secret')
 })

@@ -173,7 +173,7 @@ test.each([
 
 test('config shows each option and where it comes from, without passwords', async () => {
   const program = new Program(
-    ['config', 'show', '--port', '4444', '--redis', 'redis://me:secret@example.test'],
+    ['config', 'show', '--port', '4444', '--redis', 'REDIS://me:secret@example.test'],
     {
       PICCOLO_FLUSH_INTERVAL_MS: '250',
     },
@@ -201,3 +201,20 @@ test('help tells every option with its default', async () => {
   expect(await program.exited).toBe(0)
   expect(program.output).toMatch(/--flush-interval-ms MS .*\(default: 100\)/)
 })
+
+test.each(['redis://:100%sure@h', 'REDIS://me:12#sure@h'])(
+  '%s is refused in one line that says how to write a password, and does not show it',
+  async url => {
+    for (const [exitCode, program] of [
+      [64, new Program(['up', '--redis', url])],
+      [78, new Program(['config', 'show'], { PICCOLO_REDIS: url })],
+      [64, new Program(['consumer', url])],
+    ] as const) {
+      running.push(program)
+      expect(await program.exited).toBe(exitCode)
+      expect(program.output.trim().split('\n')).toHaveLength(1)
+      expect(program.output).toMatch(/percent-encoded \(% is %25, \/ is %2F, # is %23|does not take/)
+      expect(program.output).not.toContain('sure')
+    }
+  },
+)

@@ -13,8 +13,8 @@ const pushCountMax = 2 * windowBatchesMax
 
 /**
  * Carries the batches of one producer to the queue and brings back what is confirmed. At most one call is
- * under way; one that failed is just made again at the next occasion, as the protocol allows for a call
- * that happened all the same.
+ * under way. After one that failed, which may have happened all the same, it first asks where the producer
+ * stands: a large push whose answer never comes in time would be repeated for ever.
  */
 export class Courier {
   readonly producer: Producer
@@ -22,6 +22,8 @@ export class Courier {
   readonly #clock: Clock
   readonly #error: RepeatedError
   #heardMs = Number.NEGATIVE_INFINITY
+  /** What became of the last call is not known. */
+  #isInDoubt = false
   #isHopeless = false
   #pauseUntilMs = Number.NEGATIVE_INFINITY
   /** The delivery under way; null when there is none. */
@@ -83,6 +85,8 @@ export class Courier {
   async #deliver(asksAtEnd: boolean): Promise<boolean> {
     if (this.#clock.monotonicMs() < this.#pauseUntilMs) return false
     try {
+      if (this.#isInDoubt) await this.#greet()
+      this.#isInDoubt = false
       let pushCount = 0
       for (; pushCount < pushCountMax; pushCount++) {
         const push = this.producer.nextPush()
@@ -99,8 +103,7 @@ export class Courier {
       return true
     } catch (error) {
       if (!(error instanceof OperationError)) throw error
-      // A full Redis refuses the push as a whole, and with it the sign of life.
-      if (error.code === 'queue_full') await this.#greet().catch(() => {})
+      this.#isInDoubt = true
       this.#error.happened(error)
       this.#isHopeless = error.policy.retry === 'never'
       const pauseMs = error.policy.retry === 'soon' ? 0 : 1_000

@@ -15,19 +15,22 @@ import { Flusher } from './flusher.ts'
 import { Producer } from './producer.ts'
 import { Waiting } from './waiting.ts'
 
-/** An embedded queue that can be away, and that loses every other answer if told to. */
+/** An embedded queue that can be away, and that loses every other answer, or each to a push, if told to. */
 class FlakyQueue extends EmbeddedQueue {
   override durable = false
   isAway = false
   delayMs = 0
   losesAnswers = false
-  #pushCount = 0
+  losesPushAnswers = false
+  /** Sequences, in the order in which they came. */
+  readonly tried: number[] = []
 
   override async push(push: Push): Promise<Position> {
     if (this.delayMs > 0) await new Promise(resolve => setTimeout(resolve, this.delayMs))
     if (this.isAway) throw this.#away()
     const position = await super.push(push)
-    if (this.losesAnswers && this.#pushCount++ % 2 === 0) throw this.#away()
+    this.tried.push(push.sequence)
+    if (this.losesPushAnswers || (this.losesAnswers && this.tried.length % 2 === 1)) throw this.#away()
     return position
   }
   override async greet(producer: string, lowest: number): Promise<Position> {
@@ -180,6 +183,19 @@ test('lost answers make no batch count twice', async () => {
     await until('it arrived', async () => sumsOf(await consume(received)).a === round)
   }
   queue.losesAnswers = false
+})
+
+test('while no push is ever answered, each is made once, and everything is confirmed', async () => {
+  flusher.start()
+  queue.losesPushAnswers = true
+  const received: Batch[] = []
+  for (let round = 1; round <= 3; round++) {
+    flusher.tryAdd(increment('a', 1))
+    await until('it arrived', async () => sumsOf(await consume(received)).a === round)
+    await until('it is confirmed', () => flusher.oldestAgeMs() === 0)
+  }
+  expect(queue.tried).toEqual([1, 2, 3])
+  queue.losesPushAnswers = false
 })
 
 test('a consumer that stands still closes the window, and increments merge instead', async () => {

@@ -1,0 +1,214 @@
+import { Redis, type RedisOptions } from 'ioredis'
+import { assert } from '../lib/assert.ts'
+import { type Clock, withDeadline } from '../lib/clock.ts'
+import { errorText, OperationError } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import { makeStringMethodsFast } from '../lib/string-methods.ts'
+import { passingError, queueError } from './errors.ts'
+import { redisAddress, redisUrlToShow } from './redis-address.ts'
+import { whenReady } from './redis-check.ts'
+import { classifyRedisError } from './redis-errors.ts'
+
+/** How long one call may take; after that its fate is unknown and the caller tries again. */
+const callDeadlineMs = 2_000
+/** What that comes up to over a slow link: a batch of a mebibyte gets through at 32 KiB a second. */
+const callDeadlineMsMax = 32_000
+const connectTimeoutMs = 2_000
+const reconnectDelayMsMax = 1_000
+/** A server is looked at again so often: its policy, its version and our rights may change. */
+const checkIntervalMs = 10_000
+
+export interface RedisConnectionOptions {
+  /** `redis://`, `rediss://`, or the path of a unix socket, with or without `unix://`. */
+  readonly url: string
+  readonly clock: Clock
+  readonly log: Log
+  /**
+   * The service ran before: what is wrong with Redis may pass then. Without it the first contact refuses what
+   * only an operator can change.
+   */
+  readonly isRestart?: boolean
+}
+
+/** A connection to Redis that is there again when it was lost, and never waits for long. */
+export class RedisConnection {
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #redis: Redis
+  readonly #options: RedisOptions
+  /** As it may be shown. */
+  readonly #address: string
+  readonly #password: string
+  /** Makes the server fit for calls, or rejects. */
+  readonly #check: (redis: Redis) => Promise<void>
+  /** Why the connection is not there; null while it is. */
+  #connectionError: Error | null = null
+  /** The last check of the server; null until the connection is usable. */
+  #checked: { readonly done: Promise<void>; readonly sinceMs: number } | null = null
+  /** Something was right with this server, or one before it. */
+  #wasUsable: boolean
+  /** By name of the call: what the link needs for it, where that is more than usual. */
+  readonly #patienceMs = new Map<string, number>()
+
+  constructor(
+    { url, clock, log, isRestart = false }: RedisConnectionOptions,
+    check: (redis: Redis) => Promise<void>,
+  ) {
+    // ioredis derives a class from String.
+    makeStringMethodsFast()
+    const address = redisAddress(url)
+    assert(address, 'an address that the options let through')
+    this.#clock = clock
+    this.#log = log
+    this.#address = redisUrlToShow(url)
+    this.#password = address.password ?? ''
+    this.#check = check
+    this.#wasUsable = isRestart
+    this.#options = {
+      ...address,
+      protocol: 2,
+      lazyConnect: true,
+      connectTimeout: connectTimeoutMs,
+      enableOfflineQueue: false,
+      // It asks by INFO, which may be forbidden.
+      enableReadyCheck: false,
+      disableClientInfo: true,
+      maxRetriesPerRequest: 0,
+      autoResendUnfulfilledCommands: false,
+      // Its own way of subscribing again leaves a rejection to nobody, which would end the process.
+      autoResubscribe: false,
+      connectionName: 'piccolo',
+      retryStrategy: times => Math.min(50 * times, reconnectDelayMsMax),
+      // 1: reconnect, and leave the failed command failed. 2 would send it again behind our back.
+      reconnectOnError: error => (error.message.startsWith('READONLY') ? 1 : false),
+    }
+    this.#redis = this.open({})
+    this.#redis.on('close', () => {
+      this.#checked = null
+    })
+  }
+
+  /** A connection beside this one to the same server, for the caller to close. */
+  open(options: RedisOptions): Redis {
+    const redis = new Redis({ ...this.#options, ...options, replyMapping: 'legacy' })
+    // Calls then fail with nothing but `Connection is closed`: what they say is taken from here. And without
+    // a listener a lost connection would end the process.
+    redis.on('error', error => {
+      this.#connectionError = this.#withoutPassword(error)
+      this.#log.debug({ reason: errorText(this.#connectionError) }, 'redis connection failed')
+    })
+    redis.on('ready', () => {
+      this.#connectionError = null
+    })
+    return redis
+  }
+
+  /**
+   * Connects and checks that the server can keep what it is given. Throws OperationError; where its policy
+   * says `never`, trying again without an operator is of no use. It says so at the first contact only.
+   */
+  async usable(): Promise<void> {
+    const now = this.#clock.monotonicMs()
+    if (this.#checked === null || now - this.#checked.sinceMs >= checkIntervalMs) {
+      const late = () => queueError('queue_unreachable', 'Redis did not accept a connection in time')
+      // On a new one there are no slow calls to wait for.
+      const deadlineMs = this.#checked === null ? callDeadlineMs : this.#deadlineMs
+      const checked = {
+        sinceMs: now,
+        done: withDeadline(this.#clock, deadlineMs, this.#connectAndCheck(), late).then(
+          () => {
+            this.#wasUsable = true
+          },
+          error => {
+            if (this.#checked === checked) this.#checked = null
+            if (error instanceof OperationError && error.code === 'queue_unreachable') this.#cut()
+            throw this.#explained(error)
+          },
+        ),
+      }
+      this.#checked = checked
+    }
+    await this.#checked.done
+  }
+
+  /**
+   * Makes one call, under a name for calls of about its size. Throws OperationError. After `queue_timeout`
+   * the call may still happen, so its connection is cut: a late answer would only delay the next one. Calls
+   * of that name may take longer then, unless more time would not help.
+   */
+  async call<T>(
+    name: string,
+    work: (redis: Redis) => Promise<T>,
+    { mayNeedMoreTime = true } = {},
+  ): Promise<T> {
+    await this.usable()
+    const [deadlineMs, startedMs] = [this.#deadlineMs, this.#clock.monotonicMs()]
+    const late = () => queueError('queue_timeout', `Redis did not answer within ${deadlineMs} ms`)
+    try {
+      const answer = await withDeadline(this.#clock, deadlineMs, work(this.#redis), late)
+      this.#needs(name, Math.min(deadlineMs, 2 * (this.#clock.monotonicMs() - startedMs)))
+      return answer
+    } catch (cause) {
+      const error = this.#explained(cause)
+      if (error.code === 'queue_timeout') {
+        if (mayNeedMoreTime) this.#needs(name, 2 * deadlineMs)
+        this.#cut()
+      }
+      // The check names what is missing.
+      if (error.code === 'queue_forbidden') this.#checked = null
+      throw error
+    }
+  }
+
+  /** Calls of that name need no more time than usual after all. */
+  forgetPatience(name: string): void {
+    this.#patienceMs.delete(name)
+  }
+
+  close(): void {
+    this.#redis.disconnect()
+  }
+
+  /** Calls share the connection, so each waits for the slowest. */
+  get #deadlineMs(): number {
+    return Math.max(callDeadlineMs, ...this.#patienceMs.values())
+  }
+
+  #needs(name: string, ms: number): void {
+    if (ms <= callDeadlineMs) this.#patienceMs.delete(name)
+    else this.#patienceMs.set(name, Math.min(ms, callDeadlineMsMax))
+  }
+
+  /** At once, whatever is on its way; it comes again by itself. */
+  #cut(): void {
+    this.#checked = null
+    this.#redis.stream?.destroy()
+  }
+
+  #explained(error: unknown): OperationError {
+    const explained = this.#classified(error)
+    return this.#wasUsable ? passingError(explained) : explained
+  }
+
+  #classified(error: unknown): OperationError {
+    const isAboutCall = error instanceof OperationError || (error as Error).name === 'ReplyError'
+    if (isAboutCall) return classifyRedisError(this.#withoutPassword(error as Error))
+    if (this.#connectionError === null) return classifyRedisError(error)
+    const text = `${this.#address}: ${errorText(this.#connectionError)}`
+    return classifyRedisError(new Error(text, { cause: error }))
+  }
+
+  /** Redis repeats what it was given where it does not know a command. */
+  #withoutPassword(error: Error): Error {
+    const text = error.message.replace(/(with args beginning with:).*/s, '$1 ***')
+    const shown = this.#password === '' ? text : text.replaceAll(this.#password, '***')
+    return shown === error.message ? error : Object.assign(new Error(shown), { name: error.name })
+  }
+
+  async #connectAndCheck(): Promise<void> {
+    const redis = this.#redis
+    if (redis.status === 'wait' || redis.status === 'end') await redis.connect()
+    else if (redis.status !== 'ready') await whenReady(redis)
+    await this.#check(redis)
+  }
+}
