@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { Channel } from '../lib/channel.ts'
 import { type Clock, sleep } from '../lib/clock.ts'
-import { processNameVariable } from './process-name.ts'
+import { processNameVariable, restartVariable } from './process-name.ts'
 
 /** What a child is to do. */
 export interface Role {
@@ -30,11 +30,16 @@ export class Child {
   readonly #process: ChildProcess
   readonly #clock: Clock
 
-  constructor(program: string, { command, name, environment, nodeOptions }: Role, clock: Clock) {
+  constructor(
+    program: string,
+    { command, name, environment, nodeOptions }: Role,
+    clock: Clock,
+    { isRestart }: { isRestart: boolean },
+  ) {
     this.#clock = clock
     this.startedMs = clock.monotonicMs()
     this.#process = fork(program, [command], {
-      env: { ...environment, [processNameVariable]: name },
+      env: { ...environment, [processNameVariable]: name, [restartVariable]: String(isRestart) },
       execArgv: [...process.execArgv, ...nodeOptions],
       serialization: 'advanced',
     })

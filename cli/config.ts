@@ -2,11 +2,17 @@ import { exitCodes, UsageError } from '../lib/errors.ts'
 import { flagName, type OptionTable, type ParsedOptions, unknownVariables } from '../lib/options.ts'
 import { redisUrlToShow } from '../queue/redis-address.ts'
 import { command } from './command.ts'
-import { processNameVariable } from './process-name.ts'
+import { processNameVariable, restartVariable } from './process-name.ts'
 import { serviceOptions } from './up-options.ts'
 
 /** Variables of the launcher and the Vagrantfile. */
-const otherVariables = [processNameVariable, 'PICCOLO_NODE', 'PICCOLO_VAGRANT_BOX', 'PICCOLO_VAGRANT_ARCH']
+const otherVariables = [
+  processNameVariable,
+  restartVariable,
+  'PICCOLO_NODE',
+  'PICCOLO_VAGRANT_BOX',
+  'PICCOLO_VAGRANT_ARCH',
+]
 
 export const configCommand = command({
   name: 'config',

@@ -1,7 +1,7 @@
 import { runConsumer } from '../consumer/main.ts'
 import { consumerOptions } from '../consumer/options.ts'
 import { command } from './command.ts'
-import { processName } from './process-name.ts'
+import { isRestart, processName } from './process-name.ts'
 
 export const consumerCommand = command({
   name: 'consumer',
@@ -9,5 +9,8 @@ export const consumerCommand = command({
   summary: 'the consumer: writes totals into the database (needs --redis)',
   about: 'One consumer a database; a second one is refused.',
   options: consumerOptions,
-  run: ({ values }, { environment }) => runConsumer(values, processName(environment) ?? 'consumer'),
+  run({ values }, { environment }) {
+    const process = processName(environment) ?? 'consumer'
+    return runConsumer(values, { process, isRestart: isRestart(environment) })
+  },
 })

@@ -67,7 +67,7 @@ export class Supervisor {
   async start(): Promise<void> {
     if (this.#isStopping) return
     const { program, clock, connect } = this.#options
-    const child = new Child(program, this.role, clock)
+    const child = new Child(program, this.role, clock, { isRestart: this.#hasEverStarted })
     this.#child = child
     connect(child)
     child.channel.on('stop requested', () => clock.after(groupSignalDelayMs, () => this.#roll(child)))

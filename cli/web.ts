@@ -3,7 +3,7 @@ import { webOptions } from '../apps/web/options.ts'
 import { exitCodes, UsageError } from '../lib/errors.ts'
 import { command } from './command.ts'
 import { isInstanceUp } from './instance.ts'
-import { processName } from './process-name.ts'
+import { isRestart, processName } from './process-name.ts'
 
 export const webCommand = command({
   name: 'web',
@@ -17,6 +17,6 @@ export const webCommand = command({
       const message = `--port ${values.port} belongs to a piccolo up on this machine, which would split the increments`
       throw new UsageError(message, exitCodes.badConfiguration)
     }
-    return runWeb(values, name ?? 'web')
+    return runWeb(values, { process: name ?? 'web', isRestart: isRestart(environment) })
   },
 })

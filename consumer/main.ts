@@ -4,9 +4,13 @@ import { durationMs, type OptionValues } from '../lib/options.ts'
 import { whyNotListening } from '../lib/port.ts'
 import { runService, type ServiceContext } from '../lib/service.ts'
 import { StatusServer } from '../lib/status-server.ts'
+import type { Log } from '../lib/log.ts'
+import { passingError } from '../queue/errors.ts'
 import { handoverPath } from '../queue/handover.ts'
 import { openQueue } from '../queue/open.ts'
+import type { ConsumerQueue } from '../queue/queue.ts'
 import { openStore } from '../store/open.ts'
+import type { Store } from '../store/store.ts'
 import { claimQueue } from './claim.ts'
 import { Consumer } from './consumer.ts'
 import { Courtesy } from './courtesy.ts'
@@ -24,14 +28,17 @@ const ledgerGauges = [
 type Options = OptionValues<typeof consumerOptions>
 
 /** The consumer: the one process that writes the database. Resolves to the exit code. */
-export function runConsumer(options: Options, process: string): Promise<ExitCode> {
+export function runConsumer(
+  options: Options,
+  { process, isRestart }: { process: string; isRestart: boolean },
+): Promise<ExitCode> {
   const { logLevel, logFormat, stopTimeoutMs } = options
-  const parts = (context: ServiceContext) => makeParts(options, context)
+  const parts = (context: ServiceContext) => makeParts(options, { ...context, isRestart })
   return runService({ process, logLevel, logFormat, stopTimeoutMs, parts }, globalThis.process)
 }
 
-async function makeParts(options: Options, context: ServiceContext) {
-  const { clock, log, metrics } = context
+async function makeParts(options: Options, context: ServiceContext & { isRestart: boolean }) {
+  const { clock, log, metrics, isRestart } = context
   const queue = await openQueue({ redis: options.redis, role: 'consumer', ...context })
   const store = openStore(options.database, clock, log)
   const isHandedOver = (producer: string) => existsSync(handoverPath(options.database, producer))
@@ -59,7 +66,7 @@ async function makeParts(options: Options, context: ServiceContext) {
     { name: 'store', stop: () => store.close() },
     {
       name: 'queue',
-      start: () => claimQueue(queue, store, { acceptOlderStore: options.acceptOlderStore, log }),
+      start: () => claim(queue, store, { acceptOlderStore: options.acceptOlderStore, log, isRestart }),
       stop: () => queue.close(),
     },
     {
@@ -78,6 +85,19 @@ async function makeParts(options: Options, context: ServiceContext) {
       stop: () => (hasPort ? status.close() : undefined),
     },
   ]
+}
+
+/** What a running service is refused may pass: it must not stop the web processes. */
+async function claim(
+  queue: ConsumerQueue,
+  store: Store,
+  { isRestart, ...options }: { acceptOlderStore: boolean; log: Log; isRestart: boolean },
+): Promise<void> {
+  try {
+    await claimQueue(queue, store, options)
+  } catch (error) {
+    throw isRestart && error instanceof OperationError ? passingError(error) : error
+  }
 }
 
 async function listen(status: StatusServer, { host, consumerPort }: Options): Promise<void> {

@@ -11,17 +11,19 @@ export interface QueueOptions {
   readonly parent: Channel | null
   /** Who asks, as in `piccolo web`. */
   readonly role: 'web' | 'consumer'
+  /** See RedisConnectionOptions. */
+  readonly isRestart?: boolean
   readonly clock: Clock
   readonly log: Log
 }
 
 /** The queue of the first shard, not yet connected. Throws UsageError when there is neither kind of queue. */
 export async function openQueue(options: QueueOptions): Promise<ProducerQueue & ConsumerQueue> {
-  const { redis, parent, role, clock, log } = options
+  const { redis, parent, role, clock, log, isRestart = false } = options
   if (redis !== null) {
     // The client for Redis takes as long to load as all the rest, so it loads where it is used.
     const { RedisQueue } = await import('./redis.ts')
-    return new RedisQueue({ url: redis, shardIndex: 0, clock, log })
+    return new RedisQueue({ url: redis, shardIndex: 0, clock, log, isRestart })
   }
   if (parent !== null) return connectEmbeddedQueue(parent, clock)
   throw new UsageError(

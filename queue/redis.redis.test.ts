@@ -157,3 +157,30 @@ test('over such a link the consumer reads one at a time, however long that takes
     await queue.close()
   }
 }, 60_000)
+
+test('a Redis that may evict is refused at the first contact, and is an error that passes later', async () => {
+  const admin = server.client()
+  await admin.config('SET', 'maxmemory-policy', 'allkeys-lru')
+  const options = { url: server.url, shardIndex: 0, clock: systemClock, log }
+  const [first, running, restarted] = [{}, {}, { isRestart: true }].map(
+    own => new RedisQueue({ ...options, ...own }),
+  ) as [RedisQueue, RedisQueue, RedisQueue]
+  const refusal = (retry: string) => ({ code: 'queue_eviction', policy: { retry } })
+  try {
+    await expect(first.connect()).rejects.toMatchObject(refusal('never'))
+    await expect(restarted.connect()).rejects.toMatchObject(refusal('later'))
+    await admin.config('SET', 'maxmemory-policy', 'noeviction')
+    await running.connect()
+    await admin.config('SET', 'maxmemory-policy', 'allkeys-lru')
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    await until('it is noticed', async () => {
+      const error = await running.length().catch(each => each)
+      return error.code === 'queue_eviction' && error.policy.retry === 'later'
+    })
+    await admin.config('SET', 'maxmemory-policy', 'noeviction')
+    expect(await running.length()).toBe(0)
+  } finally {
+    admin.disconnect()
+    for (const queue of [first, running, restarted]) await queue.close()
+  }
+})

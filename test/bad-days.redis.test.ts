@@ -55,6 +55,21 @@ const troubles: {
     end: admin => admin.call('SCRIPT', 'KILL'),
   },
   {
+    name: 'may evict after it was reached anew',
+    code: 'queue_eviction',
+    begin: async admin => {
+      await admin.config('SET', 'maxmemory-policy', 'allkeys-lru')
+      await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    },
+    end: admin => admin.config('SET', 'maxmemory-policy', 'noeviction'),
+  },
+  {
+    name: 'may evict while nothing else changes',
+    code: 'queue_eviction',
+    begin: admin => admin.config('SET', 'maxmemory-policy', 'volatile-ttl'),
+    end: admin => admin.config('SET', 'maxmemory-policy', 'noeviction'),
+  },
+  {
     name: 'answers nobody for a while',
     code: 'queue_timeout',
     begin: admin => admin.call('CLIENT', 'PAUSE', '8000', 'ALL'),
@@ -87,6 +102,53 @@ test.each(troubles)(
     expect(service.output).not.toContain('a process ended')
   },
 )
+
+test('while Redis may evict, processes that end come again, and requests are served', async () => {
+  const redis = await RedisServer.start()
+  cleanUps.push(() => redis[Symbol.asyncDispose]())
+  const admin = redis.client()
+  cleanUps.push(async () => admin.disconnect())
+  const service = await up('--redis', redis.url, '--web-processes', '2')
+  await admin.config('SET', 'maxmemory-policy', 'allkeys-lru')
+  await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  await until('readiness tells', async () => (await readiness(service)).text.includes('queue_eviction'))
+  const children = service.children()
+  process.kill(children.get('piccolo consumer')!, 'SIGKILL')
+  process.kill(children.get('piccolo web 1')!, 'SIGKILL')
+  await service.says(/piccolo consumer: .*\[queue_eviction\]/)
+  await until('both web processes run', () => service.children().has('piccolo web 1'))
+  await until('the new one serves', async () => {
+    const before = await service.metric('piccolo_increments_accepted_total')
+    expect(await service.increment('foo', 1)).toBe(200)
+    return (await service.metric('piccolo_increments_accepted_total')) === before + 1
+  })
+  const accepted = await service.metric('piccolo_increments_accepted_total')
+  await admin.config('SET', 'maxmemory-policy', 'noeviction')
+  await service.hasTotals(new Map([['foo', String(accepted)]]))
+  await until('readiness is back', async () => (await readiness(service)).status === 200)
+  expect(await service.stop()).toBe(0)
+})
+
+test('a queue that has become that of another database: nothing is committed, requests are served', async () => {
+  const redis = await RedisServer.start()
+  cleanUps.push(() => redis[Symbol.asyncDispose]())
+  const admin = redis.client()
+  cleanUps.push(async () => admin.disconnect())
+  const service = await up('--redis', redis.url)
+  expect(await service.increment('foo', 1)).toBe(200)
+  await service.hasTotals(new Map([['foo', '1']]))
+  const own = await admin.getset('piccolo:{0}:store', 'another')
+  await service.says(/"code":"queue_foreign"/)
+  process.kill(service.children().get('piccolo consumer')!, 'SIGKILL')
+  await service.says(/belongs to the store another.*\[queue_foreign\]/)
+  expect(await service.increment('foo', 1)).toBe(200)
+  await until('it waits', async () => (await admin.llen('piccolo:{0}:batches')) === 1)
+  await until('readiness tells', async () => (await readiness(service)).status === 503)
+  expect(folder.totals()).toEqual(new Map([['foo', '1']]))
+  await admin.set('piccolo:{0}:store', own!)
+  await service.hasTotals(new Map([['foo', '2']]))
+  await until('readiness is back', async () => (await readiness(service)).status === 200)
+})
 
 test('a database that another program locks: readiness says so, increments wait, and then count once', async () => {
   const service = await up()

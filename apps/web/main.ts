@@ -21,13 +21,19 @@ import { StreamRoute } from './stream-route.ts'
 import { Waiting } from './waiting.ts'
 
 /** The web process: takes increments, and hands their sums to the queue. Resolves to the exit code. */
-export function runWeb(options: OptionValues<typeof webOptions>, process: string): Promise<ExitCode> {
+export function runWeb(
+  options: OptionValues<typeof webOptions>,
+  { process, isRestart }: { process: string; isRestart: boolean },
+): Promise<ExitCode> {
   const { logLevel, logFormat, stopTimeoutMs } = options
-  const parts = (context: ServiceContext) => makeParts(options, context)
+  const parts = (context: ServiceContext) => makeParts(options, { ...context, isRestart })
   return runService({ process, logLevel, logFormat, stopTimeoutMs, parts }, globalThis.process)
 }
 
-async function makeParts(options: OptionValues<typeof webOptions>, context: ServiceContext) {
+async function makeParts(
+  options: OptionValues<typeof webOptions>,
+  context: ServiceContext & { isRestart: boolean },
+) {
   const { clock, log, metrics } = context
   const queue = await openQueue({ redis: options.redis, role: 'web', ...context })
   const queueError = new RepeatedError(log, clock, 'batches cannot be pushed')
