@@ -41,7 +41,7 @@ export async function queuedInService(database: string): Promise<QueuedBatch[] |
 export async function queuedInRedis(url: string): Promise<QueuedBatch[]> {
   const { RedisQueue } = await import('../queue/redis.ts')
   const log = createLog({ level: 'silent', format: 'json', process: 'verify', isTerminal: false })
-  const queue = new RedisQueue({ url, shardIndex: 0, clock: systemClock, log })
+  const queue = new RedisQueue({ url, shardIndex: 0, clock: systemClock, log, onlyLooks: true })
   try {
     await queue.connect()
     const queued: QueuedBatch[] = []

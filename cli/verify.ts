@@ -25,6 +25,8 @@ export const verifyCommand = command({
     watch: switchOption({ help: 'repeat it every two seconds, until it is wrong or interrupted' }),
   },
   async run({ values }, { print }) {
+    // Others must not read a password among the arguments.
+    process.title = 'piccolo verify'
     for (;;) {
       const exitCode = await verify(values.database, values.redis, print)
       if (!values.watch || exitCode !== exitCodes.done) return exitCode

@@ -18,6 +18,8 @@ export interface RedisQueueOptions extends RedisConnectionOptions {
   readonly shardIndex: number
   /** Batches that the list may hold; a test takes fewer. */
   readonly batchesMax?: number
+  /** Nothing but `page` and `length` is called: a user who may not write will do. */
+  readonly onlyLooks?: boolean
 }
 
 /** The queue as Redis lists. The names of the keys are a contract with operators: see docs/operations.md. */
@@ -29,6 +31,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   #subscriber: Redis | null = null
   readonly #keys: ReturnType<typeof redisKeys>
   readonly #batchesMax: number
+  readonly #onlyLooks: boolean
   #storeId = ''
   /** How much to read at a time: less after a read that took too long, for a link may be slow. */
   #readBytes = readBytesMax
@@ -37,8 +40,9 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   /** Rights that the log has named as missing. */
   readonly #missing = new Set<string>()
 
-  constructor({ shardIndex, batchesMax = listBatchesMax, ...options }: RedisQueueOptions) {
+  constructor({ shardIndex, batchesMax = listBatchesMax, onlyLooks = false, ...options }: RedisQueueOptions) {
     this.#log = options.log
+    this.#onlyLooks = onlyLooks
     this.#batchesMax = batchesMax
     this.#keys = redisKeys(shardIndex)
     this.#connection = new RedisConnection(options, redis => this.#check(redis))
@@ -181,7 +185,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     const keys = Object.values(this.#keys)
     const [{ major, isPolicyKnown }, refused] = await Promise.all([
       checkRedisServer(redis),
-      this.#refused(redis),
+      this.#onlyLooks ? [] : this.#refused(redis),
       // Where this is refused at the beginning of a connection, ioredis goes on in database 0.
       redis.options.db === 0 ? null : redis.select(redis.options.db!),
     ])

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -75,6 +76,7 @@ async function useAll(url: string): Promise<{ failures: string[]; log: string }>
 }
 
 test('a user with the documented rights, and no others, can do everything', async () => {
+  expect(readFileSync(new URL('../docs/operations.md', import.meta.url), 'utf8')).toContain(redisRights)
   await allow(redisRights)
   expect(await useAll(url)).toEqual({ failures: [], log: '' })
   await allow(`${redisRights} +select`)
@@ -114,6 +116,18 @@ test.each([
     .map(line => JSON.parse(line))
   expect(lines).toMatchObject([{ level: 40, code: 'queue_forbidden', right: name }])
   expect(lines[0].hint).toContain(redisRights)
+})
+
+test('a user who may only read the list can look at it', async () => {
+  await allow('~piccolo:* +llen +lrange')
+  await admin.rpush('piccolo:{0}:batches', 'a')
+  const options = { url, shardIndex: 0, clock: systemClock, log: pino({ level: 'silent' }) }
+  const queue = new RedisQueue({ ...options, onlyLooks: true })
+  try {
+    expect([await queue.length(), await queue.page(0, 9)]).toEqual([1, ['a']])
+  } finally {
+    await queue.close()
+  }
 })
 
 test('a user who may not name its connection is not told about it', async () => {

@@ -12,6 +12,7 @@ const simulation = 'test/simulation.test.ts'
 const flusherTests = 'apps/web/flusher.test.ts'
 const storeTests = 'store/sqlite-store.test.ts'
 const redisTests = 'queue/redis.redis.test.ts'
+const rightsTests = 'test/redis-rights.redis.test.ts'
 
 /** The guarantees, each broken in the way that is most tempting. */
 export const mutants: readonly Mutant[] = [
@@ -352,5 +353,61 @@ export const mutants: readonly Mutant[] = [
     find: ' || isFolder(parent)',
     replace: '',
     tests: ['lib/make-folder.test.ts'],
+  },
+  {
+    name: 'a call that failed is repeated before anybody asks what became of it',
+    file: 'apps/web/courier.ts',
+    find: 'if (this.#isInDoubt) await this.#greet()',
+    replace: '',
+    tests: ['apps/web/flusher.test.ts'],
+  },
+  {
+    name: 'a call over a slow link never gets more time',
+    file: 'queue/redis-connection.ts',
+    find: 'if (mayNeedMoreTime) this.#needs(name, 2 * deadlineMs)',
+    replace: '',
+    tests: [redisTests],
+  },
+  {
+    name: 'a batch of long keys grows beyond its bytes',
+    file: 'queue/batch-writer.ts',
+    find: 'Math.min(keysRoom, Math.floor((batchBytesMax - this.#bytes) / entryBytesMax))',
+    replace: 'keysRoom',
+    tests: ['apps/web/sealing.test.ts'],
+  },
+  {
+    name: 'a hint that is forbidden fails a push that took effect',
+    file: 'queue/redis-scripts.ts',
+    find: "redis.pcall('PUBLISH', wake, event)",
+    replace: "redis.call('PUBLISH', wake, event)",
+    tests: [rightsTests],
+  },
+  {
+    name: 'a push that may not add to the list says that it did',
+    file: 'queue/redis-scripts.ts',
+    find: "redis.call('HSET', pushed, producer, text(last))",
+    replace: '',
+    tests: [rightsTests],
+  },
+  {
+    name: 'scripts run without a look at what the user may do',
+    file: 'queue/redis.ts',
+    find: 'this.#onlyLooks ? [] : this.#refused(redis)',
+    replace: '[] as string[]',
+    tests: [rightsTests],
+  },
+  {
+    name: 'a Redis that may evict ends a service that runs',
+    file: 'queue/redis-connection.ts',
+    find: 'this.#wasUsable ? passingError(explained) : explained',
+    replace: 'explained',
+    tests: [redisTests],
+  },
+  {
+    name: 'a password is shown where the scheme of its URL is in capitals',
+    file: 'queue/redis-address.ts',
+    find: "if (url.password !== '') url.password = '***'",
+    replace: "if (url.password !== '' && text.startsWith('redis')) url.password = '***'",
+    tests: ['queue/redis-address.test.ts'],
   },
 ]
