@@ -160,6 +160,7 @@ test('over such a link the consumer reads one at a time, however long that takes
 
 test('a Redis that may evict is refused at the first contact, and is an error that passes later', async () => {
   const admin = server.client()
+  await admin.flushall()
   await admin.config('SET', 'maxmemory-policy', 'allkeys-lru')
   const options = { url: server.url, shardIndex: 0, clock: systemClock, log }
   const [first, running, restarted] = [{}, {}, { isRestart: true }].map(

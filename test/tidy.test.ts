@@ -41,7 +41,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 /** Only its owner imports a driver; types are free. */
 const driverOwners: Readonly<Record<string, readonly string[]>> = {
   'uWebSockets.js': ['apps/web/server.ts', 'bench/servers/bare.ts', 'bench/servers/stream-bare.ts'],
-  ioredis: ['queue/redis.ts'],
+  ioredis: ['queue/redis-connection.ts'],
   'better-sqlite3': ['store/sqlite.ts', 'bench/probes/bare-loop.ts', 'bench/servers/form-totals.ts'],
   pino: ['lib/log.ts'],
   'pino-pretty': ['lib/log.ts'],

@@ -223,8 +223,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a batch is written in one go',
     file: 'apps/web/sealing.ts',
-    find: 'const room = Math.min(sliceKeysMax, batchKeysMax - this.#writer.keyCount)',
-    replace: 'const room = batchKeysMax - this.#writer.keyCount',
+    find: 'Math.max(0, keyCount - sliceKeysMax)',
+    replace: '0',
     tests: ['apps/web/sealing.test.ts', 'apps/web/flusher.test.ts'],
   },
   {
@@ -251,7 +251,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a lost connection to Redis may leave a rejection to nobody, which ends a web process',
-    file: 'queue/redis.ts',
+    file: 'queue/redis-connection.ts',
     find: 'autoResubscribe: false',
     replace: 'autoResubscribe: true',
     tests: [redisTests],
