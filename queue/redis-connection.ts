@@ -94,8 +94,8 @@ export class RedisConnection {
     // Calls then fail with nothing but `Connection is closed`: what they say is taken from here. And without
     // a listener a lost connection would end the process.
     redis.on('error', error => {
-      this.#connectionError = this.#withoutPassword(error)
-      this.#log.debug({ reason: errorText(this.#connectionError) }, 'redis connection failed')
+      this.#connectionError = error
+      this.#log.debug({ reason: this.#withoutPassword(errorText(error)) }, 'redis connection failed')
     })
     redis.on('ready', () => {
       this.#connectionError = null
@@ -186,23 +186,23 @@ export class RedisConnection {
   }
 
   #explained(error: unknown): OperationError {
-    const explained = this.#classified(error)
+    const explained = error instanceof OperationError ? error : this.#classified(error)
     return this.#wasUsable ? passingError(explained) : explained
   }
 
+  /** What Redis or the network says, by its own words; these may repeat the password. */
   #classified(error: unknown): OperationError {
-    const isAboutCall = error instanceof OperationError || (error as Error).name === 'ReplyError'
-    if (isAboutCall) return classifyRedisError(this.#withoutPassword(error as Error))
-    if (this.#connectionError === null) return classifyRedisError(error)
-    const text = `${this.#address}: ${errorText(this.#connectionError)}`
-    return classifyRedisError(new Error(text, { cause: error }))
+    const isAboutCall = (error as Error).name === 'ReplyError' || this.#connectionError === null
+    const where = `${this.#address}: ${errorText(this.#connectionError)}`
+    const known = classifyRedisError(isAboutCall ? error : new Error(where, { cause: error }))
+    const text = this.#withoutPassword(known.message)
+    return text === known.message ? known : new OperationError(known.code, known.policy, text)
   }
 
   /** Redis repeats what it was given where it does not know a command. */
-  #withoutPassword(error: Error): Error {
-    const text = error.message.replace(/(with args beginning with:).*/s, '$1 ***')
-    const shown = this.#password === '' ? text : text.replaceAll(this.#password, '***')
-    return shown === error.message ? error : Object.assign(new Error(shown), { name: error.name })
+  #withoutPassword(text: string): string {
+    const shown = text.replace(/(with args beginning with:).*/s, '$1 ***')
+    return this.#password === '' ? shown : shown.replaceAll(this.#password, '***')
   }
 
   async #connectAndCheck(): Promise<void> {

@@ -158,6 +158,31 @@ test('over such a link the consumer reads one at a time, however long that takes
   }
 }, 60_000)
 
+test('an error keeps its code and its words, whatever the password is', async () => {
+  const admin = server.client()
+  await using link = await Link.to(server.socket)
+  await admin.call('ACL', 'SETUSER', 'odd', 'on', '>Redis', '~*', '&*', '+@all')
+  await admin.config('SET', 'maxmemory-policy', 'allkeys-lru')
+  const url = `redis://odd:Redis@127.0.0.1:${link.port}`
+  const queue = new RedisQueue({ url, shardIndex: 0, clock: systemClock, log })
+  const wrong = new RedisQueue({
+    url: url.replace(':Redis', ':WRONGPASS'),
+    shardIndex: 0,
+    clock: systemClock,
+    log,
+  })
+  try {
+    const message = expect.stringMatching(/^Redis has maxmemory-policy allkeys-lru/)
+    await expect(queue.connect()).rejects.toMatchObject({ code: 'queue_eviction', message })
+    await expect(wrong.connect()).rejects.toMatchObject({ code: 'queue_credentials' })
+  } finally {
+    await admin.config('SET', 'maxmemory-policy', 'noeviction')
+    admin.disconnect()
+    await queue.close()
+    await wrong.close()
+  }
+})
+
 test('a Redis that may evict is refused at the first contact, and is an error that passes later', async () => {
   const admin = server.client()
   await admin.flushall()
