@@ -50,10 +50,6 @@ export const notYetHeld: { readonly [W in Word]?: NotYetHeld } = {
     broken: /met a fault/,
     reason: 'an error of the file system ends the process that meets it',
   },
-  'push-times-out': {
-    broken: /still holds something/,
-    reason: 'a push without an answer is repeated for ever, and nothing else is asked',
-  },
   'endless-turn': {
     broken: /were accepted .* before/,
     reason: 'nothing bounds how long a client may keep a turn going, and with it the flush waiting',
