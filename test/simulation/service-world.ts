@@ -25,9 +25,9 @@ const calmRoundMs = 6_000
 const calmRoundCountMax = Math.ceil((5 * producerGoneAfterMs) / calmRoundMs)
 /** Longer than a web process tries to hand on what it holds. */
 const stopMs = 4_000
-/** Nothing bounds a turn of the event loop today. */
+/** Nothing bounds a turn of the event loop today. With a bound of 100 ms, `endless-turn` is held. */
 const turnMsMax = 5_000
-/** A web process that nothing else hinders has pushed everything that is older than its flush interval and this. */
+/** A web process that nothing else hinders (no fault, no outage, no full queue) has pushed everything that is older than its flush interval and this. */
 const pushMsMax = 200
 const dayMs = 86_400_000
 const fileErrorProbability = 0.3
@@ -76,7 +76,7 @@ export class ServiceWorld {
   constructor(seed: number, words: readonly Word[] = heldWords) {
     this.#random = new Random(seed)
     this.#words = new Set(words)
-    this.#shard = new Shard(this.#time, this.#random.pick([3, 1_000]))
+    this.#shard = new Shard(this.#time, this.#has('endless-turn') ? 1_000 : this.#random.pick([3, 1_000]))
     this.#mayLoseQueue = this.#random.chance(0.6)
     this.#flushIntervalMs = this.#random.pick([20, 100, 400])
     this.#keysMax = this.#random.pick([12, 1_000])
@@ -214,7 +214,7 @@ export class ServiceWorld {
   }
 
   #pause(process: { readonly life: Life } | undefined): void {
-    if (process === undefined || process.life.isPaused) return
+    if (process === undefined || process.life.isPaused || this.#has('endless-turn')) return
     process.life.pause()
     this.#note('a process is paused')
     this.#time.after(this.#random.below(pauseMsMax), () => process.life.resume())
