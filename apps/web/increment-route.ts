@@ -135,16 +135,13 @@ export class IncrementRoute {
       return
     }
     const outcome = ingest.count(head.contentType, head.query, body)
-    if (outcome.code !== null) {
-      this.#answerProblem(response, outcome)
-    } else if (asked === 'memory') {
+    if (outcome.code !== null) this.#answerProblem(response, outcome)
+    else if (outcome.accepted === 0)
+      this.#answerReached(response, { accepted: 0, reached: asked, isComplete: true })
+    else if (asked !== 'memory') this.#await(response, asked, outcome.accepted)
+    else {
       this.#underWayCount--
       answerAccepted(response, outcome.accepted, this.#isDraining)
-    } else if (outcome.accepted === 0) {
-      // There is nothing to wait for.
-      this.#answerReached(response, { accepted: 0, reached: asked, isComplete: true })
-    } else {
-      this.#await(response, asked, outcome.accepted)
     }
   }
 

@@ -265,8 +265,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a stopping web process does not wait until the queue has everything',
-    file: 'apps/web/flusher.ts',
-    find: 'if (isSafe) return true',
+    file: 'apps/web/courier.ts',
+    find: 'return this.#queue.durable ? this.producer.isAllPushed : this.producer.unconfirmed.length === 0',
     replace: 'return true',
     tests: [simulation],
   },
