@@ -81,7 +81,18 @@ function makeSupervisors(
 ): Supervisor[] {
   const metrics = new Metrics('up')
   const supervisors: Supervisor[] = []
+  let consumerReasons: readonly string[] = []
+  const tellWeb = ({ channel }: Child) => channel.emit('readiness of the consumer', consumerReasons)
+  const hear = (reasons: readonly string[]) => {
+    consumerReasons = reasons
+    for (const { child } of supervisors) if (child !== null) tellWeb(child)
+  }
   const connect = (child: Child) => {
+    child.channel.on('started', () => tellWeb(child))
+    child.channel.on('consumer readiness', (reasons: readonly string[]) => {
+      hear(reasons)
+      child.channel.onClose(() => hear([]))
+    })
     if (queue !== null) serveEmbeddedQueue(child.channel, queue)
     child.channel.handle('metrics of all', () => metricsOfAll(metrics, supervisors))
   }

@@ -7,8 +7,8 @@ import { encodeBatch } from '../queue/batch-writer.ts'
 import { EmbeddedQueue } from '../queue/embedded.ts'
 import { queueError } from '../queue/errors.ts'
 import type { Publication, ReadBounds } from '../queue/queue.ts'
-import { openStore } from '../store/open.ts'
 import { storeError } from '../store/errors.ts'
+import { openStore } from '../store/open.ts'
 import type { Application, Applied, Store } from '../store/store.ts'
 import { batch, producerId } from '../test/builders.ts'
 import { until } from '../test/condition.ts'
@@ -78,6 +78,8 @@ beforeEach(() => {
     forgetIdempotencyKeys: (beforeMs, countMax) => store.forgetIdempotencyKeys(beforeMs, countMax),
     checkpoint: what => store.checkpoint(what),
     uncopiedBytes: () => store.uncopiedBytes(),
+    parked: () => store.parked(),
+    check: () => store.check(),
   } as Store
   const gone = new GoneProducers(systemClock, 60_000, () => false)
   const metrics = new ConsumerMetrics(new Metrics('consumer'))
@@ -101,7 +103,8 @@ afterEach(async () => {
 })
 
 function push(sequence: number, sums: Record<string, Sum>, producer = 1): Promise<unknown> {
-  const element = encodeBatch(batch({ producer, sequence, sums }))
+  // More than any of them holds.
+  const element = encodeBatch(batch({ producer, sequence, sums, sealed: sequence * 10_000 }))
   return queue.push({ producer: producerId(producer), sequence, lowest: 1, element })
 }
 const counted = (key: string, total: string) =>

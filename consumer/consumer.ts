@@ -3,11 +3,12 @@ import { Doze } from '../lib/doze.ts'
 import { OperationError } from '../lib/errors.ts'
 import { type Log, RepeatedError } from '../lib/log.ts'
 import type { Readiness } from '../lib/status-server.ts'
-import { queueErrors } from '../queue/errors.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
-import type { Applied, Store } from '../store/store.ts'
+import type { Application, Applied, Store } from '../store/store.ts'
 import { Checkpoints } from './checkpoints.ts'
+import { CommitLog } from './commit-log.ts'
 import type { Courtesy } from './courtesy.ts'
+import { EndedProducers } from './ended-producers.ts'
 import type { GoneProducers } from './gone-producers.ts'
 import type { ConsumerMetrics } from './metrics.ts'
 import type { Prepared } from './preparation.ts'
@@ -17,12 +18,12 @@ import { Reader, type ReadingParts, type Taken, usualReading } from './reader.ts
 const idlePollMsMin = 50
 const idlePollMsMax = 400
 const retryDelayMs = { soon: 100, later: 1_000 } as const
-const forgetIntervalMs = 60_000
-/** The queue remembers a silent producer for a day; see ConsumerQueue.forget. */
-const forgetAfterMs = 86_400_000
 /** Idempotency keys that are dropped in one transaction; the next ones in the next round. */
 const keysForgottenMax = 1_000
 const keysForgetIntervalMs = 1_000
+
+/** Those that a transaction is about besides the ones whose batches it applies. */
+type Producers = Required<Pick<Application, 'gone' | 'waiting'>>
 
 interface Round {
   /**
@@ -65,14 +66,17 @@ export class Consumer {
   /** Until something is pushed. */
   readonly #doze: Doze
   readonly #reader: Reader
+  readonly #commitLog: CommitLog
   readonly #checkpoints: Checkpoints
-  #forgotAtMs = 0
+  readonly #ended: EndedProducers
   #keysForgottenMs = Number.NEGATIVE_INFINITY
 
   constructor(parts: ConsumerParts) {
     this.#parts = parts
     this.#reader = new Reader(parts.queue, parts.reading ?? usualReading(parts.log))
     this.#checkpoints = new Checkpoints(parts.store, parts.clock, parts.metrics)
+    this.#commitLog = new CommitLog(parts.log, parts.clock)
+    this.#ended = new EndedProducers(parts)
     this.#queueError = new RepeatedError(parts.log, parts.clock, 'the queue cannot be read')
     this.#storeError = new RepeatedError(parts.log, parts.clock, 'batches cannot be committed')
     this.#doze = new Doze(parts.clock)
@@ -91,7 +95,10 @@ export class Consumer {
    * process.
    */
   run(): Promise<void> {
-    this.#running ??= this.#loop().finally(() => this.#reader.close())
+    this.#running ??= this.#loop().finally(() => {
+      this.#commitLog.tell(true)
+      return this.#reader.close()
+    })
     return this.#running
   }
 
@@ -113,6 +120,7 @@ export class Consumer {
       if (this.#stopRequested) remaining ??= await this.#parts.queue.length().catch(() => 0)
       const { outcome, elementCount } = await this.#round()
       this.#forgetIdempotencyKeys()
+      this.#commitLog.tell()
       if (remaining !== null) {
         remaining -= elementCount
         if (outcome !== 'busy' || remaining <= 0) return
@@ -127,21 +135,27 @@ export class Consumer {
   }
 
   async #round(): Promise<Round> {
-    const { queue, gone } = this.#parts
+    const { queue, gone: goneProducers } = this.#parts
     let taken: Taken
     let ahead: Taken | null
-    let producersGone: ReadonlySet<string>
-    const isLookDue = gone.isLookDue()
+    let gone: Producers['gone']
+    const isLookDue = goneProducers.isLookDue()
+    try {
+      if (isLookDue) this.#lookAtStore()
+    } catch (error) {
+      return this.#failed(error, this.#storeError)
+    }
+    const waiting = isLookDue ? goneProducers.watched : new Set<string>()
     try {
       ;({ taken, ahead } = await this.#reader.take())
-      producersGone = isLookDue ? await gone.look(queue) : new Set()
+      gone = isLookDue ? await goneProducers.look(queue) : new Set()
       this.#queueError.over()
     } catch (error) {
       return this.#failed(error, this.#queueError)
     }
     const elementCount = taken.elements.length
-    if (elementCount === 0 && !isLookDue) {
-      await this.#forget()
+    if (elementCount === 0 && waiting.size === 0) {
+      await this.#forgetProducers()
       this.#checkpoint('idle')
       return { outcome: 'idle', elementCount }
     }
@@ -153,15 +167,14 @@ export class Consumer {
     }
     let applied: Applied
     try {
-      applied = this.#apply(prepared, taken, producersGone)
+      applied = this.#apply(prepared, taken, { gone, waiting })
       this.#storeError.over()
     } catch (error) {
       return this.#failed(error, this.#storeError)
     }
-    gone.watch(applied.parked)
     try {
-      const { watermarks, parked, outcomes } = applied
-      const discarded = prepared.rejected.map(({ element }) => element)
+      const { watermarks, parked, outcomes, rejected } = applied
+      const discarded = rejected.map(({ element }) => element)
       await queue.publish({ watermarks, parked, outcomes, discarded })
     } catch (error) {
       return this.#failed(error, this.#queueError)
@@ -171,26 +184,29 @@ export class Consumer {
     return { outcome: elementCount > 0 ? 'busy' : 'idle', elementCount }
   }
 
-  #apply(prepared: Prepared, { bytes, isFull }: Taken, gone: ReadonlySet<string>): Applied {
-    const { store, clock, log, metrics } = this.#parts
+  /** Its `rejected` are all elements that were. */
+  #apply(prepared: Prepared, { bytes, isFull }: Taken, producers: Producers): Applied {
+    const { store, clock, metrics } = this.#parts
     // With more waiting behind these, there is no time for it.
     const courtesy = isFull ? undefined : this.#parts.courtesy
     courtesy?.begin()
     const startedMs = clock.monotonicMs()
-    const applied = store.apply({ ...prepared, gone, pause: courtesy && (() => courtesy.pause()) })
+    const applied = store.apply({ ...prepared, ...producers, pause: courtesy && (() => courtesy.pause()) })
     const [ms, now] = [clock.monotonicMs() - startedMs, clock.nowMs()]
     this.#reader.committed({ bytes, ms, ageMs: now - (applied.applied[0]?.oldestMs ?? now) })
-    metrics.committed(applied, now, ms, prepared.rejected.length)
+    const rejected = [...prepared.rejected, ...applied.rejected]
+    metrics.committed(applied, now, ms, rejected.length)
     courtesy?.pause()
-    const corrupt = { code: 'batch_corrupt', hint: queueErrors.batch_corrupt.hint }
-    for (const { reason } of prepared.rejected) log.error({ ...corrupt, reason }, 'element rejected')
-    for (const [producer, increments] of applied.lost)
-      log.error({ producer, increments }, 'increments lost: their producer and the queue both lost them')
-    if (applied.setAsideCount > 0)
-      log.error({ sumCount: applied.setAsideCount }, 'sums set aside: a total would leave 64 bits')
-    if (applied.applied.length > 0)
-      log.debug({ batchCount: applied.applied.length, rowCount: applied.rowCount }, 'batches committed')
-    return applied
+    this.#commitLog.committed(applied, rejected)
+    return { ...applied, rejected }
+  }
+
+  /** Throws OperationError. Once a second, however little there is to do. */
+  #lookAtStore(): void {
+    const { store, gone } = this.#parts
+    store.check()
+    if (this.#storeError.code === 'store_gone') this.#storeError.over()
+    gone.watch(store.parked())
   }
 
   #failed(error: unknown, repeated: RepeatedError): Round {
@@ -201,14 +217,9 @@ export class Consumer {
     return { outcome: retry, elementCount: 0 }
   }
 
-  /** The day-old memory of producers that ended is dropped while there is nothing else to do. */
-  async #forget(): Promise<void> {
-    const now = this.#parts.clock.monotonicMs()
-    if (now - this.#forgotAtMs < forgetIntervalMs) return
-    this.#forgotAtMs = now
+  async #forgetProducers(): Promise<void> {
     try {
-      const producerCount = await this.#parts.queue.forget(forgetAfterMs)
-      if (producerCount > 0) this.#parts.log.info({ producerCount }, 'forgot producers that ended')
+      await this.#ended.forget()
     } catch (error) {
       this.#failed(error, this.#queueError)
     }

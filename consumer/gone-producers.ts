@@ -17,7 +17,7 @@ interface Watch {
 /**
  * Knows which producers with parked batches have been silent for so long that their missing batches will
  * not come any more. Silence is measured from when this process first looked, so a restart grants each of
- * them the whole time again.
+ * them the whole time again. Of what is parked between two looks it learns at the next one.
  */
 export class GoneProducers {
   readonly #clock: Clock
@@ -34,7 +34,11 @@ export class GoneProducers {
   }
 
   isLookDue(): boolean {
-    return this.#watched.size > 0 && this.#clock.monotonicMs() - this.#lookedMs >= lookIntervalMs
+    return this.#clock.monotonicMs() - this.#lookedMs >= lookIntervalMs
+  }
+
+  get watched(): ReadonlySet<string> {
+    return new Set(this.#watched.keys())
   }
 
   /** Watches exactly the producers of these batches from now on. */
@@ -50,7 +54,8 @@ export class GoneProducers {
   /** Asks the queue and answers who is gone by now. Throws what the queue throws. */
   async look(queue: ConsumerQueue): Promise<ReadonlySet<string>> {
     const now = this.#clock.monotonicMs()
-    const signs = await queue.signsOfLife([...this.#watched.keys()])
+    const isAsked = this.#watched.size > 0
+    const signs = isAsked ? await queue.signsOfLife([...this.#watched.keys()]) : new Map<string, string>()
     this.#lookedMs = now
     const gone = new Set<string>()
     for (const [producer, watch] of this.#watched) {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { exitCodes, type ExitCode, OperationError, UsageError } from '../lib/errors.ts'
+import { type ExitCode, exitCodes, OperationError, UsageError } from '../lib/errors.ts'
 import { durationMs, type OptionValues } from '../lib/options.ts'
 import { whyNotListening } from '../lib/port.ts'
 import { runService, type ServiceContext } from '../lib/service.ts'
@@ -16,6 +16,7 @@ import { Consumer } from './consumer.ts'
 import { Courtesy } from './courtesy.ts'
 import { GoneProducers } from './gone-producers.ts'
 import { ConsumerMetrics } from './metrics.ts'
+import { ReadinessNews } from './readiness-news.ts'
 import type { consumerOptions } from './options.ts'
 
 const ledgerGauges = [
@@ -43,7 +44,6 @@ async function makeParts(options: Options, context: ServiceContext & { isRestart
   const store = openStore(options.database, clock, log)
   const isHandedOver = (producer: string) => existsSync(handoverPath(options.database, producer))
   const gone = new GoneProducers(clock, options.producerGoneAfterMs, isHandedOver)
-  gone.watch(store.parked())
   const consumer = new Consumer({
     queue,
     store,
@@ -58,8 +58,15 @@ async function makeParts(options: Options, context: ServiceContext & { isRestart
     queue.length().catch(() => Number.NaN),
   )
   metrics.gaugeOf('piccolo_wal_bytes', "Size of the database's write-ahead log", () => store.logBytes())
+  metrics.gaugeOf(
+    'piccolo_batches_parked',
+    'Batches that wait in the store for one before them',
+    () => store.parked().length,
+  )
   for (const [name, help, state] of ledgerGauges) metrics.gaugeOf(name, help, () => store.account()[state])
-  const status = new StatusServer({ readiness: () => consumer.readiness(), metricsText: context.metricsText })
+  const readiness = () => consumer.readiness()
+  const status = new StatusServer({ readiness, metricsText: context.metricsText })
+  const news = context.parent && new ReadinessNews(context.parent, clock, readiness)
   const hasPort = context.parent === null && options.consumerPort > 0
 
   return [
@@ -79,6 +86,7 @@ async function makeParts(options: Options, context: ServiceContext & { isRestart
       },
       stop: () => consumer.stop().catch(() => {}),
     },
+    { name: 'readiness', start: () => news?.start(), stop: () => news?.stop() },
     {
       name: 'status server',
       start: () => (hasPort ? listen(status, options) : undefined),

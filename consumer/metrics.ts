@@ -20,7 +20,6 @@ export class ConsumerMetrics {
   #lost = 0
   #duplicates = 0
   #rejected = 0
-  #parked = 0
 
   constructor(metrics: Metrics) {
     this.#staleness = metrics.histogram(
@@ -48,11 +47,6 @@ export class ConsumerMetrics {
       ['piccolo_elements_rejected_total', 'Elements of the queue that were no batches', () => this.#rejected],
     ]
     for (const [name, help, read] of counters) metrics.counterOf(name, help, read)
-    metrics.gaugeOf(
-      'piccolo_batches_parked',
-      'Batches that wait in the store for one before them',
-      () => this.#parked,
-    )
   }
 
   checkpointed(ms: number): void {
@@ -71,7 +65,6 @@ export class ConsumerMetrics {
     this.#rejected += rejectedCount
     this.#duplicates += applied.duplicateCount
     this.#increments -= applied.duplicateCount
-    this.#parked = applied.parked.length
     for (const increments of applied.lost.values()) this.#lost += increments
   }
 }

@@ -1,14 +1,15 @@
 import { errorText, OperationError } from '../lib/errors.ts'
-import { type Batch, decodeBatch } from '../queue/batch.ts'
+import { decodeBatch, headUnitsMax, type ReceivedBatch, refuseNewer } from '../queue/batch.ts'
 import { type Head, ScannedBatch, scanElement } from '../queue/element-scanner.ts'
 import { KeyCache } from '../queue/key-cache.ts'
+import type { Element } from '../queue/queue.ts'
 import { SumTable } from '../queue/sum-table.ts'
 import { type MergedSums, mergeSums } from '../store/merged-sums.ts'
 import type { Rejected } from '../store/store.ts'
 
 /** Elements of the queue, ready for a transaction. */
 export interface Prepared {
-  readonly batches: readonly Batch[]
+  readonly batches: readonly ReceivedBatch[]
   /** The sums of all `batches`; undefined when some of them can only be decided about by the store. */
   readonly merged?: MergedSums
   /** Elements that are no batches. */
@@ -20,13 +21,14 @@ export interface Prepared {
  * to the first batch of a later format, which must stay where it is; throws `batch_newer` when nothing is
  * before it.
  */
-export function prepareElements(elements: readonly string[]): Prepared {
+export function prepareElements(elements: readonly Element[]): Prepared {
   const { table, scan } = scannerOf(elements)
-  const batches: Batch[] = []
+  const batches: ReceivedBatch[] = []
   const rejected: Rejected[] = []
   for (const element of elements) {
     try {
-      batches.push(scan(element) ?? decodeBatch(element))
+      if (typeof element === 'string') batches.push(scan(element) ?? decodeBatch(element))
+      else rejected.push({ element, reason: faultOfBytes(element) })
     } catch (error) {
       if (!(error instanceof OperationError)) throw error
       if (error.code === 'batch_newer') {
@@ -43,8 +45,14 @@ export function prepareElements(elements: readonly string[]): Prepared {
   return { batches, merged: mergeSums(table), rejected }
 }
 
+/** Throws `batch_newer`: a later format need not be text. */
+function faultOfBytes(element: Buffer): string {
+  refuseNewer(element.toString('latin1', 0, headUnitsMax))
+  return 'an element of the queue is no text in UTF-8'
+}
+
 /** A table with room for these elements, and what reads one of them into it. */
-function scannerOf(elements: readonly string[]) {
+function scannerOf(elements: readonly Element[]) {
   const byteCount = elements.reduce((bytes, element) => bytes + Buffer.byteLength(element), 0)
   const table = new SumTable(byteCount)
   // A key stands once in a batch.
@@ -66,12 +74,12 @@ export interface Answer {
 }
 
 /** Null when any element needs decodeBatch. */
-export function packPrepared(elements: readonly string[]): Answer | null {
+export function packPrepared(elements: readonly Element[]): Answer | null {
   const { table, scan } = scannerOf(elements)
   const heads: Head[] = []
   const sumsOfSums: bigint[] = []
   for (const element of elements) {
-    const scanned = scan(element)
+    const scanned = typeof element === 'string' ? scan(element) : null
     if (scanned === null) return null
     const { producer, sequence, oldestMs, increments, sealed, sumOfSums } = scanned
     heads.push({ producer, sequence, oldestMs, increments, sealed })
@@ -80,7 +88,13 @@ export function packPrepared(elements: readonly string[]): Answer | null {
   return { heads, sumsOfSums, merged: mergeSums(table) }
 }
 
-export function unpackPrepared({ heads, sumsOfSums, merged }: Answer, elements: readonly string[]): Prepared {
-  const batches = heads.map((head, index) => new ScannedBatch(head, sumsOfSums[index]!, elements[index]!))
+/** `elements` are those that were packed. */
+export function unpackPrepared(
+  { heads, sumsOfSums, merged }: Answer,
+  elements: readonly Element[],
+): Prepared {
+  const batches = heads.map(
+    (head, index) => new ScannedBatch(head, sumsOfSums[index]!, elements[index] as string),
+  )
   return { batches, merged, rejected: [] }
 }

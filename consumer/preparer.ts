@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { Log } from '../lib/log.ts'
+import type { Element } from '../queue/queue.ts'
 import { type Answer, type Prepared, prepareElements, unpackPrepared } from './preparation.ts'
 
 /**
@@ -20,7 +21,7 @@ export class Preparer {
   }
 
   /** Takes up the work at once; the elements must not change. */
-  prepare(elements: readonly string[]): Promise<Prepared> {
+  prepare(elements: readonly Element[]): Promise<Prepared> {
     if (this.#hasFailed) return Promise.resolve(prepareElements(elements))
     const answered = new Promise<Answer | null>(resolve => this.#waiting.push(resolve))
     this.#worker ??= this.#start()

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { systemClock } from '../lib/clock.ts'
 import { encodeBatch } from '../queue/batch-writer.ts'
 import { EmbeddedQueue } from '../queue/embedded.ts'
+import type { Element } from '../queue/queue.ts'
 import { batch, producerId } from '../test/builders.ts'
 import { Pace } from './pace.ts'
 import { prepareElements } from './preparation.ts'
@@ -31,7 +32,7 @@ test('a backlog is begun with little, and every batch is taken once, in order', 
   const pace = new Pace()
   for (let round = 0; round < 20; round++) pace.committed({ bytes: 16 * 2 ** 20, ms: 100, ageMs: 0 })
   const preparer = {
-    prepare: async (elements: readonly string[]) => prepareElements(elements),
+    prepare: async (elements: readonly Element[]) => prepareElements(elements),
     close: async () => {},
   }
   const reader = new Reader(queue, { pace, preparer })

@@ -1,5 +1,5 @@
-import type { ConsumerQueue } from '../queue/queue.ts'
 import type { Log } from '../lib/log.ts'
+import type { ConsumerQueue, Element } from '../queue/queue.ts'
 import { Pace } from './pace.ts'
 import { type Prepared, prepareElements } from './preparation.ts'
 import { Preparer } from './preparer.ts'
@@ -13,7 +13,7 @@ const shareGrowth = 1.3
 
 /** Elements of the queue. */
 interface Read {
-  readonly elements: readonly string[]
+  readonly elements: readonly Element[]
   readonly bytes: number
   /** Whether there may be more behind them. */
   readonly isFull: boolean

@@ -23,9 +23,9 @@ export interface BatchHeader extends BatchId {
   readonly sealed: number
 }
 
-const [space, quote, comma, minus, zero, backslash] = [0x20, 0x22, 0x2c, 0x2d, 0x30, 0x5c]
-/** A control character, as `\u001f`. We count no key that has one, but whoever writes to the list may. */
-const escapedBytesMax = 6
+const [quote, comma, minus, zero, backslash] = [0x22, 0x2c, 0x2d, 0x30, 0x5c]
+/** A quote or a backslash, behind another one. Control characters are in no key. */
+const escapedBytesMax = 2
 const roomMin = 64 * 1024
 /** A writer keeps no more between two batches: nearly every batch fits. */
 const roomKeptMax = 1024 * 1024
@@ -89,10 +89,6 @@ export class BatchWriter {
     for (let index = start; index < end; index++) {
       const byte = bytes[index]!
       bits |= byte
-      if (byte < space) {
-        at += keys.write(escaped(byte), at, 'latin1')
-        continue
-      }
       if (byte === quote || byte === backslash) keys[at++] = backslash
       keys[at++] = byte
     }
@@ -189,10 +185,6 @@ export class BatchWriter {
     this.#keyedBytes = 0
     this.#keyCount = 0
   }
-}
-
-function escaped(byte: number): string {
-  return `\\u${byte.toString(16).padStart(4, '0')}`
 }
 
 /** The same bytes up to `end`, with that many free behind. */

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { corrupt, decodeKeyed, decodeSums, faultOfCounts, isCount, parseJson } from './batch-fields.ts'
 import { queueError } from './errors.ts'
+import { elementBytesMax } from './limits.ts'
 
 /** A sum of increments: a number while that is exact, a bigint beyond. */
 export type Sum = number | bigint
@@ -61,61 +63,87 @@ export function newProducerId(): string {
 export const plainFormat = 1
 export const keyedFormat = 2
 
-const elementPattern = /^([0-9a-f]{8,64}) ([1-9][0-9]{0,15}) (\{.*\})$/s
-const sumPattern = /^-?[0-9]{1,30}$/
+/** A batch that came out of the queue. */
+export interface ReceivedBatch extends Batch {
+  /** As it stood there. */
+  readonly element: string
+}
+
+const headPattern = /^([0-9a-f]{8,64}) ([1-9][0-9]{0,14}) (?=\{)/
+/** Of any format that there may be one day. */
+const formatPattern = /^[0-9a-f]{8,64} [1-9][0-9]{0,14} \{"v":([1-9][0-9]{0,2})[,}]/
+/** Longer than either. */
+export const headUnitsMax = 256
 
 /**
  * Throws OperationError: `batch_newer` on a batch of a later format, `batch_corrupt` on whatever else
- * encodeBatch does not write.
+ * encodeBatch does not write. What is said of it has nothing in it that the element holds.
  */
-export function decodeBatch(element: string): Batch {
-  const match = elementPattern.exec(element)
+export function decodeBatch(element: string): ReceivedBatch {
+  refuseNewer(element)
+  if (element.length > elementBytesMax) throw corrupt('is larger than any batch')
+  const match = headPattern.exec(element.slice(0, headUnitsMax))
   if (match === null) throw corrupt('does not start with a producer and a sequence')
-  const [, producer, sequence, json] = match as unknown as [string, string, string, string]
-  let body: Record<string, unknown>
-  try {
-    body = JSON.parse(json)
-  } catch (error) {
-    throw corrupt('is not JSON', error)
-  }
-  if (body.v !== plainFormat && body.v !== keyedFormat) {
-    const message = `is of format ${String(body.v)}, known are ${plainFormat} and ${keyedFormat}`
-    if (!isCount(body.v) || body.v < plainFormat) throw corrupt(message)
-    throw queueError('batch_newer', `a batch ${message}`)
-  }
+  const [head, producer, sequence] = match as unknown as [string, string, string]
+  const body = parseJson(element.slice(head.length))
+  if (body.v !== plainFormat && body.v !== keyedFormat) throw corrupt('is of no known format')
   const { oldestMs, increments, sealed } = body
   if (!isCount(oldestMs) || !isCount(increments) || !isCount(sealed)) throw corrupt('has a bad header')
   const keyed = body.v === keyedFormat ? decodeKeyed(body.keyed) : []
   const { keys, sums } = decodeSums(body)
-  if (keys.length === 0 && keyed.length === 0) throw corrupt('has no sums')
-  return { producer, sequence: Number(sequence), oldestMs, increments, sealed, keys, sums, keyed }
+  const fault = faultOfCounts({ increments, sealed, keyCount: keys.length, keyed })
+  if (fault !== null) throw corrupt(fault)
+  return new DecodedBatch(
+    { producer, sequence: Number(sequence), oldestMs, increments, sealed, keys, sums, keyed },
+    element,
+  )
 }
 
-function decodeSums({ keys, sums }: Record<string, unknown>): {
-  keys: readonly string[]
-  sums: readonly Sum[]
-} {
-  if (!Array.isArray(keys) || !Array.isArray(sums) || keys.length !== sums.length)
-    throw corrupt('has no matching keys and sums')
-  if (!keys.every(key => typeof key === 'string' && key !== '')) throw corrupt('has a key that is no text')
-  return { keys, sums: sums.map(decodeSum) }
+/**
+ * Throws `batch_newer` where a batch of a later format begins; what follows may be of any form, text or not.
+ */
+export function refuseNewer(element: string): void {
+  const format = Number(formatPattern.exec(element.slice(0, headUnitsMax))?.[1] ?? 0)
+  if (format > keyedFormat)
+    throw queueError(
+      'batch_newer',
+      `a batch is of format ${format}, known are ${plainFormat} and ${keyedFormat}`,
+    )
 }
 
-function decodeKeyed(keyed: unknown): KeyedRequest[] {
-  if (!Array.isArray(keyed) || keyed.length === 0) throw corrupt('has no keyed requests')
-  return keyed.map((request: Record<string, unknown>) => {
-    const { idempotencyKey, fingerprint, increments } = request ?? {}
-    if (typeof idempotencyKey !== 'string' || typeof fingerprint !== 'string' || !isCount(increments))
-      throw corrupt('has a bad keyed request')
-    return { idempotencyKey, fingerprint, increments, ...decodeSums(request) }
-  })
+/** The batch that an element says it is. Where it stood is no part of what it is equal to. */
+class DecodedBatch implements ReceivedBatch {
+  readonly producer: string
+  readonly sequence: number
+  readonly oldestMs: number
+  readonly increments: number
+  readonly sealed: number
+  readonly keys: readonly string[]
+  readonly sums: readonly Sum[]
+  readonly keyed: readonly KeyedRequest[]
+  readonly #element: string
+
+  constructor(batch: Batch, element: string) {
+    this.producer = batch.producer
+    this.sequence = batch.sequence
+    this.oldestMs = batch.oldestMs
+    this.increments = batch.increments
+    this.sealed = batch.sealed
+    this.keys = batch.keys
+    this.sums = batch.sums
+    this.keyed = batch.keyed
+    this.#element = element
+  }
+
+  get element(): string {
+    return this.#element
+  }
 }
 
 /** Producer and sequence of an element; null when it does not start with them. */
 export function batchIdOf(element: string): BatchId | null {
-  const [producer, sequence] = element.slice(0, 100).split(' ', 2)
-  if (!producer || !sequence || !/^[1-9][0-9]{0,15}$/.test(sequence)) return null
-  return { producer, sequence: Number(sequence) }
+  const match = headPattern.exec(element.slice(0, headUnitsMax))
+  return match === null ? null : { producer: match[1]!, sequence: Number(match[2]) }
 }
 
 /** A batch that waits in the queue, as far as its head tells. */
@@ -123,13 +151,11 @@ export interface QueuedBatch extends BatchId {
   readonly increments: number
 }
 
-const headPattern = /^([0-9a-f]{8,64}) ([1-9][0-9]{0,15}) \{[^[]*?"increments":([0-9]{1,15})[,}]/
-/** Longer than any such head. */
-const headUnitsMax = 256
+const queuedPattern = /^([0-9a-f]{8,64}) ([1-9][0-9]{0,14}) \{[^[]*?"increments":([0-9]{1,15})[,}]/
 
 /** Of batches of a later format, too; null for what is no batch. Looks at the head alone. */
 export function queuedBatchOf(element: string): QueuedBatch | null {
-  const match = headPattern.exec(element.slice(0, headUnitsMax))
+  const match = queuedPattern.exec(element.slice(0, headUnitsMax))
   if (match === null) return null
   const [, producer, sequence, increments] = match as unknown as [string, string, string, string]
   return { producer, sequence: Number(sequence), increments: Number(increments) }
@@ -141,19 +167,4 @@ export function addSums(left: Sum, right: Sum): Sum {
     if (Number.isSafeInteger(sum)) return sum
   }
   return BigInt(left) + BigInt(right)
-}
-
-function decodeSum(sum: unknown): Sum {
-  // JSON has a -0, which nobody writes: as a sum it is 0.
-  if (Number.isSafeInteger(sum)) return (sum as number) + 0
-  if (typeof sum === 'string' && sumPattern.test(sum)) return BigInt(sum)
-  throw corrupt('has a sum that is no integer')
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0
-}
-
-function corrupt(what: string, cause?: unknown): Error {
-  return queueError('batch_corrupt', `an element of the queue ${what}`, cause)
 }

@@ -1,16 +1,17 @@
-import { type Batch, decodeBatch, type KeyedRequest, type Sum } from './batch.ts'
-import { sumOf, type SumTable } from './sum-table.ts'
+import { type Batch, decodeBatch, type KeyedRequest, type ReceivedBatch, type Sum } from './batch.ts'
+import { faultOfCounts } from './batch-fields.ts'
+import { elementBytesMax, batchKeysMax, countDigitsMax, keyBytesMax } from './limits.ts'
+import { type SumTable, sumOf } from './sum-table.ts'
 
 /** The usual element up to its first key: what encodeBatch writes for a batch without keyed requests. */
 const usualHead =
-  /^([0-9a-f]{8,64}) ([1-9][0-9]{0,15}) \{"v":1,"oldestMs":(0|[1-9][0-9]{0,14}),"increments":(0|[1-9][0-9]{0,14}),"sealed":(0|[1-9][0-9]{0,14}),"keys":\[/
+  /^([0-9a-f]{8,64}) ([1-9][0-9]{0,14}) \{"v":1,"oldestMs":(0|[1-9][0-9]{0,14}),"increments":(0|[1-9][0-9]{0,14}),"sealed":(0|[1-9][0-9]{0,14}),"keys":\[/
 /** Longer than any such head. */
 const headUnitsMax = 256
 const betweenKeysAndSums = ',"sums":['
-/** A sum of so many digits is a safe integer. */
-const digitsMax = 15
 
-const [quote, comma, minus, zero, bracket, backslash, brace, space] = [34, 44, 45, 48, 93, 92, 125, 32]
+const [quote, comma, minus, zero, bracket, backslash, brace] = [34, 44, 45, 48, 93, 92, 125]
+const [space, erase] = [32, 127]
 
 /** What a batch says of itself, beside its keys and sums. */
 export interface Head {
@@ -25,7 +26,7 @@ export interface Head {
  * A batch whose keys and sums went to table. Who wants them one by one (to park it, or to leave out one
  * that was there before) has the element decoded.
  */
-export class ScannedBatch implements Batch {
+export class ScannedBatch implements ReceivedBatch {
   readonly producer: string
   readonly sequence: number
   readonly oldestMs: number
@@ -34,7 +35,7 @@ export class ScannedBatch implements Batch {
   readonly keyed: readonly KeyedRequest[] = []
   /** Of all its sums, exact. */
   readonly sumOfSums: bigint
-  readonly #element: string
+  readonly element: string
   /** Null until somebody asks. */
   #decoded: Batch | null = null
 
@@ -45,7 +46,7 @@ export class ScannedBatch implements Batch {
     this.increments = head.increments
     this.sealed = head.sealed
     this.sumOfSums = sumOfSums
-    this.#element = element
+    this.element = element
   }
 
   get keys(): readonly string[] {
@@ -57,7 +58,7 @@ export class ScannedBatch implements Batch {
   }
 
   #decode(): Batch {
-    this.#decoded ??= decodeBatch(this.#element)
+    this.#decoded ??= decodeBatch(this.element)
     return this.#decoded
   }
 }
@@ -65,37 +66,40 @@ export class ScannedBatch implements Batch {
 /**
  * Reads an element of the usual shape into `table`, several times as fast as by way of JSON.parse.
  * Answers null for any other shape, and leaves nothing there then: it is for decodeBatch to say whether that
- * is a batch.
+ * is a batch. What it reads is one, by the rules of decodeBatch.
  */
 export function scanElement(element: string, table: SumTable): ScannedBatch | null {
   const match = usualHead.exec(element.slice(0, headUnitsMax))
-  if (match === null) return null
+  if (match === null || element.length > elementBytesMax || !element.isWellFormed()) return null
+  const [, producer, ...numbers] = match as unknown as [string, string, ...string[]]
+  const [sequence, oldestMs, increments, sealed] = numbers.map(Number) as [number, number, number, number]
   const { count, end: start } = table
   const end = start + table.bytes.write(element, start)
   const sumsStart = scanKeys(table, start + match[0].length, end)
   const sumOfSums = sumsStart === null ? null : scanSums(table, count, sumsStart, end)
-  if (sumOfSums === null) {
+  const keyCount = table.count - count
+  if (sumOfSums === null || faultOfCounts({ increments, sealed, keyCount, keyed: [] }) !== null) {
     table.count = count
     return null
   }
   table.end = end
-  const [, producer, ...numbers] = match as unknown as [string, string, ...string[]]
-  const [sequence, oldestMs, increments, sealed] = numbers.map(Number) as [number, number, number, number]
   return new ScannedBatch({ producer, sequence, oldestMs, increments, sealed }, sumOfSums, element)
 }
 
 /** Answers where the first sum stands; null when the keys are not of the usual shape. */
 function scanKeys(table: SumTable, start: number, end: number): number | null {
   const { bytes } = table
+  const countMax = table.count + batchKeysMax
   let at = start
   for (;;) {
     if (bytes[at] !== quote) return null
     const keyStart = ++at
     while (at < end && bytes[at] !== quote) {
       const byte = bytes[at++]!
-      if (byte === backslash || byte < space) return null
+      if (byte === backslash || byte < space || byte === erase) return null
     }
-    if (at === end || at === keyStart) return null
+    const byteCount = at - keyStart
+    if (at === end || byteCount === 0 || byteCount > keyBytesMax || table.count === countMax) return null
     table.add(keyStart, at, 0)
     const next = bytes[++at]
     at++
@@ -124,7 +128,7 @@ function scanSums(table: SumTable, firstRow: number, start: number, end: number)
     }
     const digitCount = at - digitsStart
     const isUsual =
-      digitCount > 0 && digitCount <= digitsMax && (bytes[digitsStart] !== zero || digitCount === 1)
+      digitCount > 0 && digitCount <= countDigitsMax && (bytes[digitsStart] !== zero || digitCount === 1)
     if (!isUsual || bytes[at++] !== (row === count - 1 ? bracket : comma)) return null
     const signed = isNegative ? 0 - sum : sum
     sums[sumOf(row)] = signed

@@ -1,7 +1,15 @@
 import type { Clock } from '../lib/clock.ts'
-import { batchIdOf, type QueuedBatch, queuedBatchOf } from './batch.ts'
+import { type BatchId, batchIdOf, type QueuedBatch, queuedBatchOf } from './batch.ts'
 import { listBatchesMax, readBatchesMax, readBytesMax } from './limits.ts'
-import type { ConsumerQueue, Position, ProducerQueue, Publication, Push, ReadBounds } from './queue.ts'
+import type {
+  ConsumerQueue,
+  Element,
+  Position,
+  ProducerQueue,
+  Publication,
+  Push,
+  ReadBounds,
+} from './queue.ts'
 
 /**
  * The queue inside the parent process of `piccolo up`: same semantics as the Redis lists, each method one
@@ -72,9 +80,9 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     for (const [producer, watermark] of watermarks)
       this.#applied.set(producer, Math.max(watermark, this.#applied.get(producer) ?? 0))
     for (const { producer } of parked) this.#pushed.set(producer, watermarks.get(producer) ?? 0)
-    const removable = new Set([...parked.map(id => `${id.producer} ${id.sequence}`), ...discarded])
+    const done = { parked: new Set(parked.map(nameOf)), discarded: new Set<Element>(discarded) }
     let removed = 0
-    while (removed < this.#elements.length && this.#isDone(this.#elements[removed]!, removable)) removed++
+    while (removed < this.#elements.length && this.#isDone(this.#elements[removed]!, done)) removed++
     this.#elements.splice(0, removed)
     if (this.#elements.length === 0) {
       for (const [producer, pushed] of this.#pushed)
@@ -152,12 +160,14 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     }
   }
 
-  #isDone(element: string, removable: ReadonlySet<string>): boolean {
-    if (removable.has(element)) return true
+  #isDone(element: string, done: { parked: ReadonlySet<string>; discarded: ReadonlySet<Element> }): boolean {
+    if (done.discarded.has(element)) return true
     const id = batchIdOf(element)
     if (id === null) return false
-    return (
-      id.sequence <= (this.#applied.get(id.producer) ?? 0) || removable.has(`${id.producer} ${id.sequence}`)
-    )
+    return id.sequence <= (this.#applied.get(id.producer) ?? 0) || done.parked.has(nameOf(id))
   }
+}
+
+function nameOf({ producer, sequence }: BatchId): string {
+  return `${producer} ${sequence}`
 }

@@ -4,6 +4,14 @@ const mebibyte = 1024 * 1024
 
 /** A key in UTF-8. */
 export const keyBytesMax = 512
+/**
+ * Digits of a sequence, a time, or a count of increments: so many make a number that is exact in JavaScript,
+ * in Lua and in SQLite, and so is a sum of a few of them. At a million increments a second it lasts for 31
+ * years.
+ */
+export const countDigitsMax = 15
+export const countMax = 10 ** countDigitsMax - 1
+assert(8 * countMax < Number.MAX_SAFE_INTEGER)
 /** The largest value of one increment, either sign: every JavaScript number up to it is exact. */
 export const valueMax = Number.MAX_SAFE_INTEGER
 
@@ -20,6 +28,8 @@ export const entryBytesMax = 2 * keyBytesMax + 3 + 34
 export const batchHeaderBytesMax = 512
 /** An Idempotency-Key, in ASCII. */
 export const idempotencyKeyBytesMax = 255
+/** What tells two requests with the same key apart, in ASCII. */
+export const fingerprintBytesMax = 64
 /** What an idempotency key adds to the entries of its request as JSON: itself, escaped, and other fields. */
 export const keyedBytesMax = 2 * idempotencyKeyBytesMax + 160
 /**
@@ -32,6 +42,12 @@ export const keyedBatchBytesMax = batchHeaderBytesMax + batchKeysMax * entryByte
 /** Redis refuses a longer string (proto-max-bulk-len). */
 const redisValueBytesMax = 512 * mebibyte
 assert(keyedBatchBytesMax < redisValueBytesMax)
+/** An element of the list: earlier versions bounded batches by keys alone, and each may be of a keyed request. */
+export const elementBytesMax = batchHeaderBytesMax + batchKeysMax * (entryBytesMax + keyedBytesMax)
+assert(keyedBatchBytesMax <= elementBytesMax && batchBytesMax <= elementBytesMax)
+assert(elementBytesMax < redisValueBytesMax)
+/** Brackets and braces around each other in a batch: `{"keyed":[{"keys":[`. */
+export const batchNestingMax = 4
 
 /**
  * Sealed and not yet confirmed, per producer: when the window is full, the accumulator keeps merging
@@ -40,6 +56,15 @@ assert(keyedBatchBytesMax < redisValueBytesMax)
 export const windowBatchesMax = 32
 export const windowBytesMax = 64 * mebibyte
 assert(windowBytesMax > 2 * keyedBatchBytesMax)
+
+/**
+ * Batches that wait in the store for one before them. A producer has at most a window of them; beyond these
+ * bounds somebody makes them up, or it is a producer that will send them again.
+ */
+export const parkedPerProducerMax = 2 * windowBatchesMax
+export const parkedMax = 10_000
+export const parkedBytesMax = 1024 * mebibyte
+assert(parkedBytesMax > windowBytesMax + elementBytesMax)
 
 /**
  * Batches in the list, whoever sent them: when it is that long, producers keep theirs. Their windows alone do
@@ -52,3 +77,10 @@ export const readBatchesMax = 64
 export const readBytesMax = 32 * mebibyte
 /** What it comes down to over a slow link. */
 export const readBytesMin = mebibyte / 16
+/** What is read of an element that is larger than any batch. */
+export const oversizedBytesKept = 1_000
+
+/** Elements that are no batches, kept for the operator: the newest ones, and of each one its beginning. */
+export const rejectedMax = 2_000
+export const rejectedBytesKept = 2_048
+assert(rejectedBytesKept > oversizedBytesKept)

@@ -28,6 +28,12 @@ export interface BatchOutcomes extends BatchId {
   readonly letters: string
 }
 
+/**
+ * What stands in the list, exactly as it does: text, or the bytes of what is no text in UTF-8, and no batch
+ * of a format that we know.
+ */
+export type Element = string | Buffer
+
 export interface Push extends BatchId {
   /** The producer's lowest unconfirmed sequence: what is below needs no queue any more. */
   readonly lowest: number
@@ -77,7 +83,7 @@ export interface Publication {
   /** Of every batch with keyed requests that was read, and of every one applied. */
   readonly outcomes: readonly BatchOutcomes[]
   /** Elements that are no batches; the store keeps them, so they may go. */
-  readonly discarded: readonly string[]
+  readonly discarded: readonly Element[]
 }
 
 /** The queue as the consumer of a shard sees it. Every call may be repeated at any time. */
@@ -86,9 +92,10 @@ export interface ConsumerQueue {
   bind(storeId: string): Promise<string>
   /**
    * Elements, oldest first, without removing them. Meant for one reader, but safe for several: what is read
-   * twice, or skipped as others were removed, the protocol makes good.
+   * twice, or skipped as others were removed, the protocol makes good. Of one that is larger than any batch
+   * there may come a text that only names it, and is no batch, either; to discard that text discards it.
    */
-  read(bounds?: ReadBounds): Promise<string[]>
+  read(bounds?: ReadBounds): Promise<Element[]>
   /**
    * In one atomic step: raises `applied` to the watermarks; keeps the outcomes for their producers; sets
    * `pushed` of a producer with parked batches back to its watermark, so that it sends the missing ones

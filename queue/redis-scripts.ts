@@ -1,3 +1,5 @@
+import { countMax, oversizedBytesKept } from './limits.ts'
+
 /**
  * The queue's atomic steps, in Lua. Each mirrors a method of ConsumerQueue or ProducerQueue, which say what
  * it promises. Numbers travel as decimal text: Redis integers above 2^53 are not exact in every client, and
@@ -8,7 +10,12 @@
 const keys = `
 local batches, pushed, applied, alive, store = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local outcomes, wake = KEYS[6], KEYS[7]
-local function number_in(hash, field) return tonumber(redis.call('HGET', hash, field) or '0') end
+-- What nobody of us wrote there counts as nothing; 'nan' is a number for Lua, and no number is.
+local function number_in(hash, field)
+  local number = tonumber(redis.call('HGET', hash, field) or '0')
+  if number and number >= 0 and number <= ${countMax} then return math.floor(number) end
+  return 0
+end
 local function text(number) return string.format('%.0f', number) end
 -- Only a hint: a user who may not publish loses nothing else.
 local function wake_up(event) redis.pcall('PUBLISH', wake, event) end
@@ -71,12 +78,27 @@ if redis.call('EXISTS', store) == 0 then redis.call('SET', store, ARGV[1]) end
 return redis.call('GET', store)
 `
 
-/** ARGV: store id, count, bytes, how many to leave out. Answers elements; the first one whatever its size. */
-const readScript = `${keys}${guard}
+/**
+ * An element as it is read and discarded: of one that is larger than any batch, so much that it is known again.
+ * It must be no batch in this form, either.
+ */
+const shortened = `
+local function shortened(element, bytes_max)
+  if #element <= bytes_max then return element end
+  return 'an element of ' .. text(#element) .. ' bytes: ' .. string.sub(element, 1, ${oversizedBytesKept})
+end
+`
+
+/**
+ * ARGV: store id, count, bytes, how many to leave out, bytes of the largest batch. Answers elements; the first
+ * one whatever its size.
+ */
+const readScript = `${keys}${guard}${shortened}
 local elements, bytes = {}, 0
 for index = 0, tonumber(ARGV[2]) - 1 do
   local element = redis.call('LINDEX', batches, tonumber(ARGV[4]) + index)
   if not element then break end
+  element = shortened(element, tonumber(ARGV[5]))
   bytes = bytes + #element
   if index > 0 and bytes > tonumber(ARGV[3]) then break end
   elements[index + 1] = element
@@ -85,15 +107,16 @@ return elements
 `
 
 /**
- * ARGV: store id; then four lists, each preceded by the number of its items: producer and watermark,
+ * ARGV: store id, bytes of the largest batch; then four lists, each preceded by the number of its items: producer and watermark,
  * producer and sequence of parked batches, discarded elements, producer and sequence with letters.
  *
  * Removal comes first and reads the watermarks from ARGV and from the hash: where a full Redis refuses to
  * write the hashes (before Redis 7, which lets a script say that it frees memory), the list still shrinks.
  * What was removed without being published is sent again, skipped by the store, and published then.
  */
-const publishScript = `${keys}${guard}
-local next = 2
+const publishScript = `${keys}${guard}${shortened}
+local bytes_max = tonumber(ARGV[2])
+local next = 3
 local function items(width)
   local count, list = tonumber(ARGV[next]), {}
   for index = 1, count do
@@ -112,7 +135,7 @@ for _, item in ipairs(parked) do is_parked[item[1] .. ' ' .. item[2]] = true end
 for _, item in ipairs(discarded) do is_discarded[item[1]] = true end
 
 local function is_done(element)
-  if is_discarded[element] then return true end
+  if is_discarded[shortened(element, bytes_max)] then return true end
   local producer, sequence = string.match(string.sub(element, 1, 100), '^(%S+) (%d+) ')
   if not producer then return false end
   if is_parked[producer .. ' ' .. sequence] then return true end
@@ -141,7 +164,7 @@ if not head then
   local all = redis.call('HGETALL', pushed)
   for index = 1, #all, 2 do
     local watermark = number_in(applied, all[index])
-    if tonumber(all[index + 1]) > watermark then redis.call('HSET', pushed, all[index], text(watermark)) end
+    if number_in(pushed, all[index]) > watermark then redis.call('HSET', pushed, all[index], text(watermark)) end
   end
 end
 wake_up('applied')

@@ -1,16 +1,17 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { pino } from 'pino'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../lib/clock.ts'
 import { batch } from '../test/builders.ts'
 import { until } from '../test/condition.ts'
+import { Link } from '../test/link.ts'
 import { contractBatchesMax, queueContract } from '../test/queue-contract.ts'
 import { RedisServer } from '../test/redis-server.ts'
-import { Link } from '../test/link.ts'
 import { Courier } from '../apps/web/courier.ts'
 import { Producer } from '../apps/web/producer.ts'
 import { RepeatedError } from '../lib/log.ts'
 import { encodeBatch } from './batch-writer.ts'
 import { batchBytesMax, readBytesMax } from './limits.ts'
+import type { Element } from './queue.ts'
 import { RedisQueue } from './redis.ts'
 
 const log = pino({ level: 'silent' })
@@ -48,7 +49,7 @@ test('over a slow link the consumer reads less at a time, until an answer comes 
   try {
     await queue.bind('store')
     const failures: string[] = []
-    let read: string[] = []
+    let read: Element[] = []
     await until('a read comes in time', async () => {
       read = await queue.read().catch(error => {
         failures.push(error.code)
@@ -147,7 +148,7 @@ test('over such a link the consumer reads one at a time, however long that takes
   const queue = queueOver(link)
   try {
     await queue.bind('store')
-    let read: string[] = []
+    let read: Element[] = []
     await until('a read comes in time', async () => {
       read = await queue.read({ bytesMax: readBytesMax }).catch(() => [])
       return read.length > 0

@@ -1,13 +1,30 @@
+import { isUtf8 } from 'node:buffer'
 import type { Redis } from 'ioredis'
 import { errorText, OperationError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
+import { headUnitsMax } from './batch.ts'
 import { queueErrors, queueError } from './errors.ts'
-import { batchBytesMax, listBatchesMax, readBatchesMax, readBytesMax, readBytesMin } from './limits.ts'
-import type { ConsumerQueue, Position, ProducerQueue, Publication, Push, ReadBounds } from './queue.ts'
+import {
+  batchBytesMax,
+  elementBytesMax,
+  listBatchesMax,
+  readBatchesMax,
+  readBytesMax,
+  readBytesMin,
+} from './limits.ts'
+import type {
+  ConsumerQueue,
+  Element,
+  Position,
+  ProducerQueue,
+  Publication,
+  Push,
+  ReadBounds,
+} from './queue.ts'
 import { checkRedisServer } from './redis-check.ts'
 import { RedisConnection, type RedisConnectionOptions } from './redis-connection.ts'
 import { forbiddenPattern } from './redis-errors.ts'
-import { readPosition } from './redis-position.ts'
+import { publicationArguments, readPosition, readWatermarks } from './redis-position.ts'
 import { rightsScript } from './redis-rights.ts'
 import { type RedisCommand, redisCommands, redisKeys } from './redis-scripts.ts'
 
@@ -78,17 +95,21 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     return String(await this.#call('bind', storeId))
   }
 
-  async read({ skip = 0, batchesMax = readBatchesMax, bytesMax = readBytesMax }: ReadBounds = {}) {
+  async read({
+    skip = 0,
+    batchesMax = readBatchesMax,
+    bytesMax = readBytesMax,
+  }: ReadBounds = {}): Promise<Element[]> {
     const bytes = Math.min(bytesMax, this.#readBytes)
     try {
       const elements = await this.#connection.call(
         'read',
-        redis => this.#run(redis, 'read', [this.#storeId, batchesMax, bytes, skip]),
+        redis => this.#run(redis, 'readBuffer', [this.#storeId, batchesMax, bytes, skip, elementBytesMax]),
         // A single batch needs the time that it needs; with more, less at a time is better.
         { mayNeedMoreTime: bytes <= batchBytesMax },
       )
       this.#readBytes = Math.min(readBytesMax, 2 * this.#readBytes)
-      return elements as string[]
+      return (elements as Buffer[]).map(element => (isUtf8(element) ? element.toString() : element))
     } catch (error) {
       if (isTimeout(error))
         this.#readBytes =
@@ -97,24 +118,14 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     }
   }
 
-  async publish({ watermarks, parked, discarded, outcomes }: Publication): Promise<void> {
-    await this.#call(
-      'publish',
-      this.#storeId,
-      watermarks.size,
-      ...[...watermarks].flat(),
-      parked.length,
-      ...parked.flatMap(id => [id.producer, id.sequence]),
-      discarded.length,
-      ...discarded,
-      outcomes.length,
-      ...outcomes.flatMap(({ producer, sequence, letters }) => [producer, `${sequence}:${letters}`]),
-    )
+  async publish(publication: Publication): Promise<void> {
+    await this.#call('publish', this.#storeId, elementBytesMax, ...publicationArguments(publication))
   }
 
   async watermarks(): Promise<Map<string, number>> {
-    const applied = await this.#connection.call('watermarks', redis => redis.hgetall(this.#keys.applied))
-    return new Map(Object.entries(applied).map(([producer, watermark]) => [producer, Number(watermark)]))
+    return readWatermarks(
+      await this.#connection.call('watermarks', redis => redis.hgetall(this.#keys.applied)),
+    )
   }
 
   async signsOfLife(producers: readonly string[]): Promise<Map<string, string>> {
@@ -129,9 +140,12 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     return Number(await this.#call('forget', Math.ceil(silentMs / 1000)))
   }
 
-  /** Elements from that index on, without any bound on their size: for who only looks. */
-  page(start: number, count: number): Promise<string[]> {
-    return this.#connection.call('page', redis => redis.lrange(this.#keys.batches, start, start + count - 1))
+  /** How the elements from that index on begin, as Latin-1, whatever they are: for who only looks. */
+  async page(start: number, count: number): Promise<string[]> {
+    const elements = await this.#connection.call('page', redis =>
+      redis.lrangeBuffer(this.#keys.batches, start, start + count - 1),
+    )
+    return elements.map(element => element.toString('latin1', 0, headUnitsMax))
   }
 
   length(): Promise<number> {
@@ -172,11 +186,15 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     return subscriber
   }
 
-  #call(command: RedisCommand, ...args: (string | number)[]): Promise<unknown> {
+  #call(command: RedisCommand, ...args: (Element | number)[]): Promise<unknown> {
     return this.#connection.call(command, redis => this.#run(redis, command, args))
   }
 
-  #run(redis: Redis, command: RedisCommand, args: readonly (string | number)[]): Promise<unknown> {
+  #run(
+    redis: Redis,
+    command: RedisCommand | `${RedisCommand}Buffer`,
+    args: readonly (Element | number)[],
+  ): Promise<unknown> {
     const run = (redis as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[command]!
     return run.call(redis, ...Object.values(this.#keys), ...args)
   }

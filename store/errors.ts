@@ -10,6 +10,14 @@ export const storeErrors = {
     retry: 'later',
     hint: 'free disk space, and do not stop the service before; batches wait in the queue',
   },
+  store_gone: {
+    retry: 'later',
+    hint: 'put the database back where it was; increments wait in the queue and in web processes until then',
+  },
+  store_replaced: {
+    retry: 'restart',
+    hint: 'somebody replaced files of a running service; the consumer opens what is there now and checks it',
+  },
   store_failed: { retry: 'restart', hint: 'the disk failed to read or write; look at the kernel log' },
   store_corrupt: {
     retry: 'never',

@@ -1,4 +1,4 @@
-import { decodeBatch } from '../queue/batch.ts'
+import { headUnitsMax, queuedBatchOf } from '../queue/batch.ts'
 import { type Database, openForReading, translateErrors } from './sqlite.ts'
 
 /** Increments of one producer, as the store has them. */
@@ -74,18 +74,19 @@ export class LedgerReader {
       ...this.#totals(),
       sumApplied: rows.reduce((sum, row) => sum + BigInt(row.sum), 0n),
       sumAdjusted: this.#sumAdjusted(),
-      setAsideCount: this.#count('set_aside'),
-      rejectedCount: this.#count('rejected_elements'),
+      setAsideCount: this.#number('SELECT count(*) FROM set_aside'),
+      // Only the newest are there.
+      rejectedCount: this.#number('SELECT coalesce(max(id), 0) FROM rejected_elements'),
     }
   }
 
   /** Increments in parked batches, by producer. */
   #parked(): Map<string, number> {
     const parked = new Map<string, number>()
-    const elements = this.#database.prepare('SELECT element FROM parked').pluck().iterate()
-    for (const element of elements as Iterable<string>) {
-      const { producer, increments } = decodeBatch(element)
-      parked.set(producer, (parked.get(producer) ?? 0) + increments)
+    const heads = this.#database.prepare(`SELECT substr(element, 1, ${headUnitsMax}) FROM parked`).pluck()
+    for (const head of heads.iterate() as Iterable<string>) {
+      const batch = queuedBatchOf(head)
+      if (batch !== null) parked.set(batch.producer, (parked.get(batch.producer) ?? 0) + batch.increments)
     }
     return parked
   }
@@ -107,7 +108,7 @@ export class LedgerReader {
     return sums.reduce((sum, each) => sum + BigInt(each), 0n)
   }
 
-  #count(table: 'set_aside' | 'rejected_elements'): number {
-    return this.#database.prepare(`SELECT count(*) FROM ${table}`).pluck().get() as number
+  #number(sql: string): number {
+    return this.#database.prepare(sql).pluck().get() as number
   }
 }

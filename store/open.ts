@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { makeFolder } from '../lib/make-folder.ts'
+import { DatabaseFiles } from './database-files.ts'
 import { storeError } from './errors.ts'
 import { refuseNetworkFileSystem } from './file-system.ts'
 import { applicationId, migrations, schema, schemaVersion } from './schema.ts'
@@ -35,7 +36,7 @@ export function openStore(path: string, clock: Clock, log: Log): Store {
     })
     return translateErrors(() => {
       makeSchema(database, clock, log)
-      return new SqliteStore(database, clock, () => lock.release())
+      return new SqliteStore(database, clock, () => lock.release(), new DatabaseFiles(path, database, clock))
     })
   } catch (error) {
     lock.release()

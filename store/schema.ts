@@ -1,7 +1,9 @@
+import { rejectedBytesKept, rejectedMax } from '../queue/limits.ts'
+
 /** SQLite's own place for "whose file is this": the letters PDai. */
 export const applicationId = 0x50446169
 /** Raised with every change below; a database of a higher version is refused. */
-export const schemaVersion = 2
+export const schemaVersion = 3
 
 const idempotencyKeys = `
 -- Requests with an idempotency key that were counted, kept for as long as a repetition shall be known.
@@ -14,6 +16,10 @@ CREATE TABLE idempotency_keys (
   applied_ms  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (applied_ms);
+`
+
+const rejectedByDigest = `
+CREATE UNIQUE INDEX rejected_elements_by_digest ON rejected_elements (digest);
 `
 
 /**
@@ -73,18 +79,30 @@ CREATE TABLE adjustments (
   adjusted_ms INTEGER NOT NULL
 ) STRICT;
 
--- Elements of the queue that are no batches, as they were found.
+-- Elements of the queue that are no batches: the newest of them.
 CREATE TABLE rejected_elements (
-  id          INTEGER PRIMARY KEY,
-  element     TEXT NOT NULL,
+  id          INTEGER PRIMARY KEY, -- from 1: the largest says how many there ever were
+  element     TEXT NOT NULL,       -- how it begins; bytes that are no printable ASCII in hexadecimal, after \\x
   reason      TEXT NOT NULL,
-  rejected_ms INTEGER NOT NULL
+  rejected_ms INTEGER NOT NULL,
+  bytes       INTEGER,             -- of all of it; null in rows of older versions
+  digest      BLOB                 -- SHA-256 of all of it; null likewise
 ) STRICT;
+${rejectedByDigest}
 
 ${idempotencyKeys}
+`
+
+const rejectedMigration = `
+DELETE FROM rejected_elements WHERE id <= (SELECT max(id) FROM rejected_elements) - ${rejectedMax};
+UPDATE rejected_elements SET element = substr(element, 1, ${rejectedBytesKept});
+ALTER TABLE rejected_elements ADD COLUMN bytes INTEGER;
+ALTER TABLE rejected_elements ADD COLUMN digest BLOB;
+${rejectedByDigest}
 `
 
 /** By the version that they lead to: what makes it of the one before. */
 export const migrations: Readonly<Record<number, string>> = {
   2: `ALTER TABLE producers ADD COLUMN duplicate INTEGER NOT NULL DEFAULT 0; ${idempotencyKeys}`,
+  3: rejectedMigration,
 }

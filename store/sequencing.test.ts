@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Batch } from '../queue/batch.ts'
+import type { Batch, BatchId } from '../queue/batch.ts'
 import { batch, producerId } from '../test/builders.ts'
 import { type Sequenced, sequenceBatches } from './sequencing.ts'
 
@@ -79,4 +79,33 @@ test('a producer that is gone gets its parked batches applied over the gaps, whi
 
 test('the watermark of a producer with parked batches is told even if nothing of it was read', () => {
   expect(sequence({ parked: [3], watermark: 1 }).watermarks).toEqual(new Map([[p1, 1]]))
+})
+
+test('a batch of a producer that would have sealed less than before is left out, and one behind it counts', () => {
+  const batches = [
+    batch({ sequence: 1, increments: 5, sealed: 5 }),
+    batch({ sequence: 2, increments: 5, sealed: 9 }),
+    batch({ sequence: 2, increments: 5, sealed: 10 }),
+    batch({ sequence: 4, increments: 5, sealed: 10 }),
+    batch({ sequence: 3, increments: 5, sealed: 15 }),
+  ]
+  const parked: BatchId[] = []
+  const { apply, park, reject, watermarks } = sequenceBatches({
+    batches,
+    progress: new Map(),
+    parked,
+    loadParked: () => null,
+    gone: new Set(),
+  })
+  expect(apply.map(({ sealed }) => sealed)).toEqual([5, 10, 15])
+  expect(reject).toEqual([batches[1], batches[3]])
+  expect(park).toEqual([])
+  expect(watermarks.get(p1)).toBe(3)
+})
+
+test('what is parked and no batch any more is thrown away, and gives nothing up', () => {
+  const parked = [{ producer: p1, sequence: 9 }]
+  const given = { batches: [], progress: new Map(), parked, loadParked: () => null, gone: new Set([p1]) }
+  const { apply, unpark, missing, watermarks } = sequenceBatches(given)
+  expect([apply, unpark, missing.size, watermarks.get(p1)]).toEqual([[], parked, 0, 0])
 })

@@ -1,5 +1,5 @@
 import { assert } from '../lib/assert.ts'
-import type { Batch, BatchId } from '../queue/batch.ts'
+import type { BatchId, ReceivedBatch } from '../queue/batch.ts'
 
 /** What the store knows of a producer before the batches at hand. */
 export interface Progress {
@@ -10,47 +10,61 @@ export interface Progress {
 
 export interface SequencingInput {
   /** As read from the queue, in order. */
-  readonly batches: readonly Batch[]
+  readonly batches: readonly ReceivedBatch[]
   /** Of every producer of `batches` and of `parked`; absent means nothing was ever committed. */
   readonly progress: ReadonlyMap<string, Progress>
-  /** In the store's table, in any order. */
+  /** In the store's table, in any order: all of every producer of `batches`. */
   readonly parked: readonly BatchId[]
-  /** The batch behind one of `parked`. */
-  readonly loadParked: (id: BatchId) => Batch
+  /** The batch behind one of `parked`; null when what is there is none. */
+  readonly loadParked: (id: BatchId) => ReceivedBatch | null
   /** Producers that have been silent for so long that their missing batches are given up. */
   readonly gone: ReadonlySet<string>
 }
 
 export interface Sequenced {
   /** To be added to the totals, each producer's in the order of its sequences. */
-  readonly apply: readonly Batch[]
+  readonly apply: readonly ReceivedBatch[]
   /** To be kept until what they have to follow arrives. */
-  readonly park: readonly Batch[]
-  /** To be deleted from the table of parked batches: applied now, or known to be applied. */
+  readonly park: readonly ReceivedBatch[]
+  /** To be deleted from the table of parked batches: applied now, known to be applied, or rejected. */
   readonly unpark: readonly BatchId[]
   /** Of every producer of `batches` and of `parked`. */
   readonly watermarks: ReadonlyMap<string, number>
   /** Batches given up, per producer. */
   readonly missing: ReadonlyMap<string, number>
+  /** Batches that their producers cannot have sealed: they would have sealed less than before. */
+  readonly reject: readonly ReceivedBatch[]
 }
 
 /**
  * Decides what each batch does. A batch at or below its producer's watermark is a redelivery and is
  * skipped; the next in order is applied and moves the watermark; one further on is parked. Then parked ones
- * that are now in order are applied, and those of producers that are gone are applied over the gap. No
- * clock, no I/O.
+ * that are now in order are applied, and those of producers that are gone are applied over the gap. One that
+ * says that its producer had sealed less than the batches before it is made up, and is as if it had not come.
+ * No clock, no I/O.
  */
 export function sequenceBatches({ batches, progress, parked, loadParked, gone }: SequencingInput): Sequenced {
   const watermarks = new Map<string, number>()
   const watermarkOf = (producer: string) => watermarks.get(producer) ?? progress.get(producer)?.watermark ?? 0
-  const apply: Batch[] = []
-  const park = new Map<string, Batch>()
+  const sealed = new Map<string, number>()
+  const apply: ReceivedBatch[] = []
+  const park = new Map<string, ReceivedBatch>()
+  const reject: ReceivedBatch[] = []
   const unpark: BatchId[] = []
   const missing = new Map<string, number>()
 
-  const take = (batch: Batch) => {
+  /** Answers whether it took the batch. */
+  const take = (batch: ReceivedBatch) => {
+    const { producer } = batch
+    const sealedBefore = sealed.get(producer) ?? progress.get(producer)?.sealed ?? 0
+    if (batch.sealed - batch.increments < sealedBefore) {
+      reject.push(batch)
+      return false
+    }
     apply.push(batch)
-    watermarks.set(batch.producer, batch.sequence)
+    watermarks.set(producer, batch.sequence)
+    sealed.set(producer, batch.sealed)
+    return true
   }
   const waiting = new Map<string, Map<number, BatchId>>()
   const wait = (id: BatchId) => {
@@ -79,19 +93,19 @@ export function sequenceBatches({ batches, progress, parked, loadParked, gone }:
       const watermark = watermarkOf(producer)
       const gap = sequence - watermark - 1
       if (gap > 0 && !gone.has(producer)) break
-      if (gap > 0) missing.set(producer, (missing.get(producer) ?? 0) + gap)
       const name = nameOf(id)
       // Below the watermark: its missing predecessor came together with another copy of it.
-      if (gap >= 0) take(park.get(name) ?? loadParked(id))
+      const batch = gap < 0 ? null : (park.get(name) ?? loadParked(id))
+      if (batch !== null && take(batch) && gap > 0) missing.set(producer, (missing.get(producer) ?? 0) + gap)
       if (!park.delete(name)) unpark.push(id)
     }
   }
   for (const batch of park.values()) assert(batch.sequence > watermarkOf(batch.producer) + 1)
-  return { apply, park: [...park.values()], unpark, watermarks, missing }
+  return { apply, park: [...park.values()], unpark, watermarks, missing, reject }
 }
 
 /** Whether exactly these batches are to be applied: nothing skipped, parked, or taken from the parked. */
-export function appliesAll({ apply }: Sequenced, batches: readonly Batch[]): boolean {
+export function appliesAll({ apply }: Sequenced, batches: readonly ReceivedBatch[]): boolean {
   return apply.length === batches.length && apply.every((batch, index) => batch === batches[index])
 }
 

@@ -7,10 +7,13 @@ import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../lib/clock.ts'
 import { OperationError } from '../lib/errors.ts'
-import type { Batch } from '../queue/batch.ts'
+import { decodeBatch, type ReceivedBatch } from '../queue/batch.ts'
+import { encodeBatch } from '../queue/batch-writer.ts'
+import { parkedPerProducerMax, rejectedBytesKept, rejectedMax } from '../queue/limits.ts'
 import { batch, keyedRequest, producerId } from '../test/builders.ts'
 import { refuseNetworkFileSystem } from './file-system.ts'
 import { openStore, openStoreReader } from './open.ts'
+import { schemaVersion } from './schema.ts'
 import type { Applied, Store } from './store.ts'
 
 const log = pino({ level: 'silent' })
@@ -36,12 +39,15 @@ function close(store: Store): void {
   stores.splice(stores.indexOf(store), 1)
   store.close()
 }
-function apply(store: Store, batches: Batch[], gone: number[] = []): Applied {
+function apply(store: Store, batches: ReceivedBatch[], gone: number[] = []): Applied {
   return store.apply({ batches, rejected: [], gone: new Set(gone.map(producerId)) })
 }
 function sql(statement: string): string {
   return execFileSync('sqlite3', [path, statement], { encoding: 'utf8' }).trim()
 }
+/** As it was before version 3. */
+const withoutDigests = `DROP INDEX rejected_elements_by_digest; ALTER TABLE rejected_elements DROP COLUMN bytes;
+  ALTER TABLE rejected_elements DROP COLUMN digest`
 function code(work: () => unknown): string {
   try {
     work()
@@ -120,8 +126,11 @@ describe('requests with an idempotency key', () => {
 describe('applying batches', () => {
   test('sums of one key add up over batches and transactions', () => {
     const store = open()
-    apply(store, [batch({ sequence: 1, sums: { a: 2, b: -1 } }), batch({ sequence: 2, sums: { a: 3 } })])
-    apply(store, [batch({ sequence: 3, sums: { a: 5, c: 0 } })])
+    apply(store, [
+      batch({ sequence: 1, sums: { a: 2, b: -1 } }),
+      batch({ sequence: 2, sums: { a: 3 }, sealed: 3 }),
+    ])
+    apply(store, [batch({ sequence: 3, sums: { a: 5, c: 0 }, sealed: 5 })])
     expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe('a|10\nb|-1\nc|0')
   })
 
@@ -190,6 +199,44 @@ describe('applying batches', () => {
     apply(store, [batch({ sequence: 1 })])
     // The second write would show the weaker default of the build.
     expect(() => apply(store, [batch({ sequence: 2 })])).not.toThrow()
+  })
+
+  test('the newest elements that are no batches are kept, each once, cut, and good to print', () => {
+    const store = open()
+    const reject = (...elements: (string | Buffer)[]) =>
+      store.apply({
+        batches: [],
+        rejected: elements.map(element => ({ element, reason: 'x' })),
+        gone: new Set(),
+      })
+    reject(...Array.from({ length: rejectedMax }, (_, index) => `element ${index}`))
+    reject('\u001b[2J\\é', Buffer.from([0, 0xff]), 'k'.repeat(1_000_000))
+    reject('element 500', `${'k'.repeat(1_000_000)}`)
+    expect(sql('SELECT count(*), min(id), max(id) FROM rejected_elements')).toBe(
+      `${rejectedMax}|4|${rejectedMax + 3}`,
+    )
+    expect(
+      sql(
+        `SELECT element, bytes FROM rejected_elements WHERE id IN (${rejectedMax + 1}, ${rejectedMax + 2})`,
+      ),
+    ).toBe(String.raw`\x1b[2J\\\xc3\xa9|7${'\n'}\x00\xff|2`)
+    expect(sql(`SELECT length(element), bytes FROM rejected_elements WHERE id = ${rejectedMax + 3}`)).toBe(
+      `${rejectedBytesKept}|1000000`,
+    )
+  })
+
+  test('what waits is stored as it came, in bounded numbers', () => {
+    const store = open()
+    const odd = decodeBatch(encodeBatch(batch({ sequence: 9 })).replace('"v":1', '"v":1, "x":"é"'))
+    apply(store, [odd])
+    expect(sql('SELECT element FROM parked')).toBe(odd.element)
+    const ahead = Array.from({ length: 2 * parkedPerProducerMax }, (_, index) =>
+      batch({ sequence: 10 + index }),
+    )
+    const { rejected, parked } = apply(store, ahead)
+    expect(parked).toHaveLength(parkedPerProducerMax)
+    expect(rejected).toHaveLength(parkedPerProducerMax + 1)
+    expect(rejected.at(-1)!.element).toBe(ahead.at(-1)!.element)
   })
 
   test('an element that is no batch is kept for the operator', () => {
@@ -275,7 +322,8 @@ describe('opening a store', () => {
     const store = open()
     apply(store, [batch({ sequence: 1, sums: { a: 5 } })])
     close(store)
-    sql('DROP TABLE idempotency_keys; ALTER TABLE producers DROP COLUMN duplicate; PRAGMA user_version = 1')
+    sql(`DROP TABLE idempotency_keys; ALTER TABLE producers DROP COLUMN duplicate; ${withoutDigests};
+      PRAGMA user_version = 1`)
     const opened = open()
     apply(opened, [
       batch({ sequence: 1 }),
@@ -283,7 +331,20 @@ describe('opening a store', () => {
     ])
     expect(sql('SELECT key, value FROM numbers')).toBe('a|7')
     expect(sql('SELECT watermark, applied, duplicate FROM producers')).toBe('2|2|0')
-    expect(sql('PRAGMA user_version')).toBe('2')
+    expect(sql('PRAGMA user_version')).toBe(String(schemaVersion))
+  })
+
+  test('of elements that an older version rejected the newest stay, and all are counted', () => {
+    const store = open()
+    close(store)
+    sql(`${withoutDigests}; PRAGMA user_version = 2;
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rejectedMax + 50})
+      INSERT INTO rejected_elements SELECT i, hex(zeroblob(3000)), 'old', 1 FROM n`)
+    const opened = open()
+    opened.apply({ batches: [], rejected: [{ element: 'new', reason: 'x' }], gone: new Set() })
+    expect(sql('SELECT count(*), min(id), max(id), max(length(element)) FROM rejected_elements')).toBe(
+      `${rejectedMax}|52|${rejectedMax + 51}|${rejectedBytesKept}`,
+    )
   })
 
   test("another program's database is refused and left as it is", () => {

@@ -1,14 +1,16 @@
-import { type Batch, type BatchId, decodeBatch } from '../queue/batch.ts'
-import { encodeBatch } from '../queue/batch-writer.ts'
-import type { BatchOutcomes } from '../queue/queue.ts'
 import type { Clock } from '../lib/clock.ts'
-import { appliesAll, type Progress, type Sequenced, sequenceBatches } from './sequencing.ts'
-import { assertDurable, checkpoint, type Database, logBytes, translateErrors } from './sqlite.ts'
-import type { Account, Application, Applied, Store } from './store.ts'
-import { IdempotencyKeys } from './idempotency.ts'
-import { prepareStatements } from './statements.ts'
-import { type MergedSums, mergeSums } from './merged-sums.ts'
+import type { Batch, BatchId, ReceivedBatch } from '../queue/batch.ts'
+import type { BatchOutcomes } from '../queue/queue.ts'
 import { SumTable } from '../queue/sum-table.ts'
+import type { DatabaseFiles } from './database-files.ts'
+import { IdempotencyKeys } from './idempotency.ts'
+import { type MergedSums, mergeSums } from './merged-sums.ts'
+import { ParkedBatches } from './parked-batches.ts'
+import { RejectedElements } from './rejected-elements.ts'
+import { appliesAll, type Progress, sequenceBatches } from './sequencing.ts'
+import { assertDurable, checkpoint, type Database, logBytes, translateErrors } from './sqlite.ts'
+import { prepareStatements } from './statements.ts'
+import type { Account, Application, Applied, Rejected, Store } from './store.ts'
 import { type KeySum, type KeysAndSums, sumOfAll, TotalOverflow, Totals } from './totals.ts'
 
 interface ProducerRow extends Progress {
@@ -19,9 +21,14 @@ interface ProducerRow extends Progress {
   readonly first_ms: number
 }
 
+type Files = Pick<DatabaseFiles, 'check'>
+/** Of a database in memory. */
+const noFiles: Files = { check: () => {} }
+const backwards = 'a batch whose producer would have sealed less than before'
+
 /** A batch that is being applied, and what of it counts. */
 interface Decided {
-  readonly batch: Batch
+  readonly batch: ReceivedBatch
   /** To be added to the totals. */
   readonly parts: readonly KeysAndSums[]
   readonly outcomes: BatchOutcomes
@@ -38,20 +45,30 @@ export class SqliteStore implements Store {
   readonly #clock: Clock
   readonly #totals: Totals
   readonly #idempotencyKeys: IdempotencyKeys
+  readonly #parked: ParkedBatches
+  readonly #rejected: RejectedElements
   readonly #onClose: () => void
+  readonly #files: Files
   readonly #statements: ReturnType<typeof prepareStatements>
   readonly #pageBytes: number
   #checkedDurable = false
 
-  constructor(database: Database, clock: Clock, onClose: () => void) {
+  constructor(database: Database, clock: Clock, onClose: () => void, files: Files = noFiles) {
     this.#database = database
     this.#clock = clock
     this.#onClose = onClose
+    this.#files = files
     this.#totals = new Totals(database)
     this.#idempotencyKeys = new IdempotencyKeys(database)
+    this.#parked = new ParkedBatches(database)
+    this.#rejected = new RejectedElements(database)
     this.#statements = prepareStatements(database)
     this.#pageBytes = database.pragma('page_size', { simple: true }) as number
     this.id = (database.prepare('SELECT id FROM store').get() as { id: string }).id
+  }
+
+  check(): void {
+    translateErrors(() => this.#files.check())
   }
 
   apply(application: Application): Applied {
@@ -72,7 +89,7 @@ export class SqliteStore implements Store {
   }
 
   parked(): BatchId[] {
-    return translateErrors(() => this.#statements.parkedIds.all()) as BatchId[]
+    return translateErrors(() => this.#parked.all())
   }
 
   account(): Account {
@@ -124,28 +141,34 @@ export class SqliteStore implements Store {
 
   /** IMMEDIATE: the watermarks that are read inside are those that the writes go with. */
   #transaction<T>(work: () => T): T {
-    return translateErrors(() => this.#database.transaction(work).immediate())
+    return translateErrors(() => {
+      this.#files.check()
+      const result = this.#database.transaction(work).immediate()
+      // What was committed to a file that has no name any more is told to nobody.
+      this.#files.check()
+      return result
+    })
   }
 
   /** `add` adds sums to totals and answers those that do not fit. */
   #write(
-    { batches, merged, rejected, gone }: Application,
+    { batches, merged, rejected, gone, waiting }: Application,
     add: (sums: MergedSums) => readonly KeySum[],
   ): Applied {
     const now = this.#clock.nowMs()
-    const parkedBefore = this.#statements.parkedIds.all() as BatchId[]
-    const producers = new Map(
-      [...batches, ...parkedBefore].map(({ producer }) => [producer, this.#producer(producer)]),
-    )
+    const names = new Set([...batches.map(({ producer }) => producer), ...gone, ...(waiting ?? [])])
+    const producers = new Map([...names].map(producer => [producer, this.#producer(producer)]))
+    const found: Rejected[] = []
     const sequenced = sequenceBatches({
       batches,
       progress: producers,
-      parked: parkedBefore,
-      loadParked: id => decodeBatch(this.#element(id)),
+      parked: this.#parked.of(names),
+      loadParked: id => this.#parked.load(id, found),
       gone,
     })
-    for (const { element, reason } of rejected) this.#statements.reject.run(element, reason, now, element)
-    this.#movePark(sequenced, now)
+    for (const { element } of sequenced.reject) found.push({ element, reason: backwards })
+    this.#parked.move(sequenced, now, found)
+    this.#rejected.keep([...rejected, ...found], now)
     const decided = sequenced.apply.map(batch => this.#decide(batch, now))
     const isWhole = merged !== undefined && appliesAll(sequenced, batches)
     const sums = isWhole ? merged : mergeSums(SumTable.of(decided.flatMap(({ parts }) => parts)))
@@ -154,8 +177,9 @@ export class SqliteStore implements Store {
     const lost = this.#writeProgress(producers, decided, now)
     return {
       watermarks: sequenced.watermarks,
-      parked: this.#statements.parkedIds.all() as BatchId[],
+      parked: this.#parked.of(names),
       applied: sequenced.apply,
+      rejected: found,
       outcomes: [
         ...batches.filter(batch => isRepeated(batch, producers)).map(batch => this.#recall(batch)),
         ...decided.map(({ outcomes }) => outcomes).filter(({ letters }) => letters !== ''),
@@ -168,7 +192,7 @@ export class SqliteStore implements Store {
   }
 
   /** What of a batch is to be added: all but the keyed requests that were counted before. */
-  #decide(batch: Batch, now: number): Decided {
+  #decide(batch: ReceivedBatch, now: number): Decided {
     const { producer, sequence, increments, keyed } = batch
     const { letters, applied } = this.#idempotencyKeys.decide(batch, now)
     const all = keyed.reduce((count, request) => count + request.increments, 0)
@@ -186,12 +210,6 @@ export class SqliteStore implements Store {
   #recall(batch: Batch): BatchOutcomes {
     const { producer, sequence } = batch
     return { producer, sequence, letters: this.#idempotencyKeys.recall(batch) }
-  }
-
-  #movePark({ park, unpark }: Sequenced, now: number): void {
-    for (const batch of park)
-      this.#statements.park.run(batch.producer, batch.sequence, encodeBatch(batch), now)
-    for (const { producer, sequence } of unpark) this.#statements.unpark.run(producer, sequence)
   }
 
   #setAside(key: string, sum: number | bigint, now: number): void {
@@ -232,10 +250,6 @@ export class SqliteStore implements Store {
   #producer(producer: string): ProducerRow {
     const row = this.#statements.producer.get(producer) as ProducerRow | undefined
     return row ?? { watermark: 0, sealed: 0, applied: 0, lost: 0, duplicate: 0, sum: '0', first_ms: 0 }
-  }
-
-  #element({ producer, sequence }: BatchId): string {
-    return (this.#statements.parkedElement.get(producer, sequence) as { element: string }).element
   }
 }
 

@@ -1,16 +1,17 @@
-import type { Batch, BatchId, Sum } from '../queue/batch.ts'
-import type { BatchOutcomes } from '../queue/queue.ts'
+import type { BatchId, ReceivedBatch, Sum } from '../queue/batch.ts'
+import type { BatchOutcomes, Element } from '../queue/queue.ts'
 import type { MergedSums } from './merged-sums.ts'
 
-/** An element of the queue that is no batch. */
+/** An element of the queue that is no batch, or that its producer cannot have sent. */
 export interface Rejected {
-  readonly element: string
+  readonly element: Element
+  /** In words of ours alone. */
   readonly reason: string
 }
 
 export interface Application {
   /** As read from the queue, in order. */
-  readonly batches: readonly Batch[]
+  readonly batches: readonly ReceivedBatch[]
   /**
    * All sums of `batches`, made ahead of the transaction. Used where every one of them is to be applied and
    * nothing else, which is usual; decided inside the transaction.
@@ -19,17 +20,21 @@ export interface Application {
   readonly rejected: readonly Rejected[]
   /** Producers whose missing batches are given up. */
   readonly gone: ReadonlySet<string>
+  /** Producers with parked batches that are to be told of, besides those of `batches`; default none. */
+  readonly waiting?: ReadonlySet<string>
   /** Called now and then while rows are written; may block. */
   readonly pause?: (() => void) | undefined
 }
 
 export interface Applied {
-  /** Of every producer in the batches, and of every producer with parked batches: committed. */
+  /** Of every producer that the application speaks of: committed. */
   readonly watermarks: ReadonlyMap<string, number>
-  /** All batches that now wait in the store. */
+  /** All batches of these producers that now wait in the store. */
   readonly parked: readonly BatchId[]
   /** Batches that were added to the totals by this application. */
-  readonly applied: readonly Batch[]
+  readonly applied: readonly ReceivedBatch[]
+  /** Batches that only the store could know to be none. */
+  readonly rejected: readonly Rejected[]
   /** Of every batch with keyed requests that was given, and of every one applied. */
   readonly outcomes: readonly BatchOutcomes[]
   /** Increments of requests that were counted before, or whose key was used for another one. */
@@ -54,9 +59,15 @@ export interface Account {
 export interface Store {
   readonly id: string
   /**
+   * Throws OperationError `store_gone` or `store_replaced` when what is at the path is not the store any more;
+   * see DatabaseFiles. So does every transaction.
+   */
+  check(): void
+  /**
    * Applies batches in one transaction: totals and watermarks move together or not at all.
    * A batch at or below its producer's watermark is a redelivery and is skipped; one that is ahead is parked.
-   * On any throw the store is unchanged and the batches are still in the queue.
+   * On any throw the batches are still in the queue, and the store is unchanged, or knows them again:
+   * `store_gone` may come after a commit to files that have lost their name meanwhile.
    */
   apply(application: Application): Applied
   /** Highest committed sequence per producer. */

@@ -1,4 +1,5 @@
-import type { Batch, KeyedRequest, Sum } from '../queue/batch.ts'
+import type { Batch, KeyedRequest, ReceivedBatch, Sum } from '../queue/batch.ts'
+import { encodeBatch } from '../queue/batch-writer.ts'
 
 /** A batch for tests; a producer given as a number becomes the id `00000001`. */
 export function batch(given: {
@@ -9,11 +10,11 @@ export function batch(given: {
   sealed?: number
   oldestMs?: number
   keyed?: readonly KeyedRequest[]
-}): Batch {
+}): ReceivedBatch {
   const sums = given.sums ?? { a: 1 }
   const keyed = given.keyed ?? []
   const increments = given.increments ?? Object.keys(sums).length + keyed.length
-  return {
+  return received({
     producer: producerId(given.producer ?? 1),
     sequence: given.sequence,
     oldestMs: given.oldestMs ?? 1_000,
@@ -22,7 +23,12 @@ export function batch(given: {
     keys: Object.keys(sums),
     keyed,
     sums: Object.values(sums),
-  }
+  })
+}
+
+/** As it comes out of a queue; equal to any other with the same fields, like one that was decoded. */
+function received(batch: Batch): ReceivedBatch {
+  return Object.defineProperty(batch, 'element', { get: () => encodeBatch(batch) }) as ReceivedBatch
 }
 
 export function producerId(number: number): string {

@@ -45,11 +45,16 @@ async function makeParts(
   const taker = new HandoverTaker({ database: options.database, queue, clock, log })
   const ingest = new Ingest(flusher, log, metrics)
   let isStopping = false
+  let consumerReasons: readonly string[] = []
+  context.parent?.on('readiness of the consumer', (reasons: readonly string[]) => {
+    consumerReasons = reasons
+  })
   const readiness = () =>
     webReadiness({
       isStopping,
       oldestAgeMs: Math.max(flusher.oldestAgeMs(), taker.oldestAgeMs()),
       queueError: queueError.code,
+      consumerReasons,
       ...options,
     })
   const status = { readiness, metricsText: context.metricsText }

@@ -7,6 +7,8 @@ export interface ReadinessInput {
   readonly stalenessMaxMs: number
   /** Code of the error that keeps batches from the queue; null while there is none. */
   readonly queueError: string | null
+  /** Of the consumer, where the parent process of both tells them. */
+  readonly consumerReasons?: readonly string[]
 }
 
 /** Whether a web process can keep its promises now, and if not, why. */
@@ -15,10 +17,12 @@ export function webReadiness({
   oldestAgeMs,
   stalenessMaxMs,
   queueError,
+  consumerReasons = [],
 }: ReadinessInput): Readiness {
   const reasons: string[] = []
   if (isStopping) reasons.push('the process is stopping')
   if (queueError !== null) reasons.push(`batches cannot be pushed: ${queueError}`)
+  reasons.push(...consumerReasons)
   if (oldestAgeMs > stalenessMaxMs)
     reasons.push(
       `the oldest increment that is not in the store is ${Math.round(oldestAgeMs)} ms old, promised are ${stalenessMaxMs} ms`,

@@ -10,6 +10,7 @@ export interface Mutant {
 
 const simulation = 'test/simulation.test.ts'
 const flusherTests = 'apps/web/flusher.test.ts'
+const hostileQueue = 'test/hostile-queue.redis.test.ts'
 const storeTests = 'store/sqlite-store.test.ts'
 const redisTests = 'queue/redis.redis.test.ts'
 const rightsTests = 'test/redis-rights.redis.test.ts'
@@ -61,7 +62,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the embedded queue removes by count',
     file: 'queue/embedded.ts',
-    find: 'while (removed < this.#elements.length && this.#isDone(this.#elements[removed]!, removable)) removed++',
+    find: 'while (removed < this.#elements.length && this.#isDone(this.#elements[removed]!, done)) removed++',
     replace: 'removed = Math.min(this.#elements.length, watermarks.size)',
     tests: [simulation],
   },
@@ -237,9 +238,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the queue is told before the store has committed',
     file: 'consumer/consumer.ts',
-    find: 'applied = this.#apply(prepared, taken, producersGone)',
+    find: 'applied = this.#apply(prepared, taken, { gone, waiting })',
     replace:
-      'void queue.publish({ watermarks: new Map(prepared.batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      applied = this.#apply(prepared, taken, producersGone)',
+      'void queue.publish({ watermarks: new Map(prepared.batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      applied = this.#apply(prepared, taken, { gone, waiting })',
     tests: ['consumer/consumer.test.ts'],
   },
   {
@@ -409,5 +410,68 @@ export const mutants: readonly Mutant[] = [
     find: "if (url.password !== '') url.password = '***'",
     replace: "if (url.password !== '' && text.startsWith('redis')) url.password = '***'",
     tests: ['queue/redis-address.test.ts'],
+  },
+  {
+    name: 'what is no text is read as if it were',
+    file: 'queue/redis.ts',
+    find: 'isUtf8(element) ? element.toString() : element',
+    replace: 'element.toString()',
+    tests: [hostileQueue],
+  },
+  {
+    name: 'a number of sixteen digits counts increments',
+    file: 'queue/batch-fields.ts',
+    find: ' && (value as number) <= countMax',
+    replace: '',
+    tests: ['queue/batch.test.ts'],
+  },
+  {
+    name: 'the fast reader takes what the other one refuses',
+    file: 'queue/element-scanner.ts',
+    find: 'byteCount > keyBytesMax || ',
+    replace: '',
+    tests: ['queue/batch.test.ts'],
+  },
+  {
+    name: 'a producer may have sealed less than before',
+    file: 'store/sequencing.ts',
+    find: 'batch.sealed - batch.increments < sealedBefore',
+    replace: 'batch.sealed < 0',
+    tests: ['store/sequencing.test.ts'],
+  },
+  {
+    name: 'rubbish is kept without end',
+    file: 'store/rejected-elements.ts',
+    find: 'this.#trim.run()',
+    replace: '',
+    tests: [storeTests],
+  },
+  {
+    name: 'batches wait without end',
+    file: 'store/parked-batches.ts',
+    find: 'countOfProducer >= parkedPerProducerMax',
+    replace: 'false',
+    tests: [storeTests],
+  },
+  {
+    name: 'an element that is larger than any batch is read',
+    file: 'queue/redis-scripts.ts',
+    find: 'if #element <= bytes_max then return element end',
+    replace: 'if #element then return element end',
+    tests: [hostileQueue],
+  },
+  {
+    name: 'a commit to a deleted file is told',
+    file: 'store/sqlite-store.ts',
+    find: '      this.#files.check()\n      return result',
+    replace: '      return result',
+    tests: ['store/database-files.test.ts'],
+  },
+  {
+    name: 'another database is opened beside the log of the one before',
+    file: 'store/database-files.ts',
+    find: "checkpoint(this.#database, isOpened ? 'PASSIVE' : 'TRUNCATE') === 0",
+    replace: 'true',
+    tests: ['store/database-files.test.ts'],
   },
 ]

@@ -9,6 +9,7 @@ import type { ReadingParts } from '../../consumer/reader.ts'
 import { Metrics } from '../../lib/metrics.ts'
 import { handoverPath } from '../../queue/handover.ts'
 import { readBytesMax } from '../../queue/limits.ts'
+import type { Element } from '../../queue/queue.ts'
 import type { Store } from '../../store/store.ts'
 import type { Random } from '../random.ts'
 import type { FaultyQueue } from './faulty-queue.ts'
@@ -27,7 +28,7 @@ function randomReading(random: Random): ReadingParts {
   }
   // Without a thread, which would have a time of its own.
   const preparer = {
-    prepare: async (elements: readonly string[]) => prepareElements(elements),
+    prepare: async (elements: readonly Element[]) => prepareElements(elements),
     close: async () => {},
   }
   return { pace, preparer }
@@ -52,7 +53,6 @@ export class ConsumerProcess {
     const clock = time.clockOf(life)
     const isHandedOver = (producer: string) => existsSync(handoverPath(database, producer))
     const gone = new GoneProducers(clock, producerGoneAfterMs, isHandedOver)
-    gone.watch(store.parked())
     const metrics = new ConsumerMetrics(new Metrics('consumer'))
     this.life = life
     this.#queue = queue

@@ -1,4 +1,4 @@
-import type { Batch } from '../../queue/batch.ts'
+import type { Batch, ReceivedBatch } from '../../queue/batch.ts'
 import type { BatchOutcomes, Publication } from '../../queue/queue.ts'
 import { decideKeyed, type KnownKey, recallKeyed } from '../../store/idempotency.ts'
 import { type Progress, sequenceBatches } from '../../store/sequencing.ts'
@@ -10,12 +10,12 @@ import { type Progress, sequenceBatches } from '../../store/sequencing.ts'
 export class MemoryStore {
   /** How often each key was counted. */
   readonly counts = new Map<string, number>()
-  readonly parked = new Map<string, Batch>()
+  readonly parked = new Map<string, ReceivedBatch>()
   lostBatchCount = 0
   readonly #progress = new Map<string, Progress>()
   readonly #keys = new Map<string, KnownKey>()
 
-  apply(batches: readonly Batch[], gone: ReadonlySet<string>): Publication {
+  apply(batches: readonly ReceivedBatch[], gone: ReadonlySet<string>): Publication {
     const repeated = batches.filter(
       ({ producer, sequence, keyed }) =>
         keyed.length > 0 && sequence <= (this.#progress.get(producer)?.watermark ?? 0),

@@ -1,6 +1,6 @@
 import type { Keyed } from '../../apps/web/accumulator.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { type Batch, decodeBatch } from '../../queue/batch.ts'
+import { decodeBatch, type ReceivedBatch } from '../../queue/batch.ts'
 import { EmbeddedQueue } from '../../queue/embedded.ts'
 import { outcomes, type Position, type Publication, type Push } from '../../queue/queue.ts'
 import { keyedRequest, producerId } from '../builders.ts'
@@ -56,7 +56,7 @@ export class World {
   /** Pushes that timed out and may still be carried out. */
   readonly #ghosts: Push[] = []
   /** By consumer: what it read, or what it committed and has not published yet. */
-  readonly #rounds = new Map<string, { read: Batch[] } | { committed: Publication }>()
+  readonly #rounds = new Map<string, { read: ReceivedBatch[] } | { committed: Publication }>()
 
   constructor(seed: number) {
     this.#random = new Random(seed)

@@ -1,0 +1,55 @@
+import type { Clock } from '../lib/clock.ts'
+import type { Log } from '../lib/log.ts'
+import { queueErrors } from '../queue/errors.ts'
+import type { Applied, Rejected } from '../store/store.ts'
+
+/** Whoever makes up elements makes up as many as he likes: a line a second tells of them. */
+const rejectedIntervalMs = 1_000
+/** Producers of one transaction that are named with what was lost of them; the ledger has them all. */
+const lostToldMax = 10
+const lostMessage = 'increments lost: their producer and the queue both lost them'
+
+/** Tells in the log what became of elements, in a bounded number of lines. */
+export class CommitLog {
+  readonly #log: Log
+  readonly #clock: Clock
+  /** Elements of which nothing is told yet. */
+  #rejectedCount = 0
+  /** Of the first of them. */
+  #reason = ''
+  #rejectedToldMs = Number.NEGATIVE_INFINITY
+
+  constructor(log: Log, clock: Clock) {
+    this.#log = log
+    this.#clock = clock
+  }
+
+  committed({ applied, rowCount, lost, setAsideCount }: Applied, rejected: readonly Rejected[]): void {
+    if (this.#rejectedCount === 0) this.#reason = rejected[0]?.reason ?? ''
+    this.#rejectedCount += rejected.length
+    this.tell()
+    this.#tellLost([...lost])
+    if (setAsideCount > 0)
+      this.#log.error({ sumCount: setAsideCount }, 'sums set aside: a total would leave 64 bits')
+    if (applied.length > 0) this.#log.debug({ batchCount: applied.length, rowCount }, 'batches committed')
+  }
+
+  /** To be called now and then, and at the end with `isLast`: of what came within a second after a line. */
+  tell(isLast = false): void {
+    const now = this.#clock.monotonicMs()
+    if (this.#rejectedCount === 0 || (!isLast && now - this.#rejectedToldMs < rejectedIntervalMs)) return
+    const { hint } = queueErrors.batch_corrupt
+    const fields = { code: 'batch_corrupt', hint, elementCount: this.#rejectedCount, reason: this.#reason }
+    this.#log.error(fields, 'elements rejected')
+    this.#rejectedCount = 0
+    this.#rejectedToldMs = now
+  }
+
+  #tellLost(lost: readonly (readonly [producer: string, increments: number])[]): void {
+    for (const [producer, increments] of lost.slice(0, lostToldMax))
+      this.#log.error({ producer, increments }, lostMessage)
+    const more = lost.slice(lostToldMax)
+    const increments = more.reduce((sum, [, each]) => sum + each, 0)
+    if (more.length > 0) this.#log.error({ producerCount: more.length, increments }, lostMessage)
+  }
+}
