@@ -1,5 +1,6 @@
 import { runConsumer } from '../consumer/main.ts'
 import { consumerOptions } from '../consumer/options.ts'
+import { stopSignals } from '../lib/stop-signals.ts'
 import { command } from './command.ts'
 import { isRestart, processName } from './process-name.ts'
 
@@ -11,6 +12,6 @@ export const consumerCommand = command({
   options: consumerOptions,
   run({ values }, { environment }) {
     const process = processName(environment) ?? 'consumer'
-    return runConsumer(values, { process, isRestart: isRestart(environment) })
+    return runConsumer(values, { process, isRestart: isRestart(environment), stopSignals: stopSignals(environment) })
   },
 })

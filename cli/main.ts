@@ -1,12 +1,14 @@
 import { enableCompileCache } from 'node:module'
 import { errorText, exitCodes, type ExitCode, OperationError, UsageError } from '../lib/errors.ts'
 import { optionsHelp, type OptionTable, parseOptions } from '../lib/options.ts'
+import { stopSignals } from '../lib/stop-signals.ts'
 import type { Command } from './command.ts'
 import { commands } from './commands.ts'
 import { version } from './version.ts'
 
 // Keeps what stripping types and compiling gave, which is half of the time that a start takes.
 enableCompileCache()
+if (!stopSignals(process.env).includes('SIGHUP')) process.on('SIGHUP', () => {})
 process.exit(await main(process.argv.slice(2)))
 
 async function main([name, ...args]: readonly string[]): Promise<ExitCode> {

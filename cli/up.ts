@@ -5,8 +5,10 @@ import { consumerOptions } from '../consumer/options.ts'
 import { sleep, systemClock, withDeadline } from '../lib/clock.ts'
 import { exitCodes, type ExitCode } from '../lib/errors.ts'
 import { createLog, type Log } from '../lib/log.ts'
+import { LogOutput } from '../lib/log-output.ts'
 import { Metrics, metricsText } from '../lib/metrics.ts'
 import { optionsEnvironment, type OptionValues } from '../lib/options.ts'
+import { stopSignals } from '../lib/stop-signals.ts'
 import { EmbeddedQueue } from '../queue/embedded.ts'
 import { serveEmbeddedQueue } from '../queue/embedded-ipc.ts'
 import { listHandovers, writeHandover } from '../queue/handover.ts'
@@ -42,15 +44,17 @@ async function runUp(
   { environment, print, isTerminal }: CommandContext,
 ): Promise<ExitCode> {
   process.title = 'piccolo up'
-  const log = createLog({ level: options.logLevel, format: options.logFormat, process: 'up', isTerminal })
+  const output = new LogOutput()
+  const { logLevel: level, logFormat: format } = options
+  const log = createLog({ level, format, process: 'up', isTerminal }, output)
   // Before anything is started: a signal that comes early is obeyed once there is something to stop.
   const stopped = new Promise<ExitCode>(resolve => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(exitCodes.done))
+    for (const signal of stopSignals(environment)) process.on(signal, () => resolve(exitCodes.done))
   })
   const instance = await claimInstance(options.host, options.port)
   const queue = options.redis === null ? new EmbeddedQueue(systemClock) : null
   const told = queue === null ? null : await tellQueued(queue, options.database, log)
-  const supervisors = makeSupervisors(options, queue, environment, log)
+  const supervisors = makeSupervisors(options, queue, environment, log, new Metrics('up', output))
   const failed = Promise.race(supervisors.map(supervisor => supervisor.failed))
 
   const [consumer, ...webs] = supervisors
@@ -78,8 +82,8 @@ function makeSupervisors(
   queue: EmbeddedQueue | null,
   environment: CommandContext['environment'],
   log: Log,
+  metrics: Metrics,
 ): Supervisor[] {
-  const metrics = new Metrics('up')
   const supervisors: Supervisor[] = []
   let consumerReasons: readonly string[] = []
   const tellWeb = ({ channel }: Child) => channel.emit('readiness of the consumer', consumerReasons)

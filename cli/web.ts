@@ -1,6 +1,7 @@
 import { runWeb } from '../apps/web/main.ts'
 import { webOptions } from '../apps/web/options.ts'
 import { exitCodes, UsageError } from '../lib/errors.ts'
+import { stopSignals } from '../lib/stop-signals.ts'
 import { command } from './command.ts'
 import { isInstanceUp } from './instance.ts'
 import { isRestart, processName } from './process-name.ts'
@@ -17,6 +18,6 @@ export const webCommand = command({
       const message = `--port ${values.port} belongs to a piccolo up on this machine, which would split the increments`
       throw new UsageError(message, exitCodes.badConfiguration)
     }
-    return runWeb(values, { process: name ?? 'web', isRestart: isRestart(environment) })
+    return runWeb(values, { process: name ?? 'web', isRestart: isRestart(environment), stopSignals: stopSignals(environment) })
   },
 })

@@ -6,6 +6,7 @@ import { runService, type ServiceContext } from '../lib/service.ts'
 import { StatusServer } from '../lib/status-server.ts'
 import type { Log } from '../lib/log.ts'
 import { passingError } from '../queue/errors.ts'
+import type { StopSignal } from '../lib/stop-signals.ts'
 import { handoverPath } from '../queue/handover.ts'
 import { openQueue } from '../queue/open.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
@@ -31,11 +32,10 @@ type Options = OptionValues<typeof consumerOptions>
 /** The consumer: the one process that writes the database. Resolves to the exit code. */
 export function runConsumer(
   options: Options,
-  { process, isRestart }: { process: string; isRestart: boolean },
+  run: { process: string; isRestart: boolean; stopSignals: readonly StopSignal[] },
 ): Promise<ExitCode> {
-  const { logLevel, logFormat, stopTimeoutMs } = options
-  const parts = (context: ServiceContext) => makeParts(options, { ...context, isRestart })
-  return runService({ process, logLevel, logFormat, stopTimeoutMs, parts }, globalThis.process)
+  const parts = (context: ServiceContext) => makeParts(options, { ...context, isRestart: run.isRestart })
+  return runService({ ...options, ...run, parts }, process)
 }
 
 async function makeParts(options: Options, context: ServiceContext & { isRestart: boolean }) {

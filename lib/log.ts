@@ -1,7 +1,8 @@
 import { type Logger, pino } from 'pino'
-import { build as prettyStream } from 'pino-pretty'
+import { prettyFactory } from 'pino-pretty'
 import type { Clock } from './clock.ts'
 import { OperationError } from './errors.ts'
+import { LogOutput } from './log-output.ts'
 
 export type Log = Logger
 
@@ -17,27 +18,26 @@ export interface LogOptions {
   readonly isTerminal: boolean
 }
 
-/** One event a line on standard output, with a constant message and fields that carry their units. */
-export function createLog({ level, format, process, isTerminal }: LogOptions): Log {
-  const pretty = format === 'pretty' || (format === 'auto' && isTerminal)
+/** One event a line on `output`, with a constant message and fields that carry their units. */
+export function createLog(
+  { level, format, process, isTerminal }: LogOptions,
+  output: LogOutput = new LogOutput(),
+): Log {
   const settings = {
     level,
     base: { process },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   }
-  if (!pretty) return pino(settings, pino.destination({ dest: 1, sync: true }))
-  return pino(
-    settings,
-    prettyStream({
-      sync: true,
-      colorize: isTerminal,
-      ignore: 'process',
-      messageFormat: '{process}: {msg}',
-      translateTime: 'SYS:HH:MM:ss.l',
-      singleLine: true,
-    }),
-  )
+  if (format === 'json' || (format === 'auto' && !isTerminal)) return pino(settings, output)
+  const pretty = prettyFactory({
+    colorize: isTerminal,
+    ignore: 'process',
+    messageFormat: '{process}: {msg}',
+    translateTime: 'SYS:HH:MM:ss.l',
+    singleLine: true,
+  })
+  return pino(settings, { write: line => output.write(pretty(line)) })
 }
 
 const repeatIntervalMs = 10_000

@@ -1,4 +1,5 @@
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { LogOutput } from './log-output.ts'
 
 const processUsage = globalThis.process
 
@@ -11,7 +12,8 @@ export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE
 export class Metrics {
   readonly #registry = new Registry()
 
-  constructor(process: string) {
+  /** `output` is where the process writes its log. */
+  constructor(process: string, output: LogOutput = new LogOutput()) {
     this.#registry.setDefaultLabels({ process })
     // Not the library's default metrics: they watch every garbage collection and wake up every 10 ms.
     const cpuSeconds = () => {
@@ -21,6 +23,11 @@ export class Metrics {
     this.counterOf('process_cpu_seconds_total', 'CPU time, user and system', cpuSeconds)
     this.gaugeOf('process_resident_memory_bytes', 'Resident memory', () => processUsage.memoryUsage.rss())
     this.gaugeOf('process_uptime_seconds', 'Time since the start', () => processUsage.uptime())
+    this.counterOf(
+      'piccolo_log_lines_dropped_total',
+      'Lines of the log that could not be written',
+      () => output.linesDropped,
+    )
   }
 
   /** A count that the code at hand keeps itself, in a plain field, and that is read when somebody asks. */

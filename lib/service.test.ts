@@ -14,7 +14,7 @@ function runPart(start: string) {
       stop() { console.log('the part was stopped') },
     }
     const parts = async () => [part]
-    const options = { process: 'x', logLevel: 'info', logFormat: 'json', stopTimeoutMs: 5_000, parts }
+    const options = { process: 'x', logLevel: 'info', logFormat: 'json', stopTimeoutMs: 5_000, stopSignals: [], parts }
     process.exit(await runService(options, process))`
   const args = ['--disable-warning=ExperimentalWarning', '--input-type=module', '--eval', program]
   const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 15_000 })

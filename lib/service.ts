@@ -3,7 +3,9 @@ import { type Clock, systemClock, withDeadline } from './clock.ts'
 import { exitCodes, type ExitCode } from './errors.ts'
 import { Lifecycle, type Part } from './lifecycle.ts'
 import { createLog, type Log, type LogOptions } from './log.ts'
+import { LogOutput } from './log-output.ts'
 import { Metrics, metricsText } from './metrics.ts'
+import { allStopSignals, type StopSignal } from './stop-signals.ts'
 
 /** After that a process publishes its own metrics rather than none. */
 const siblingsTimeoutMs = 2_000
@@ -26,26 +28,26 @@ export interface ServiceOptions {
   readonly logLevel: LogOptions['level']
   readonly logFormat: LogOptions['format']
   readonly stopTimeoutMs: number
+  /** Which signals it obeys on its own; the other stop signals it ignores. */
+  readonly stopSignals: readonly StopSignal[]
   /** Makes the parts in the order in which they start; they stop in reverse. */
   parts(context: ServiceContext): Promise<readonly Part[]>
 }
 
 /**
  * Runs one long-lived process: starts its parts, waits until it is told to stop, stops them, and resolves
- * to the exit code. On its own it obeys SIGTERM and SIGINT. With a parent it obeys the parent, so that a
- * signal to the whole group stops the processes in the order that loses nothing; when the parent dies, it
- * stops too. What nobody caught ends it as well, but in order, so that what it holds is handed on; its exit
+ * to the exit code. On its own it obeys signals. With a parent it obeys the parent, so that a signal to the
+ * whole group, as from a terminal, stops the processes in the order that loses nothing; when the parent dies,
+ * it stops too. What nobody caught ends it as well, but in order, so that what it holds is handed on; its exit
  * code then says that the fault is ours. Rejects, with everything stopped, when a part does not start.
  */
 export async function runService(options: ServiceOptions, host: NodeJS.Process): Promise<ExitCode> {
   host.title = `piccolo ${options.process}`
-  const log = createLog({
-    level: options.logLevel,
-    format: options.logFormat,
-    process: options.process,
-    isTerminal: host.stdout.isTTY === true,
-  })
-  const metrics = new Metrics(options.process)
+  const output = new LogOutput()
+  const isTerminal = host.stdout.isTTY === true
+  const { process, logLevel: level, logFormat: format } = options
+  const log = createLog({ level, format, process, isTerminal }, output)
+  const metrics = new Metrics(process, output)
   const parent = host.channel ? new Channel(host as unknown as Port) : null
   const lifecycle = new Lifecycle(systemClock, log)
   const ended = Promise.withResolvers<ExitCode>()
@@ -57,7 +59,7 @@ export async function runService(options: ServiceOptions, host: NodeJS.Process):
     end: ended.resolve,
     metricsText: () => siblingsMetricsText(parent, metrics),
   }
-  listenForTheEnd(host, parent, ended.resolve)
+  listenForTheEnd(host, parent, options.stopSignals, ended.resolve)
   // Node raises rejections that nobody handles as these, too.
   host.on('uncaughtException', error => {
     log.fatal({ err: error, code: 'fault' }, 'a fault of ours: stopping')
@@ -74,15 +76,18 @@ export async function runService(options: ServiceOptions, host: NodeJS.Process):
   return isClean ? exitCode : exitCode || exitCodes.fault
 }
 
-function listenForTheEnd(host: NodeJS.Process, parent: Channel | null, end: (code: ExitCode) => void): void {
-  if (parent === null) {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) host.on(signal, () => end(exitCodes.done))
-    return
-  }
+function listenForTheEnd(
+  host: NodeJS.Process,
+  parent: Channel | null,
+  obeyed: readonly StopSignal[],
+  end: (code: ExitCode) => void,
+): void {
+  // Ctrl-C and a hang-up reach the whole group; the parent stops its children in order.
+  for (const signal of allStopSignals)
+    host.on(signal, () => parent === null && obeyed.includes(signal) && end(exitCodes.done))
+  if (parent === null) return
   parent.on('stop', () => end(exitCodes.done))
   parent.onClose(() => end(exitCodes.unavailable))
-  // Ctrl-C reaches the whole group; the parent stops its children in order.
-  host.on('SIGINT', () => {})
   host.on('SIGTERM', () => parent.emit('stop requested'))
 }
 

@@ -49,6 +49,23 @@ export function isAlive(pid: number): boolean {
   }
 }
 
+/** Processes that a process has started, and that have not ended. */
+export function childrenOf(pid: number): { title: string; pid: number }[] {
+  const processes = readdirSync('/proc').filter(name => /^\d+$/.test(name))
+  return processes.flatMap(name => {
+    try {
+      const status = readFileSync(`/proc/${name}/stat`, 'latin1')
+      const [state, parent] = status.slice(status.lastIndexOf(')') + 2).split(' ')
+      if (state === 'Z' || Number(parent) !== pid) return []
+      const title = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0', 1)[0]!.trim()
+      return [{ title, pid: Number(name) }]
+    } catch {
+      // It ended while we looked.
+      return []
+    }
+  })
+}
+
 /** A folder of the test's own, removed with everything in it. */
 export class Folder {
   readonly path = mkdtempSync(join(tmpdir(), 'piccolo-test-'))
@@ -86,13 +103,18 @@ export class Program {
   #output = ''
   readonly exited: Promise<number | null>
 
-  constructor(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+  /** `stdout` is a file descriptor, for what is not to be read here. */
+  constructor(
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+    stdout: 'pipe' | number = 'pipe',
+  ) {
     this.#child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...args], {
       env: { ...process.env, ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', stdout, 'pipe'],
     })
-    for (const stream of [this.#child.stdout!, this.#child.stderr!])
-      stream.on('data', chunk => {
+    for (const stream of [this.#child.stdout, this.#child.stderr])
+      stream?.on('data', chunk => {
         this.#output += chunk
       })
     this.exited = new Promise(resolve => this.#child.once('close', code => resolve(code)))
@@ -132,20 +154,7 @@ export class Program {
 
   /** Children by their process title, such as `piccolo web 1`. */
   children(): Map<string, number> {
-    const children = new Map<string, number>()
-    for (const entry of readdirSync('/proc')) {
-      if (!/^\d+$/.test(entry)) continue
-      try {
-        const status = readFileSync(`/proc/${entry}/stat`, 'latin1')
-        const parent = Number(status.slice(status.lastIndexOf(')') + 2).split(' ')[1])
-        if (parent !== this.pid) continue
-        const title = readFileSync(`/proc/${entry}/cmdline`, 'utf8').split('\0', 1)[0]!.trim()
-        children.set(title, Number(entry))
-      } catch {
-        // It ended while we looked.
-      }
-    }
-    return children
+    return new Map(childrenOf(this.pid).map(({ title, pid }) => [title, pid]))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -159,8 +168,8 @@ export class Service extends Program {
   readonly port: number
   readonly folder: Folder
 
-  private constructor(folder: Folder, port: number, args: readonly string[]) {
-    super(['up', '--port', String(port), '--database', folder.database, ...args])
+  private constructor(folder: Folder, port: number, args: readonly string[], stdout: 'pipe' | number) {
+    super(['up', '--port', String(port), '--database', folder.database, ...args], {}, stdout)
     this.folder = folder
     this.port = port
   }
@@ -171,14 +180,32 @@ export class Service extends Program {
 
   /** Rejects, with nothing left running, when it does not become ready. */
   static async startAt(folder: Folder, port: number, ...args: string[]): Promise<Service> {
-    const service = new Service(folder, port, args)
+    const service = new Service(folder, port, args, 'pipe')
+    return service.#once(() => service.says(/"msg":"ready"/))
+  }
+
+  /** The same, with a log that goes to a file descriptor, and that may never be written. */
+  static async startLoggingTo(stdout: number, folder: Folder, ...args: string[]): Promise<Service> {
+    const service = new Service(folder, await freePort(), args, stdout)
+    return service.#once(() => until('the service is ready', () => service.isReady()))
+  }
+
+  async #once(ready: () => Promise<void>): Promise<this> {
     try {
-      await service.says(/"msg":"ready"/)
-      return service
+      await ready()
+      return this
     } catch (error) {
-      await service[Symbol.asyncDispose]()
+      await this[Symbol.asyncDispose]()
       throw error
     }
+  }
+
+  async isReady(): Promise<boolean> {
+    if (!this.isRunning) throw new Error(`ended instead of being ready:\n${this.output}`)
+    return fetch(`${this.url}/readyz`).then(
+      response => response.ok,
+      () => false,
+    )
   }
 
   get url(): string {
@@ -195,10 +222,11 @@ export class Service extends Program {
     return response.status
   }
 
-  /** Of all processes together; zero while there is no such series. */
-  async metric(name: string): Promise<number> {
+  /** Of one process, or of all together; zero while there is no such series. */
+  async metric(name: string, process?: string): Promise<number> {
     const text = await (await fetch(`${this.url}/metrics`)).text()
-    const lines = text.split('\n').filter(line => line.startsWith(`${name}{`))
+    const start = process === undefined ? `${name}{` : `${name}{process="${process}"}`
+    const lines = text.split('\n').filter(line => line.startsWith(start))
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0)
   }
 

@@ -2,6 +2,7 @@ import type { ExitCode } from '../../lib/errors.ts'
 import { RepeatedError } from '../../lib/log.ts'
 import type { OptionValues } from '../../lib/options.ts'
 import { runService, type ServiceContext } from '../../lib/service.ts'
+import { allStopSignals } from '../../lib/stop-signals.ts'
 import { newProducerId } from '../../queue/batch.ts'
 import { openQueue } from '../../queue/open.ts'
 import { Courier } from '../web/courier.ts'
@@ -21,9 +22,8 @@ type Options = OptionValues<typeof webOptions>
  * shows how small the pattern is, and is measured in bench/. Resolves to the exit code.
  */
 export function runExpress(options: Options): Promise<ExitCode> {
-  const { logLevel, logFormat, stopTimeoutMs } = options
   const parts = (context: ServiceContext) => makeParts(options, context)
-  return runService({ process: 'express', logLevel, logFormat, stopTimeoutMs, parts }, process)
+  return runService({ ...options, process: 'express', stopSignals: allStopSignals, parts }, process)
 }
 
 async function makeParts(options: Options, context: ServiceContext) {

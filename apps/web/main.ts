@@ -4,6 +4,7 @@ import type { OptionValues } from '../../lib/options.ts'
 import type { Metrics } from '../../lib/metrics.ts'
 import { whyNotListening } from '../../lib/port.ts'
 import { runService, type ServiceContext } from '../../lib/service.ts'
+import type { StopSignal } from '../../lib/stop-signals.ts'
 import { newProducerId } from '../../queue/batch.ts'
 import { openQueue } from '../../queue/open.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
@@ -23,11 +24,10 @@ import { Waiting } from './waiting.ts'
 /** The web process: takes increments, and hands their sums to the queue. Resolves to the exit code. */
 export function runWeb(
   options: OptionValues<typeof webOptions>,
-  { process, isRestart }: { process: string; isRestart: boolean },
+  run: { process: string; isRestart: boolean; stopSignals: readonly StopSignal[] },
 ): Promise<ExitCode> {
-  const { logLevel, logFormat, stopTimeoutMs } = options
-  const parts = (context: ServiceContext) => makeParts(options, { ...context, isRestart })
-  return runService({ process, logLevel, logFormat, stopTimeoutMs, parts }, globalThis.process)
+  const parts = (context: ServiceContext) => makeParts(options, { ...context, isRestart: run.isRestart })
+  return runService({ ...options, ...run, parts }, process)
 }
 
 async function makeParts(

@@ -1,0 +1,157 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { until } from './condition.ts'
+import { RedisServer } from './redis-server.ts'
+import { childrenOf, Folder, freePort, Program } from './service.ts'
+
+// The signals of terminals and of npm: whoever hangs up, everything that was answered is counted.
+
+const root = path.join(import.meta.dirname, '..')
+const incrementCount = 500
+const seldom = ['--web-processes', '2', '--flush-interval-ms', '60000']
+
+let folder: Folder
+let port: number
+/** Everything that was seen to run. */
+const seen = new Set<number>()
+
+beforeEach(async () => {
+  folder = new Folder()
+  port = await freePort()
+})
+afterEach(() => {
+  for (const pid of seen) if (isRunning(pid)) process.kill(pid, 'SIGKILL')
+  seen.clear()
+  folder[Symbol.dispose]()
+})
+
+/** In a session of its own, with what it starts. */
+function start(command: string, args: readonly string[], environment: Record<string, string> = {}) {
+  const env = { ...process.env, PICCOLO_NODE: process.execPath, ...environment }
+  const child = spawn(command, args, { cwd: root, env, stdio: ['pipe', 'ignore', 'ignore'], detached: true })
+  const ended = new Promise<number | null>(resolve => child.once('exit', resolve))
+  seen.add(child.pid!)
+  return { pid: child.pid!, ended }
+}
+
+const upArgs = () => ['up', '--port', String(port), '--database', folder.database, ...seldom]
+
+async function isReady(): Promise<boolean> {
+  return fetch(`http://127.0.0.1:${port}/readyz`).then(
+    response => response.ok,
+    () => false,
+  )
+}
+
+async function count(): Promise<void> {
+  await until('the service is ready', isReady)
+  const post = () =>
+    fetch(`http://127.0.0.1:${port}/increment`, {
+      method: 'POST',
+      body: new URLSearchParams({ key: 'foo', value: '1' }),
+    }).then(response => response.status)
+  const statuses = await Promise.all(Array.from({ length: incrementCount }, post))
+  expect(new Set(statuses)).toEqual(new Set([200]))
+}
+
+/** A process and everything below it. */
+function tree(pid: number): number[] {
+  seen.add(pid)
+  return [pid, ...childrenOf(pid).flatMap(child => tree(child.pid))]
+}
+
+async function everythingIsCountedAndGone(pids: readonly number[]): Promise<void> {
+  await until('every process has ended', () => pids.every(pid => !isRunning(pid)))
+  expect(folder.totals()).toEqual(new Map([['foo', String(incrementCount)]]))
+  expect(folder.files().filter(name => name.endsWith('.handover'))).toEqual([])
+}
+
+/** Nobody may have asked how it ended. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+test('SIGHUP to up stops it in order', async () => {
+  const up = start('./piccolo', upArgs())
+  await count()
+  const pids = tree(up.pid)
+  process.kill(up.pid, 'SIGHUP')
+  expect(await up.ended).toBe(0)
+  await everythingIsCountedAndGone(pids)
+})
+
+test('a stop is not cut short by further signals, whatever they are', async () => {
+  const up = start('./piccolo', upArgs())
+  await count()
+  const pids = tree(up.pid)
+  const signals = ['SIGHUP', 'SIGTERM', 'SIGINT'] as const
+  for (let round = 0; round < 10; round++) for (const signal of signals) process.kill(-up.pid, signal)
+  expect(await up.ended).toBe(0)
+  await everythingIsCountedAndGone(pids)
+})
+
+test('a terminal that is closed takes nothing with it', async () => {
+  const line = [process.execPath, 'cli/main.ts', ...upArgs()].join(' ')
+  const terminal = start('script', ['--quiet', '--flush', '--command', `exec ${line}`, '/dev/null'])
+  await count()
+  const pids = tree(terminal.pid)
+  expect(pids.length).toBeGreaterThan(4)
+  process.kill(terminal.pid, 'SIGKILL')
+  await everythingIsCountedAndGone(pids)
+})
+
+test('SIGHUP stops a web process and a consumer on their own in order', async () => {
+  await using redis = await RedisServer.start()
+  const shared = ['--redis', redis.url, '--database', folder.database]
+  await using consumer = new Program(['consumer', '--consumer-port', '0', ...shared])
+  await using web = new Program(['web', '--port', String(port), '--flush-interval-ms', '60000', ...shared])
+  await consumer.says(/"msg":"started"/)
+  await count()
+  expect(await web.stop('SIGHUP')).toBe(0)
+  expect(await consumer.stop('SIGHUP')).toBe(0)
+  await everythingIsCountedAndGone([])
+})
+
+test('under nohup a hang-up is ignored, by every process', async () => {
+  const up = start('nohup', ['./piccolo', ...upArgs()])
+  await count()
+  const pids = tree(up.pid)
+  for (let round = 0; round < 3; round++) for (const pid of pids) process.kill(pid, 'SIGHUP')
+  expect(await isReady()).toBe(true)
+  expect(tree(up.pid)).toEqual(pids)
+  process.kill(up.pid, 'SIGTERM')
+  expect(await up.ended).toBe(0)
+  await everythingIsCountedAndGone(pids)
+})
+
+const npms: Record<string, readonly string[]> = {
+  'the npm in PATH': ['npm'],
+  'the npm that was fetched': [
+    process.execPath,
+    path.join(root, '.node/fetched/node_modules/npm/bin/npm-cli.js'),
+  ],
+}
+
+test.for(Object.keys(npms))('npm start, with %s, ends with what it started', async (name, context) => {
+  const [command, ...args] = npms[name]!
+  if (spawnSync(command!, [...args, '--version']).status !== 0) context.skip(`there is no ${name}`)
+  // Ctrl-C reaches the service twice: from the terminal, and through npm.
+  for (const [signal, isToAll] of [
+    ['SIGTERM', false],
+    ['SIGINT', true],
+    ['SIGHUP', true],
+  ] as const) {
+    const service = start(command!, [...args, 'start', '--', ...upArgs().slice(1)])
+    await count()
+    const pids = tree(service.pid)
+    process.kill(isToAll ? -service.pid : service.pid, signal)
+    await everythingIsCountedAndGone(pids)
+    folder.sql('DELETE FROM numbers')
+  }
+})
