@@ -1,18 +1,10 @@
 import { exitCodes, UsageError } from '../lib/errors.ts'
-import { flagName, type OptionTable, type ParsedOptions, unknownVariables } from '../lib/options.ts'
+import { didYouMean } from '../lib/nearest-names.ts'
+import { flagName, type OptionTable, type ParsedOptions } from '../lib/options.ts'
 import { redisUrlToShow } from '../queue/redis-address.ts'
 import { command } from './command.ts'
-import { processNameVariable, restartVariable } from './process-name.ts'
 import { serviceOptions } from './up-options.ts'
-
-/** Variables of the launcher and the Vagrantfile. */
-const otherVariables = [
-  processNameVariable,
-  restartVariable,
-  'PICCOLO_NODE',
-  'PICCOLO_VAGRANT_BOX',
-  'PICCOLO_VAGRANT_ARCH',
-]
+import { strayVariables } from './variables.ts'
 
 export const configCommand = command({
   name: 'config',
@@ -20,14 +12,18 @@ export const configCommand = command({
   summary: 'show the options in force and where each comes from, or check them',
   about: 'check exits with 78 if an option or a PICCOLO_ variable is wrong or unknown.',
   options: serviceOptions,
-  async run(parsed, { environment, print, allOptions }) {
+  async run(parsed, context) {
+    const { print } = context
     const [action] = parsed.positionals
     if (action !== 'show' && action !== 'check')
       throw new UsageError('piccolo config needs an action: piccolo config show, or piccolo config check')
-    const unknown = unknownVariables(await allOptions(), environment, otherVariables)
+    const { unknown, derived } = await strayVariables(context)
     if (action === 'show') for (const line of describe(serviceOptions, parsed)) print(line)
-    if (unknown.length > 0)
-      throw new UsageError(`unknown variable ${unknown.join(', ')}`, exitCodes.badConfiguration)
+    if (unknown.length > 0) {
+      const each = unknown.map(({ name, nearest }) => `${name}${didYouMean(nearest)}`)
+      throw new UsageError(`unknown variable ${each.join(', ')}`, exitCodes.badConfiguration)
+    }
+    if (derived.length > 0) print(`Ignored, as Kubernetes or Docker set them: ${derived.join(', ')}`)
     if (action === 'check') print('The configuration is valid.')
     return exitCodes.done
   },

@@ -20,6 +20,7 @@ import { webNodeOptions } from './node-options.ts'
 import { tellQueued } from './queued-batches.ts'
 import { Supervisor } from './supervisor.ts'
 import { upOptions } from './up-options.ts'
+import { warnOfVariables } from './variables.ts'
 import { version } from './version.ts'
 
 const { consumerPort: _, ...childConsumerOptions } = consumerOptions
@@ -39,10 +40,8 @@ export const upCommand = command({
 
 type Options = OptionValues<typeof upOptions>
 
-async function runUp(
-  options: Options,
-  { environment, print, isTerminal }: CommandContext,
-): Promise<ExitCode> {
+async function runUp(options: Options, context: CommandContext): Promise<ExitCode> {
+  const { environment, print, isTerminal } = context
   process.title = 'piccolo up'
   const output = new LogOutput()
   const { logLevel: level, logFormat: format } = options
@@ -51,6 +50,7 @@ async function runUp(
   const stopped = new Promise<ExitCode>(resolve => {
     for (const signal of stopSignals(environment)) process.on(signal, () => resolve(exitCodes.done))
   })
+  await warnOfVariables(log, context)
   const instance = await claimInstance(options.host, options.port)
   const queue = options.redis === null ? new EmbeddedQueue(systemClock) : null
   const told = queue === null ? null : await tellQueued(queue, options.database, log)

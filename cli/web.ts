@@ -1,10 +1,12 @@
 import { runWeb } from '../apps/web/main.ts'
 import { webOptions } from '../apps/web/options.ts'
 import { exitCodes, UsageError } from '../lib/errors.ts'
+import { createLog } from '../lib/log.ts'
 import { stopSignals } from '../lib/stop-signals.ts'
 import { command } from './command.ts'
 import { isInstanceUp } from './instance.ts'
 import { isRestart, processName } from './process-name.ts'
+import { warnOfVariables } from './variables.ts'
 
 export const webCommand = command({
   name: 'web',
@@ -12,12 +14,16 @@ export const webCommand = command({
   summary: 'one web process: takes increments (needs --redis)',
   about: 'Several web processes, on one machine or on many, may share a port and a Redis.',
   options: webOptions,
-  async run({ values }, { environment }) {
+  async run({ values }, context) {
+    const { environment, isTerminal } = context
     const name = processName(environment)
     if (name === null && (await isInstanceUp(values.port))) {
       const message = `--port ${values.port} belongs to a piccolo up on this machine, which would split the increments`
       throw new UsageError(message, exitCodes.badConfiguration)
     }
+    const { logLevel: level, logFormat: format } = values
+    if (name === null)
+      await warnOfVariables(createLog({ level, format, process: 'web', isTerminal }), context)
     return runWeb(values, { process: name ?? 'web', isRestart: isRestart(environment), stopSignals: stopSignals(environment) })
   },
 })

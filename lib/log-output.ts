@@ -38,8 +38,9 @@ function afterWriting(bytes: Buffer): Buffer {
 }
 
 /**
- * Makes writing to a full pipe, socket or terminal fail rather than wait. Each time anew: the setting is shared
- * with every process that has inherited the same pipe, and each of them resets it when it starts or ends.
+ * Makes writing to a full pipe, socket or terminal fail rather than wait. Each time anew: the setting is
+ * shared with every process that has inherited the same pipe, and each of them resets it when it starts or
+ * ends.
  */
 function stopWaiting(): void {
   const { _handle: handle } = process.stdout as { _handle?: { setBlocking?(isBlocking: boolean): void } }

@@ -7,7 +7,6 @@ import {
   parseOptions,
   switchOption,
   textOption,
-  unknownVariables,
 } from './options.ts'
 
 const table = {
@@ -59,6 +58,8 @@ test.each([
   [['--host'], {}, '--host needs a value: --host ADDRESS', 64],
   [['--host', 'a', '--host', 'b'], {}, '--host is given twice', 64],
   [['--hos', 'a'], {}, 'unknown option --hos; did you mean --host?', 64],
+  [['--flsuh-interval-ms', '20'], {}, 'did you mean --flush-interval-ms?', 64],
+  [['--flush-interval', '20'], {}, 'did you mean --flush-interval-ms?', 64],
   [['-h'], {}, 'unknown option -h', 64],
 ])('%j with %j is refused: %s', (args, environment, message, exitCode) => {
   expect(() => parse(args, environment)).toThrowError(
@@ -78,9 +79,4 @@ test('the help has a line for each option', () => {
     '  --level LEVEL           how much (default: low)',
     '  --force                 even so',
   ])
-})
-
-test('variables with our prefix that no option has are found', () => {
-  const environment = { PICCOLO_HOST: 'x', PICCOLO_HOTS: 'x', PICCOLO_NODE: 'x', PATH: 'x' }
-  expect(unknownVariables(table, environment, ['PICCOLO_NODE'])).toEqual(['PICCOLO_HOTS'])
 })

@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util'
+import { isDerivedVariable } from './derived-variables.ts'
 import { exitCodes, UsageError } from './errors.ts'
+import { didYouMean, nearestNames } from './nearest-names.ts'
 
 /** One option: a flag, its environment twin, its default, its check and its line of help. */
 export interface Option<T> {
@@ -108,8 +110,20 @@ export function flagName(name: string): string {
   return `--${name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`
 }
 
+export const variablePrefix = 'PICCOLO_'
+
 export function variableName(name: string): string {
-  return `PICCOLO_${flagName(name).slice(2).replaceAll('-', '_').toUpperCase()}`
+  return `${variablePrefix}${flagName(name).slice(2).replaceAll('-', '_').toUpperCase()}`
+}
+
+/** The value for an option in the environment; an empty one counts as none, as does one that is derived. */
+function variableOf(
+  name: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  const variable = variableName(name)
+  const value = environment[variable]
+  return value && !isDerivedVariable(variable, value) ? value : undefined
 }
 
 /**
@@ -125,7 +139,7 @@ export function parseOptions<Table extends OptionTable>(
   const sources: Record<string, OptionSource> = {}
   for (const [name, option] of Object.entries(table)) {
     const flag = flags.get(name)
-    const variable = environment[variableName(name)] || undefined
+    const variable = variableOf(name, environment)
     const given = flag ?? variable ?? option.fallback
     const source = flag !== undefined ? 'flag' : variable !== undefined ? 'environment' : 'default'
     const value = given === null ? null : option.parse(given)
@@ -183,10 +197,8 @@ function readFlags(table: OptionTable, args: readonly string[]) {
 }
 
 function unknownFlag(rawName: string, known: readonly string[]): string {
-  const wanted = rawName.replace(/^-+/, '')
-  const near = known.filter(flag => flag.includes(wanted) || wanted.includes(flag)).slice(0, 3)
-  const suggestion = near.length > 0 ? `; did you mean ${near.map(flag => `--${flag}`).join(' or ')}?` : ''
-  return `unknown option ${rawName}${suggestion}`
+  const near = nearestNames(rawName.replace(/^-+/, ''), known).map(flag => `--${flag}`)
+  return `unknown option ${rawName}${didYouMean(near)}`
 }
 
 /** Lines of `--flag PLACEHOLDER  what it does (default: x)`, aligned. */
@@ -209,14 +221,4 @@ export function optionsEnvironment<Table extends OptionTable>(
   return Object.fromEntries(
     entries.filter(([, value]) => value !== null).map(([key, value]) => [key, String(value)]),
   )
-}
-
-/** Variables that look like ours and are none: nearly always a typing error. */
-export function unknownVariables(
-  table: OptionTable,
-  environment: Readonly<Record<string, string | undefined>>,
-  alsoKnown: readonly string[],
-): string[] {
-  const known = new Set([...Object.keys(table).map(variableName), ...alsoKnown])
-  return Object.keys(environment).filter(name => name.startsWith('PICCOLO_') && !known.has(name))
 }

@@ -493,4 +493,11 @@ export const mutants: readonly Mutant[] = [
     replace: "'SIGINT', 'SIGHUP'].slice(0, 2) as ['SIGTERM', 'SIGHUP']",
     tests: ['test/hang-up.redis.test.ts'],
   },
+  {
+    name: 'the address of a Service in Kubernetes is taken for an option',
+    file: 'lib/options.ts',
+    find: 'return value && !isDerivedVariable(variable, value) ? value : undefined',
+    replace: 'return value || undefined',
+    tests: ['cli/variables.test.ts'],
+  },
 ]
