@@ -38,8 +38,9 @@ export interface ServiceOptions {
  * Runs one long-lived process: starts its parts, waits until it is told to stop, stops them, and resolves
  * to the exit code. On its own it obeys signals. With a parent it obeys the parent, so that a signal to the
  * whole group, as from a terminal, stops the processes in the order that loses nothing; when the parent
- * dies, it stops too. What nobody caught ends it as well, but in order, so that what it holds is handed on; its exit
- * code then says that the fault is ours. Rejects, with everything stopped, when a part does not start.
+ * dies, it stops too. What nobody caught ends it as well, but in order, so that what it holds is handed on;
+ * its exit code then says that the fault is ours. Rejects, with everything stopped, when a part does not
+ * start.
  */
 export async function runService(options: ServiceOptions, host: NodeJS.Process): Promise<ExitCode> {
   host.title = `piccolo ${options.process}`

@@ -29,7 +29,7 @@ export const storeErrors = {
   store_unreadable: { retry: 'never', hint: 'check the path in --database, and who may read and write it' },
   store_on_network: {
     retry: 'never',
-    hint: 'put the database on a local disk; SQLite corrupts on network file systems',
+    hint: 'put the database on a disk of this machine, or into a volume of the container engine; it would corrupt',
   },
   store_outdated: {
     retry: 'never',

@@ -1,24 +1,24 @@
-import { readFileSync, realpathSync } from 'node:fs'
+import { readFileSync, readlinkSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import type { Log } from '../lib/log.ts'
 import { storeError } from './errors.ts'
 
 /**
- * File systems whose locks or shared memory do not hold across machines, as /proc/self/mountinfo names
- * them.
+ * File systems that several machines use at a time, or a machine and what runs in it: their locks or their
+ * shared memory do not hold from one to the other. Named as in /proc/self/mountinfo.
  */
-const networkFileSystems = new Set([
+const sharedFileSystems = new Set([
+  // Networks and clusters.
   'afs',
   'beegfs',
   'ceph',
   'cifs',
   'coda',
-  'fuse.ceph',
-  'fuse.cephfs',
-  'fuse.glusterfs',
-  'fuse.rclone',
-  'fuse.s3fs',
-  'fuse.sshfs',
+  'cvfs',
+  'davfs',
+  'gfs',
   'gfs2',
+  'glusterfs',
   'gpfs',
   'lustre',
   'ncpfs',
@@ -26,46 +26,115 @@ const networkFileSystems = new Set([
   'nfs4',
   'ocfs2',
   'orangefs',
+  'panfs',
+  'pvfs2',
   'smb3',
   'smbfs',
+  'wekafs',
+  // From a host into its virtual machines and containers.
+  '9p',
+  'drvfs',
+  'fakeowner',
+  'grpcfuse',
+  'hostfs',
+  'osxfs',
+  'prl_fs',
   'vboxsf',
+  'virtiofs',
+  'vmhgfs',
 ])
 
 /**
- * Throws OperationError `store_on_network` when the folder is on a network file system.
- * Where the kernel has no mountinfo (macOS) nothing can be told and nothing is refused.
+ * Of FUSE, where nearly everything comes from a host, a network or an object store, those that keep their
+ * files on a disk of this machine.
  */
-export function refuseNetworkFileSystem(folder: string, mountinfo = readMountinfo()): void {
-  const type = fileSystemOf(realPath(folder), mountinfo)
-  if (type !== null && networkFileSystems.has(type))
-    throw storeError('store_on_network', `${folder} is on a network file system (${type})`)
+const localFuse = new Set([
+  'fuse.cryfs',
+  'fuse.encfs',
+  'fuse.exfat',
+  'fuse.fuse-ext2',
+  'fuse.fuse-overlayfs',
+  'fuse.fuse2fs',
+  'fuse.gocryptfs',
+  'fuse.mergerfs',
+  'fuse.ntfs-3g',
+  'fuse.zfs-fuse',
+])
+
+interface Mount {
+  readonly point: string
+  readonly type: string
 }
 
-/** Type of the file system that holds `path`; null when unknown. Format: proc(5), /proc/pid/mountinfo. */
-function fileSystemOf(path: string, mountinfo: string): string | null {
-  let best = { mountPoint: '', type: null as string | null }
+/**
+ * Throws OperationError `store_on_network` when the file or folder is on a file system that machines share,
+ * or on one of FUSE that is not known to be local. Where the kernel has no mountinfo (macOS) nothing can be
+ * told and nothing is refused.
+ */
+export function refuseNetworkFileSystem(path: string, mountinfo = readMountinfo()): void {
+  const mount = mountOf(realPath(path), mountinfo)
+  if (mount !== null && isShared(mount))
+    throw storeError('store_on_network', `${path} is on a file system that machines share (${mount.type})`)
+}
+
+/** Refuses the place of a database, wherever links lead, and warns of one that does not outlive the machine. */
+export function checkPlace(database: string, log: Log, mountinfo = readMountinfo()): void {
+  const file = realPath(database)
+  // The log of SQLite lies beside the file, which may be mounted by itself.
+  for (const path of [file, dirname(file)]) refuseNetworkFileSystem(path, mountinfo)
+  const type = mountOf(file, mountinfo)?.type
+  if (type === 'tmpfs' || type === 'ramfs')
+    log.warn({ database, type }, 'the database is in memory: it is gone when this machine restarts')
+}
+
+function isShared({ type, point }: Mount): boolean {
+  // As a root it is what some sandboxes have, each on its own.
+  if (type === '9p' && point === '/') return false
+  return sharedFileSystems.has(type) || (/^fuse(\.|$)/.test(type) && !localFuse.has(type))
+}
+
+/** The mount that holds `path`; null when unknown. Format: proc(5), /proc/pid/mountinfo. */
+function mountOf(path: string, mountinfo: string): Mount | null {
+  let best: Mount | null = null
   for (const line of mountinfo.split('\n')) {
     const [left, right] = line.split(' - ')
-    const mountPoint = unescapeOctal(left?.split(' ')[4] ?? '')
-    const type = right?.split(' ')[0] ?? null
-    const holds = mountPoint === '/' || path === mountPoint || path.startsWith(`${mountPoint}/`)
+    const point = unescapeOctal(left?.split(' ')[4] ?? '')
+    const type = right?.split(' ')[0] ?? ''
+    const holds = point === '/' || path === point || path.startsWith(`${point}/`)
     // Of mounts on the same point the last one is on top.
-    if (mountPoint !== '' && holds && mountPoint.length >= best.mountPoint.length) best = { mountPoint, type }
+    if (point !== '' && holds && point.length >= (best?.point.length ?? 0)) best = { point, type }
   }
-  return best.type
+  return best
 }
 
 function unescapeOctal(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
 }
 
-/** With links resolved as far as the path exists: the folder itself may not have been made yet. */
-function realPath(folder: string): string {
-  const path = resolve(folder)
+const linksMax = 40
+
+/**
+ * With links resolved as far as the path exists: neither the folder nor what a link points to may have been
+ * made yet.
+ */
+function realPath(path: string, linksLeft = linksMax): string {
+  const whole = resolve(path)
   try {
-    return realpathSync(path)
+    return realpathSync(whole)
   } catch {
-    return path === dirname(path) ? path : join(realPath(dirname(path)), basename(path))
+    if (whole === dirname(whole)) return whole
+    const folder = realPath(dirname(whole), linksLeft)
+    const target = linksLeft > 0 ? linkTarget(whole) : null
+    return target === null ? join(folder, basename(whole)) : realPath(resolve(folder, target), linksLeft - 1)
+  }
+}
+
+/** Null for what is no link. */
+function linkTarget(path: string): string | null {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return null
   }
 }
 

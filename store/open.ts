@@ -6,7 +6,7 @@ import type { Log } from '../lib/log.ts'
 import { makeFolder } from '../lib/make-folder.ts'
 import { DatabaseFiles } from './database-files.ts'
 import { storeError } from './errors.ts'
-import { refuseNetworkFileSystem } from './file-system.ts'
+import { checkPlace } from './file-system.ts'
 import { applicationId, migrations, schema, schemaVersion } from './schema.ts'
 import { takeOverSeedTable } from './seed-takeover.ts'
 import { type Database, openForReading, openForWriting, translateErrors, tryLock } from './sqlite.ts'
@@ -19,11 +19,11 @@ const checkedAlwaysBytesMax = 64 * 1024 * 1024
 /**
  * Opens the store at `path` as its one writer: takes the lock beside it, makes the schema, or takes a
  * database of the seed project over. Throws OperationError when another consumer has it, or when the
- * database is on a network file system, of a newer schema, somebody else's, or corrupt; it is then as it
+ * database is on a file system that machines share, of a newer schema, somebody else's, or corrupt; it is then as it
  * was.
  */
 export function openStore(path: string, clock: Clock, log: Log): Store {
-  refuseNetworkFileSystem(dirname(resolve(path)))
+  checkPlace(path, log)
   const file = canonicalPath(path)
   const lock = tryLock(`${file}-lock`)
   if (lock === null) throw storeError('store_locked', `another consumer has ${path}`)

@@ -11,7 +11,6 @@ import { decodeBatch, type ReceivedBatch } from '../queue/batch.ts'
 import { encodeBatch } from '../queue/batch-writer.ts'
 import { parkedPerProducerMax, rejectedBytesKept, rejectedMax } from '../queue/limits.ts'
 import { batch, keyedRequest, producerId } from '../test/builders.ts'
-import { refuseNetworkFileSystem } from './file-system.ts'
 import { openStore, openStoreReader } from './open.ts'
 import { schemaVersion } from './schema.ts'
 import type { Applied, Store } from './store.ts'
@@ -379,18 +378,6 @@ describe('opening a store', () => {
     writeFileSync(join(folder, 'file'), '')
     path = join(folder, 'file', 'numbers.db')
     expect(code(open)).toBe('store_unreadable')
-  })
-
-  test('a network file system is refused, a local one below it is not', () => {
-    const mountinfo = [
-      '22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw',
-      '40 22 0:42 / /mnt/share\\040one rw shared:5 - nfs4 server:/export rw',
-      '41 40 0:43 / /mnt/share\\040one/local rw - tmpfs tmpfs rw',
-    ].join('\n')
-    expect(code(() => refuseNetworkFileSystem('/mnt/share one/counts', mountinfo))).toBe('store_on_network')
-    expect(() => refuseNetworkFileSystem('/mnt/share one/local', mountinfo)).not.toThrow()
-    expect(() => refuseNetworkFileSystem('/mnt', mountinfo)).not.toThrow()
-    expect(() => refuseNetworkFileSystem('/anywhere', '')).not.toThrow()
   })
 
   test('a loss that the operator accepts moves the watermarks, and the next batch says how much it was', () => {

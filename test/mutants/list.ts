@@ -500,4 +500,18 @@ export const mutants: readonly Mutant[] = [
     replace: 'return value || undefined',
     tests: ['cli/variables.test.ts'],
   },
+  {
+    name: 'a database may be on a kind of FUSE that nobody knows',
+    file: 'store/file-system.ts',
+    find: ' || (/^fuse(\\.|$)/.test(type) && !localFuse.has(type))',
+    replace: '',
+    tests: ['store/file-system.test.ts'],
+  },
+  {
+    name: 'the place of a database is that of a link to it',
+    file: 'store/file-system.ts',
+    find: 'for (const path of [file, dirname(file)])',
+    replace: 'for (const path of [dirname(resolve(database))])',
+    tests: ['store/file-system.test.ts'],
+  },
 ]
