@@ -1,10 +1,10 @@
 import { enableCompileCache } from 'node:module'
+import { codeVersion } from '../lib/code-version.ts'
 import { errorText, exitCodes, type ExitCode, OperationError, UsageError } from '../lib/errors.ts'
 import { optionsHelp, type OptionTable, parseOptions } from '../lib/options.ts'
 import { stopSignals } from '../lib/stop-signals.ts'
 import type { Command } from './command.ts'
 import { commands } from './commands.ts'
-import { version } from './version.ts'
 
 // Keeps what stripping types and compiling gave, which is half of the time that a start takes.
 enableCompileCache()
@@ -13,7 +13,7 @@ process.exit(await main(process.argv.slice(2)))
 
 async function main([name, ...args]: readonly string[]): Promise<ExitCode> {
   try {
-    if (name === '--version') return say(version)
+    if (name === '--version') return say(codeVersion())
     if (name === undefined || name === 'help' || name === '--help')
       return say(args[0] === undefined ? await overview() : help(await find(args[0])))
     const command = await find(name)
@@ -74,7 +74,7 @@ async function overview(): Promise<string> {
   const all = await Promise.all(Object.values(commands).map(load => load()))
   const width = Math.max(...all.map(command => signature(command).length))
   const lines = all.map(command => `  ${signature(command).padEnd(width)}  ${command.summary}`)
-  return `Piccolo Daimao ${version} counts.
+  return `Piccolo Daimao ${codeVersion()} counts.
 
 Usage: piccolo COMMAND [--option VALUE ...]
 

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { webOptions } from '../apps/web/options.ts'
 import { consumerOptions } from '../consumer/options.ts'
+import { codeVersion } from '../lib/code-version.ts'
 import { sleep, systemClock, withDeadline } from '../lib/clock.ts'
 import { exitCodes, type ExitCode } from '../lib/errors.ts'
 import { createLog, type Log } from '../lib/log.ts'
@@ -21,7 +22,6 @@ import { tellQueued } from './queued-batches.ts'
 import { Supervisor } from './supervisor.ts'
 import { upOptions } from './up-options.ts'
 import { warnOfVariables } from './variables.ts'
-import { version } from './version.ts'
 
 const { consumerPort: _, ...childConsumerOptions } = consumerOptions
 
@@ -43,6 +43,7 @@ type Options = OptionValues<typeof upOptions>
 async function runUp(options: Options, context: CommandContext): Promise<ExitCode> {
   const { environment, print, isTerminal } = context
   process.title = 'piccolo up'
+  const version = codeVersion()
   const output = new LogOutput()
   const { logLevel: level, logFormat: format } = options
   const log = createLog({ level, format, process: 'up', isTerminal }, output)
@@ -54,7 +55,13 @@ async function runUp(options: Options, context: CommandContext): Promise<ExitCod
   const instance = await claimInstance(options.host, options.port)
   const queue = options.redis === null ? new EmbeddedQueue(systemClock) : null
   const told = queue === null ? null : await tellQueued(queue, options.database, log)
-  const supervisors = makeSupervisors(options, queue, environment, log, new Metrics('up', output))
+  const supervisors = makeSupervisors(
+    options,
+    queue,
+    environment,
+    log,
+    new Metrics('up', { version, output }),
+  )
   const failed = Promise.race(supervisors.map(supervisor => supervisor.failed))
 
   const [consumer, ...webs] = supervisors

@@ -6,12 +6,13 @@ import { ignoreHangUpVariable } from '../lib/stop-signals.ts'
 import type { CommandContext } from './command.ts'
 import { processNameVariable, restartVariable } from './process-name.ts'
 
-/** Of the launcher, of `piccolo up` and of the Vagrantfile. */
+/** Of the launcher, of `piccolo up`, of the units and of the Vagrantfile. */
 const otherVariables = [
   processNameVariable,
   restartVariable,
   ignoreHangUpVariable,
   'PICCOLO_NODE',
+  'PICCOLO_BUILD',
   'PICCOLO_VAGRANT_BOX',
   'PICCOLO_VAGRANT_ARCH',
 ]

@@ -9,8 +9,8 @@ usage() {
 Usage: sudo install/main.sh [OPTIONS]
 
 Installs the service from this checkout and starts it. Running it again upgrades to what the checkout holds by
-then; when nothing is new, it changes nothing and restarts nothing. The system packages come first:
-install/ubuntu.sh.
+then, or finishes an upgrade that was interrupted: it restarts what runs older code. When nothing is new, it
+changes nothing and restarts nothing. The system packages come first: install/ubuntu.sh.
 
   --web-processes N  web processes on this machine: 0 to 256
                      (first: one for each core but one, at least 1; later: as many as there are)
@@ -66,7 +66,8 @@ main() {
   units=$root/etc/systemd/system
   is_first=no
   [ -e "$units/piccolo.target" ] || is_first=yes
-  is_new=no
+  # Named once it is installed.
+  build=''
 
   if [ -z "$root" ]; then
     [ "$(id -u)" = 0 ] || fail 64 "must run as root: sudo $0"
@@ -180,7 +181,6 @@ install_code() {
   if [ -d "$app" ]; then mv "$app" "$app.old"; fi
   mv "$app.new" "$app"
   rm -rf "$app.old"
-  is_new=yes
   say "installed $app, on Node $("$app/bin/node" --version)"
 }
 
@@ -289,24 +289,30 @@ install_configuration() {
   fi
 }
 
+# Everything that a restart would change goes into the name of a build: a unit tells it to its process, which so
+# says for all its life what it was started from. The units come from the code, whose hash the version has.
 install_units() {
+  build=$("$command" --version)/$("$app/bin/node" --version)
   mkdir -p "$units/piccolo-.service.d" "$units/piccolo.target.wants"
   for unit in piccolo-.service.d/common.conf piccolo-consumer.service piccolo-web@.service piccolo.target; do
     put "$checkout/install/systemd/$unit" "$units/$unit" 0644
   done
 }
 
+fill_in() {
+  sed -e "s|@ROOT@|$root|g" -e "s|@BUILD@|$build|g" "$1"
+}
+
 # render TEMPLATE TARGET MODE: whole or not at all.
 render() {
-  sed "s|@ROOT@|$root|g" "$1" >"$2.new"
+  fill_in "$1" >"$2.new"
   chmod "$3" "$2.new"
   mv "$2.new" "$2"
 }
 
 put() {
-  if sed "s|@ROOT@|$root|g" "$1" | cmp -s - "$2"; then return 0; fi
+  if fill_in "$1" | cmp -s - "$2"; then return 0; fi
   render "$@"
-  is_new=yes
   say "wrote $2"
 }
 
@@ -362,11 +368,9 @@ start_service() {
   for unit in $surplus; do
     if systemctl --quiet is-active "$unit"; then systemctl stop "$unit"; fi
   done
-  if [ "$is_new" = yes ]; then
-    for unit in piccolo-consumer.service $(members 'piccolo-web@*.service'); do
-      restart "$unit" "$(port_of "$unit")"
-    done
-  fi
+  for unit in piccolo-consumer.service $(members 'piccolo-web@*.service'); do
+    if is_outdated "$unit"; then restart "$unit" "$(port_of "$unit")"; fi
+  done
   # Whatever does not run yet, or no longer.
   systemctl start piccolo.target
   for unit in $(members 'piccolo-*.service'); do
@@ -400,10 +404,17 @@ port_of() {
   esac
 }
 
-# Restarts UNIT if it runs, and waits until it listens on PORT again. If it does not, the others keep running,
-# as they did before this upgrade.
+# Whether UNIT runs, and was started from something else than what is installed now, be it before this upgrade or
+# before one that was interrupted.
+is_outdated() {
+  systemctl --quiet is-active "$1" || return
+  pid=$(systemctl show --property=MainPID --value "$1")
+  ! tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | grep -qxF "PICCOLO_BUILD=$build"
+}
+
+# Restarts UNIT, and waits until it listens on PORT again. If it does not, the others keep running, as they did
+# before this upgrade.
 restart() {
-  if ! systemctl --quiet is-active "$1"; then return 0; fi
   systemctl restart "$1"
   if [ "$2" = 0 ]; then return 0; fi
   attempts=60

@@ -16,7 +16,10 @@ const lineCount = 3_000
 /** A pipe takes such a line in parts; all of them are more than any buffer of the kernel holds. */
 const longText = 'x'.repeat(5_000)
 
-/** Logs lines, tells on standard error how many were dropped, and logs three more for each line of its input. */
+/**
+ * Logs lines, tells on standard error how many were dropped, and logs three more for each line of its
+ * input.
+ */
 const program = (format: string) => `
   import { createLog } from '${path.join(import.meta.dirname, 'log.ts')}'
   import { LogOutput } from '${path.join(import.meta.dirname, 'log-output.ts')}'

@@ -12,8 +12,8 @@ export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE
 export class Metrics {
   readonly #registry = new Registry()
 
-  /** `output` is where the process writes its log. */
-  constructor(process: string, output: LogOutput = new LogOutput()) {
+  /** `version` is that of its code; its log goes to `output`. */
+  constructor(process: string, { version = 'unknown', output = new LogOutput() } = {}) {
     this.#registry.setDefaultLabels({ process })
     // Not the library's default metrics: they watch every garbage collection and wake up every 10 ms.
     const cpuSeconds = () => {
@@ -23,6 +23,13 @@ export class Metrics {
     this.counterOf('process_cpu_seconds_total', 'CPU time, user and system', cpuSeconds)
     this.gaugeOf('process_resident_memory_bytes', 'Resident memory', () => processUsage.memoryUsage.rss())
     this.gaugeOf('process_uptime_seconds', 'Time since the start', () => processUsage.uptime())
+    const build = new Gauge({
+      name: 'piccolo_build_info',
+      help: '1, with the version of the code that runs',
+      labelNames: ['version'],
+      registers: [this.#registry],
+    })
+    build.set({ version }, 1)
     this.counterOf(
       'piccolo_log_lines_dropped_total',
       'Lines of the log that could not be written',

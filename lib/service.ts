@@ -1,5 +1,6 @@
 import { Channel, type Port } from './channel.ts'
 import { type Clock, systemClock, withDeadline } from './clock.ts'
+import { codeVersion } from './code-version.ts'
 import { exitCodes, type ExitCode } from './errors.ts'
 import { Lifecycle, type Part } from './lifecycle.ts'
 import { createLog, type Log, type LogOptions } from './log.ts'
@@ -44,11 +45,12 @@ export interface ServiceOptions {
  */
 export async function runService(options: ServiceOptions, host: NodeJS.Process): Promise<ExitCode> {
   host.title = `piccolo ${options.process}`
+  const version = codeVersion()
   const output = new LogOutput()
   const isTerminal = host.stdout.isTTY === true
   const { process, logLevel: level, logFormat: format } = options
   const log = createLog({ level, format, process, isTerminal }, output)
-  const metrics = new Metrics(process, output)
+  const metrics = new Metrics(process, { version, output })
   const parent = host.channel ? new Channel(host as unknown as Port) : null
   const lifecycle = new Lifecycle(systemClock, log)
   const ended = Promise.withResolvers<ExitCode>()
@@ -68,7 +70,7 @@ export async function runService(options: ServiceOptions, host: NodeJS.Process):
   })
   parent?.handle('metrics', () => metrics.snapshot())
   await lifecycle.start(await options.parts(context), options.stopTimeoutMs)
-  log.info('started')
+  log.info({ version }, 'started')
   parent?.emit('started')
   const exitCode = await ended.promise
   log.info('stopping')

@@ -77,7 +77,7 @@ export function refuseNetworkFileSystem(path: string, mountinfo = readMountinfo(
     throw storeError('store_on_network', `${path} is on a file system that machines share (${mount.type})`)
 }
 
-/** Refuses the place of a database, wherever links lead, and warns of one that does not outlive the machine. */
+/** Refuses the place of a database, wherever links lead; warns of one that a restart of the machine takes. */
 export function checkPlace(database: string, log: Log, mountinfo = readMountinfo()): void {
   const file = realPath(database)
   // The log of SQLite lies beside the file, which may be mounted by itself.

@@ -19,8 +19,8 @@ const checkedAlwaysBytesMax = 64 * 1024 * 1024
 /**
  * Opens the store at `path` as its one writer: takes the lock beside it, makes the schema, or takes a
  * database of the seed project over. Throws OperationError when another consumer has it, or when the
- * database is on a file system that machines share, of a newer schema, somebody else's, or corrupt; it is then as it
- * was.
+ * database is on a file system that machines share, of a newer schema, somebody else's, or corrupt; it is
+ * then as it was.
  */
 export function openStore(path: string, clock: Clock, log: Log): Store {
   checkPlace(path, log)

@@ -55,8 +55,13 @@ test('an upgrade replaces the code and keeps the configuration', () => {
   const configured = fs.readFileSync(path.join(root, configuration), 'utf8')
   fs.appendFileSync(path.join(from, 'cli/main.ts'), '// newer\n')
   fs.writeFileSync(path.join(root, code, 'cli/left-over.ts'), '')
+  const before = version(path.join(checkout, 'cli/main.ts'))
+  expect(before).toMatch(/^\d+\.\d+\.\d+\+[0-9a-f]{12}$/)
 
   expect(install(root, { from })).toMatchObject({ status: 0 })
+  const after = version(path.join(root, code, 'cli/main.ts'))
+  expect(after).not.toBe(before)
+  expect(after).toBe(version(path.join(from, 'cli/main.ts')))
   expect(fs.readFileSync(path.join(root, code, 'cli/main.ts'), 'utf8')).toMatch(/\/\/ newer\n$/)
   expect(fs.existsSync(path.join(root, code, 'cli/left-over.ts'))).toBe(false)
   expect(fs.readFileSync(path.join(root, configuration), 'utf8')).toBe(configured)
@@ -199,6 +204,13 @@ test.each([
   expect(run.output).toContain(message)
   expect(run.status).toBe(status)
 })
+
+/** What the code of an installation or a checkout says of itself. */
+function version(program: string): string {
+  return execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', program, '--version'], {
+    encoding: 'utf8',
+  }).trim()
+}
 
 /** Runs install/ubuntu.sh on a machine made up of fakes. */
 function ubuntu({

@@ -22,10 +22,10 @@ export async function cleanUp(): Promise<void> {
 }
 
 /** Runs install/main.sh of the checkout `from`, without a network. */
-export function install(root: string, { args = [] as string[], from = checkout } = {}) {
+export function install(root: string, { args = [] as string[], from = checkout, environment = {} } = {}) {
   const { PATH, HOME } = process.env
   const run = spawnSync(path.join(from, 'install/main.sh'), ['--offline', '--root', root, ...args], {
-    env: { PATH, HOME, PICCOLO_NODE: process.execPath },
+    env: { PATH, HOME, PICCOLO_NODE: process.execPath, ...environment },
     encoding: 'utf8',
   })
   return { status: run.status, output: run.stdout + run.stderr }

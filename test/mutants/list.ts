@@ -514,4 +514,11 @@ export const mutants: readonly Mutant[] = [
     replace: 'for (const path of [dirname(resolve(database))])',
     tests: ['store/file-system.test.ts'],
   },
+  {
+    name: 'an upgrade restarts nothing that an interrupted one has left behind',
+    file: 'install/main.sh',
+    find: '"PICCOLO_BUILD=$build"',
+    replace: '"NODE_ENV=production"',
+    tests: ['test/upgrade.redis.test.ts'],
+  },
 ]
