@@ -14,7 +14,8 @@ function runPart(start: string) {
       stop() { console.log('the part was stopped') },
     }
     const parts = async () => [part]
-    const options = { process: 'x', logLevel: 'info', logFormat: 'json', stopTimeoutMs: 5_000, stopSignals: [], parts }
+    const log = { logLevel: 'info', logFormat: 'json' }
+    const options = { process: 'x', ...log, stopTimeoutMs: 5_000, stopSignals: [], parts }
     process.exit(await runService(options, process))`
   const args = ['--disable-warning=ExperimentalWarning', '--input-type=module', '--eval', program]
   const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 15_000 })

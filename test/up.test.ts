@@ -52,7 +52,7 @@ test('SIGTERM stops everything in order and loses nothing', async () => {
 })
 
 test('a signal to the whole process group, as a terminal or a service manager sends it, loses nothing either', async () => {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     const service = await up('--flush-interval-ms', '60000')
     expect(await service.increment(signal, 1)).toBe(200)
     for (const pid of service.children().values()) process.kill(pid, signal)
