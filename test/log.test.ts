@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { until } from './condition.ts'
 import { Folder, Program, Service } from './service.ts'
 
 // The log is not part of the promise: whatever becomes of it, increments are counted.
+
+vi.setConfig({ testTimeout: 120_000 })
 
 let folder: Folder
 let service: Service | null = null
