@@ -18,6 +18,10 @@ export const consumerCommand = command({
     const { logLevel: level, logFormat: format } = values
     if (name === null)
       await warnOfVariables(createLog({ level, format, process: 'consumer', isTerminal }), context)
-    return runConsumer(values, { process: name ?? 'consumer', isRestart: isRestart(environment), stopSignals: stopSignals(environment) })
+    return runConsumer(values, {
+      process: name ?? 'consumer',
+      isRestart: isRestart(environment),
+      stopSignals: stopSignals(environment),
+    })
   },
 })

@@ -24,6 +24,10 @@ export const webCommand = command({
     const { logLevel: level, logFormat: format } = values
     if (name === null)
       await warnOfVariables(createLog({ level, format, process: 'web', isTerminal }), context)
-    return runWeb(values, { process: name ?? 'web', isRestart: isRestart(environment), stopSignals: stopSignals(environment) })
+    return runWeb(values, {
+      process: name ?? 'web',
+      isRestart: isRestart(environment),
+      stopSignals: stopSignals(environment),
+    })
   },
 })

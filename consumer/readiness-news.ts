@@ -4,7 +4,7 @@ import type { Readiness } from '../lib/status-server.ts'
 
 const lookIntervalMs = 250
 
-/** Tells the parent process, for the readiness of web processes, when the readiness of the consumer changes. */
+/** Tells the parent process, for its web processes, when the readiness of the consumer changes. */
 export class ReadinessNews {
   readonly #parent: Channel
   readonly #clock: Clock

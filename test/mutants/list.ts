@@ -473,6 +473,8 @@ export const mutants: readonly Mutant[] = [
     find: "checkpoint(this.#database, isOpened ? 'PASSIVE' : 'TRUNCATE') === 0",
     replace: 'true',
     tests: ['store/database-files.test.ts'],
+  },
+  {
     name: 'a line of the log waits for its reader',
     file: 'lib/log-output.ts',
     find: 'handle?.setBlocking?.(false)',
