@@ -13,7 +13,7 @@ const [quote, backslash, openBracket, closeBracket, openBrace, closeBrace] = [34
 const sumPattern = /^-?[0-9]{1,30}$/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: no key has one.
 const controlCharacter = /[\0-\x1f\x7f]/
-const printableAscii = /^[ -~]+$/
+const printableAscii = /^[ -~]*$/
 /** So short a text can be read whatever is in it. */
 const anyNestingUnits = 64 * 1024
 
@@ -85,6 +85,7 @@ export function decodeKeyed(keyed: unknown): KeyedRequest[] {
     const { idempotencyKey, fingerprint, increments } = request ?? {}
     if (
       !isPrintable(idempotencyKey, idempotencyKeyBytesMax) ||
+      idempotencyKey === '' ||
       !isPrintable(fingerprint, fingerprintBytesMax) ||
       !isCount(increments)
     )

@@ -6,20 +6,13 @@ import type { DatabaseFiles } from './database-files.ts'
 import { IdempotencyKeys } from './idempotency.ts'
 import { type MergedSums, mergeSums } from './merged-sums.ts'
 import { ParkedBatches } from './parked-batches.ts'
+import { type ProducerRow, Producers } from './producers.ts'
 import { RejectedElements } from './rejected-elements.ts'
-import { appliesAll, type Progress, sequenceBatches } from './sequencing.ts'
+import { appliesAll, sequenceBatches } from './sequencing.ts'
 import { assertDurable, checkpoint, type Database, logBytes, translateErrors } from './sqlite.ts'
 import { prepareStatements } from './statements.ts'
 import type { Account, Application, Applied, Rejected, Store } from './store.ts'
 import { type KeySum, type KeysAndSums, sumOfAll, TotalOverflow, Totals } from './totals.ts'
-
-interface ProducerRow extends Progress {
-  readonly applied: number
-  readonly lost: number
-  readonly duplicate: number
-  readonly sum: string
-  readonly first_ms: number
-}
 
 type Files = Pick<DatabaseFiles, 'check'>
 /** Of a database in memory. */
@@ -45,6 +38,7 @@ export class SqliteStore implements Store {
   readonly #clock: Clock
   readonly #totals: Totals
   readonly #idempotencyKeys: IdempotencyKeys
+  readonly #producers: Producers
   readonly #parked: ParkedBatches
   readonly #rejected: RejectedElements
   readonly #onClose: () => void
@@ -60,6 +54,7 @@ export class SqliteStore implements Store {
     this.#files = files
     this.#totals = new Totals(database)
     this.#idempotencyKeys = new IdempotencyKeys(database)
+    this.#producers = new Producers(database)
     this.#parked = new ParkedBatches(database)
     this.#rejected = new RejectedElements(database)
     this.#statements = prepareStatements(database)
@@ -81,11 +76,7 @@ export class SqliteStore implements Store {
   }
 
   watermarks(): Map<string, number> {
-    const rows = translateErrors(() => this.#statements.watermarks.all()) as {
-      producer: string
-      watermark: number
-    }[]
-    return new Map(rows.map(row => [row.producer, row.watermark]))
+    return translateErrors(() => this.#producers.watermarks())
   }
 
   parked(): BatchId[] {
@@ -93,14 +84,15 @@ export class SqliteStore implements Store {
   }
 
   account(): Account {
-    return translateErrors(() => this.#statements.account.get()) as Account
+    return translateErrors(() => this.#producers.account())
   }
 
   acceptLoss(watermarks: ReadonlyMap<string, number>): void {
     this.#transaction(() => {
       for (const [producer, watermark] of watermarks) {
-        const row = this.#producer(producer)
-        if (row.watermark < watermark) this.#writeProducer(producer, { ...row, watermark })
+        const row = this.#producers.row(producer)
+        if (row.watermark < watermark)
+          this.#producers.write(producer, { ...row, watermark }, this.#clock.nowMs())
       }
     })
   }
@@ -157,7 +149,7 @@ export class SqliteStore implements Store {
   ): Applied {
     const now = this.#clock.nowMs()
     const names = new Set([...batches.map(({ producer }) => producer), ...gone, ...(waiting ?? [])])
-    const producers = new Map([...names].map(producer => [producer, this.#producer(producer)]))
+    const producers = new Map([...names].map(producer => [producer, this.#producers.row(producer)]))
     const found: Rejected[] = []
     const sequenced = sequenceBatches({
       batches,
@@ -235,21 +227,8 @@ export class SqliteStore implements Store {
         first_ms: row.first_ms || now,
       })
     }
-    for (const [producer, row] of rows) this.#writeProducer(producer, row)
+    for (const [producer, row] of rows) this.#producers.write(producer, row, now)
     return lost
-  }
-
-  #writeProducer(producer: string, row: ProducerRow): void {
-    const { watermark, sealed, applied, lost, duplicate, sum, first_ms } = row
-    const now = this.#clock.nowMs()
-    const firstMs = first_ms || now
-    const values = [watermark, sealed, applied, lost, sum, firstMs, now, duplicate]
-    this.#statements.writeProducer.run(producer, ...values)
-  }
-
-  #producer(producer: string): ProducerRow {
-    const row = this.#statements.producer.get(producer) as ProducerRow | undefined
-    return row ?? { watermark: 0, sealed: 0, applied: 0, lost: 0, duplicate: 0, sum: '0', first_ms: 0 }
   }
 }
 
