@@ -33,7 +33,7 @@ export const fingerprintBytesMax = 64
 /** What an idempotency key adds to the entries of its request as JSON: itself, escaped, and other fields. */
 export const keyedBytesMax = 2 * idempotencyKeyBytesMax + 160
 /**
- * A batch: over a slow link a larger one would not arrive in time. Elements of earlier versions may be larger.
+/** An element of the list: earlier versions bounded batches by keys alone, each may be of a keyed one. */
  */
 export const batchBytesMax = mebibyte
 assert(batchHeaderBytesMax + entryBytesMax + keyedBytesMax <= batchBytesMax)
@@ -42,7 +42,7 @@ export const keyedBatchBytesMax = batchHeaderBytesMax + batchKeysMax * entryByte
 /** Redis refuses a longer string (proto-max-bulk-len). */
 const redisValueBytesMax = 512 * mebibyte
 assert(keyedBatchBytesMax < redisValueBytesMax)
-/** An element of the list: earlier versions bounded batches by keys alone, and each may be of a keyed request. */
+/** An element of the list: earlier versions bounded batches by keys alone, each may be of a keyed request. */
 export const elementBytesMax = batchHeaderBytesMax + batchKeysMax * (entryBytesMax + keyedBytesMax)
 assert(keyedBatchBytesMax <= elementBytesMax && batchBytesMax <= elementBytesMax)
 assert(elementBytesMax < redisValueBytesMax)
