@@ -1,12 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { until } from './condition.ts'
 import { RedisServer } from './redis-server.ts'
 import { childrenOf, Folder, freePort, Program } from './service.ts'
 
 // The signals of terminals and of npm: whoever hangs up, everything that was answered is counted.
+
+vi.setConfig({ testTimeout: 120_000 })
 
 const root = path.join(import.meta.dirname, '..')
 const incrementCount = 500
