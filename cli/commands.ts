@@ -10,6 +10,7 @@ export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   consumer: async () => (await import('./consumer.ts')).consumerCommand,
   total: async () => (await import('./total.ts')).totalCommand,
   verify: async () => (await import('./verify.ts')).verifyCommand,
+  recover: async () => (await import('./recover.ts')).recoverCommand,
   health: async () => (await import('./health.ts')).healthCommand,
   config: async () => (await import('./config.ts')).configCommand,
   targets: async () => (await import('./targets.ts')).targetsCommand,

@@ -1,14 +1,17 @@
 import { exitCodes, UsageError } from '../lib/errors.ts'
 import { whyNotListening } from '../lib/port.ts'
-import { isMarkSet, type Mark, setMark } from './mark.ts'
+import { isMarkSet, type Mark, markToShow, setMark } from './mark.ts'
 
 /**
  * One `piccolo up` a port: web processes share a port by SO_REUSEPORT, so without care a second, accidental
  * one would silently take a part of the traffic into another database.
  */
 export async function claimInstance(host: string, port: number): Promise<Mark> {
-  const mark = await setMark(markOf(port), () => '')
-  if (mark === 'taken') throw taken(port, 'another piccolo up has it')
+  const mark = await setMark(markOf(port))
+  if (mark === 'taken') {
+    const found = `to find out, sudo ss -xlp | grep ${markToShow(markOf(port))}`
+    throw taken(port, `another piccolo up has it, or a program that poses as one; ${found}`)
+  }
   const reason = await whyNotListening(host, port)
   if (reason !== null) {
     mark?.release()

@@ -1,66 +1,54 @@
-import { connect, createServer, type Server, type Socket } from 'node:net'
-import { text } from 'node:stream/consumers'
+import { connect, createServer } from 'node:net'
 
 /**
- * A mark says that a process of ours is there, and tells whoever asks what it holds. It is a socket in
- * Linux' abstract namespace: no file, dropped by the kernel with its process, and of the scope of a port, the
- * network namespace. Elsewhere nobody can set one, and nobody finds one.
+ * A mark says that a process of ours is there, and nothing else. It is a socket in Linux' abstract
+ * namespace: no file, dropped by the kernel with its process, and of the scope of a port, the network
+ * namespace. So any user of the machine can set one, or connect to it. Elsewhere nobody can.
  */
 export interface Mark {
   release(): void
 }
 
 const hasMarks = process.platform === 'linux'
+/** Connections that the kernel holds until they are closed. */
+const backlogMax = 16
 
-/** Resolves to null when another process has the mark, and where there are none. */
-export async function setMark(name: string, tell: () => string): Promise<Mark | 'taken' | null> {
+/** Resolves to null where there are no marks. */
+export async function setMark(name: string): Promise<Mark | 'taken' | null> {
   if (!hasMarks) return null
-  const server = createServer(socket => {
-    // Who asked may be gone by now.
-    socket.on('error', () => socket.destroy())
-    socket.end(tell())
+  const server = createServer(socket => socket.destroy())
+  return new Promise(resolve => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      resolve(error.code === 'EADDRINUSE' ? 'taken' : null)
+    })
+    server.listen({ path: pathOf(name), backlog: backlogMax }, () => {
+      // It is out of descriptors for a moment: whoever asked was told by the connection alone.
+      server.on('error', () => {})
+      server.unref()
+      resolve({ release: () => void server.close() })
+    })
   })
-  if (!(await listen(server, pathOf(name)))) return 'taken'
-  server.unref()
-  return { release: () => void server.close() }
 }
 
 /** Whether some process has the mark. */
-export async function isMarkSet(name: string): Promise<boolean> {
-  const socket = await connectTo(name)
-  socket?.destroy()
-  return socket !== null
+export function isMarkSet(name: string): Promise<boolean> {
+  if (!hasMarks) return Promise.resolve(false)
+  return new Promise(resolve => {
+    const socket = connect({ path: pathOf(name) })
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    // A full backlog (EAGAIN) is one of somebody.
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EAGAIN'))
+  })
 }
 
-/** What the process that has the mark tells; null when none has. */
-export async function askMark(name: string): Promise<string | null> {
-  const socket = await connectTo(name)
-  return socket === null ? null : text(socket)
+/** As `ss -xl` shows it. */
+export function markToShow(name: string): string {
+  return pathOf(name).replace('\0', '@')
 }
 
 function pathOf(name: string): string {
   return `\0piccolo-daimao/${name}`
-}
-
-function connectTo(name: string): Promise<Socket | null> {
-  if (!hasMarks) return Promise.resolve(null)
-  return new Promise((resolve, reject) => {
-    const socket = connect({ path: pathOf(name) })
-    socket.once('connect', () => resolve(socket))
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ECONNREFUSED') resolve(null)
-      else reject(error)
-    })
-  })
-}
-
-/** Resolves to whether the path was free. */
-function listen(server: Server, path: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') resolve(false)
-      else reject(error)
-    })
-    server.listen({ path }, () => resolve(true))
-  })
 }

@@ -1,40 +1,81 @@
-import { createHash } from 'node:crypto'
-import { systemClock, withDeadline } from '../lib/clock.ts'
+import { systemClock } from '../lib/clock.ts'
+import { errorText, exitCodes, OperationError, UsageError } from '../lib/errors.ts'
 import { createLog, type Log } from '../lib/log.ts'
 import { type QueuedBatch, queuedBatchOf } from '../queue/batch.ts'
 import type { EmbeddedQueue } from '../queue/embedded.ts'
 import { queueError } from '../queue/errors.ts'
-import { listHandovers, readHandover } from '../queue/handover.ts'
-import { canonicalPath } from '../store/open.ts'
-import { askMark, type Mark, setMark } from './mark.ts'
+import { listHandovers, type Place } from '../queue/handover.ts'
+import { isMissing, systemDisk } from '../queue/handover-disk.ts'
+import { readManifestAt } from '../queue/handover-reader.ts'
+import { listBatchesMax } from '../queue/limits.ts'
+import { askQueueSocket, openQueueSocket, type QueueSocket } from './queue-socket.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
 
 const pageElementCount = 64
-const answerDeadlineMs = 5_000
+/** One batch as `tellQueued` writes it. */
+const entryBytesMax = 160
 
-/** Tells other programs of this machine what waits in the embedded queue of the service with `database`. */
-export async function tellQueued(queue: EmbeddedQueue, database: string, log: Log): Promise<Mark> {
-  const mark = await setMark(markOf(database), () => JSON.stringify(queue.queued()))
-  if (mark === 'taken') log.warn({ database }, 'another piccolo up has this database')
-  return mark === null || mark === 'taken' ? { release: () => {} } : mark
+/**
+ * Tells other programs of this user or group what waits in the embedded queue, if there is a place for a
+ * socket. Throws OperationError when the folder of the database cannot be made.
+ */
+export async function tellQueued(
+  queue: EmbeddedQueue,
+  place: Place,
+  environment: Environment,
+  log: Log,
+): Promise<QueueSocket> {
+  const nobody = { release: () => {} }
+  try {
+    const socket = await openQueueSocket(place, environment, () => JSON.stringify(queue.queued()))
+    if (socket !== 'taken') return socket
+    log.warn({ database: place.database }, 'another piccolo up has this database')
+  } catch (error) {
+    if (error instanceof OperationError) throw error
+    log.warn({ reason: errorText(error) }, 'there is no place for a socket: verify cannot ask what is queued')
+  }
+  return nobody
 }
 
 /**
- * What waits in the embedded queue of the service with `database`; null when no such service runs here.
- * Throws OperationError when it does not answer.
+ * What waits in the embedded queue of the service with this database; null when no such service runs here.
+ * Throws OperationError when it does not answer in time, and UsageError for an answer that is none.
  */
-export async function queuedInService(database: string): Promise<QueuedBatch[] | null> {
-  const late = () =>
-    queueError(
-      'queue_timeout',
-      `piccolo up did not say within ${answerDeadlineMs} ms what waits in its queue`,
-    )
-  const answer = await withDeadline(systemClock, answerDeadlineMs, askMark(markOf(database)), late)
-  if (answer === null) return null
+export async function queuedInService(
+  place: Place,
+  environment: Environment,
+): Promise<readonly QueuedBatch[] | null> {
+  let answer: string | null
   try {
-    return JSON.parse(answer)
+    answer = await askQueueSocket(place, environment, listBatchesMax * entryBytesMax)
   } catch (error) {
-    throw queueError('queue_gone', 'piccolo up ended while it said what waits in its queue', error)
+    if (error instanceof UsageError) throw error
+    throw queueError('queue_timeout', 'piccolo up did not say in time what waits in its queue', error)
   }
+  return answer === null ? null : parseQueued(answer)
+}
+
+/** Whoever answers may be anybody: nothing of it is taken, or shown, that does not look as it should. */
+function parseQueued(answer: string): readonly QueuedBatch[] {
+  try {
+    const batches: unknown = JSON.parse(answer)
+    if (Array.isArray(batches) && batches.length <= listBatchesMax && batches.every(isQueuedBatch))
+      return batches
+  } catch {
+    // It is no JSON.
+  }
+  throw new UsageError('the service does not say what waits in its queue; try again', exitCodes.unavailable)
+}
+
+function isQueuedBatch(value: unknown): value is QueuedBatch {
+  const { producer, sequence, increments } = (value ?? {}) as Partial<QueuedBatch>
+  const isProducer = typeof producer === 'string' && /^[0-9a-f]{8,64}$/.test(producer)
+  return isProducer && isCount(sequence) && isCount(increments)
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0
 }
 
 /** What waits in Redis. Throws OperationError when it cannot be asked. */
@@ -47,7 +88,7 @@ export async function queuedInRedis(url: string): Promise<QueuedBatch[]> {
     const queued: QueuedBatch[] = []
     for (let start = 0; ; start += pageElementCount) {
       const elements = await queue.page(start, pageElementCount)
-      queued.push(...batchesOf(elements))
+      queued.push(...elements.map(queuedBatchOf).filter(batch => batch !== null))
       if (elements.length < pageElementCount) return queued
     }
   } finally {
@@ -55,16 +96,26 @@ export async function queuedInRedis(url: string): Promise<QueuedBatch[]> {
   }
 }
 
-/** What stopped web processes could not hand on, and left beside the database for the next start. */
-export function leftBeside(database: string): QueuedBatch[] {
-  return listHandovers(database).flatMap(({ path }) => batchesOf(readHandover(path) ?? []))
+/** What stopped processes could not hand on, and left for the next start. */
+export interface LeftBehind {
+  readonly batches: readonly QueuedBatch[]
+  /** What is not to be brought home, and why: a line for each. */
+  readonly others: readonly string[]
 }
 
-function batchesOf(elements: readonly string[]): QueuedBatch[] {
-  return elements.map(queuedBatchOf).filter(batch => batch !== null)
-}
-
-/** A name of bounded length for a path of any. */
-function markOf(database: string): string {
-  return `queue/${createHash('sha256').update(canonicalPath(database)).digest('hex')}`
+export async function leftBehind(place: Place, store: string): Promise<LeftBehind> {
+  const batches: QueuedBatch[] = []
+  const others: string[] = []
+  for (const { path } of await listHandovers(systemDisk, place)) {
+    const found: QueuedBatch[] = []
+    try {
+      const { header } = await readManifestAt(systemDisk, path, { onBatch: batch => found.push(batch) })
+      const isForeign = header !== null && header.store !== null && header.store !== store
+      if (isForeign) throw queueError('handover_foreign', `it is of the store ${header.store}`)
+      batches.push(...found)
+    } catch (error) {
+      if (!isMissing(error)) others.push(`${JSON.stringify(path)} is not brought home: ${errorText(error)}`)
+    }
+  }
+  return { batches, others }
 }

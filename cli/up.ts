@@ -12,11 +12,11 @@ import { optionsEnvironment, type OptionValues } from '../lib/options.ts'
 import { stopSignals } from '../lib/stop-signals.ts'
 import { EmbeddedQueue } from '../queue/embedded.ts'
 import { serveEmbeddedQueue } from '../queue/embedded-ipc.ts'
-import { listHandovers, writeHandover } from '../queue/handover.ts'
 import { banner } from './banner.ts'
 import type { Child } from './child.ts'
 import { command, type CommandContext } from './command.ts'
 import { claimInstance } from './instance.ts'
+import { leaveQueue } from './leave-queue.ts'
 import { webNodeOptions } from './node-options.ts'
 import { tellQueued } from './queued-batches.ts'
 import { Supervisor } from './supervisor.ts'
@@ -50,37 +50,60 @@ async function runUp(options: Options, context: CommandContext): Promise<ExitCod
   // Before anything is started: a signal that comes early is obeyed once there is something to stop.
   const stopped = new Promise<ExitCode>(resolve => {
     for (const signal of stopSignals(environment)) process.on(signal, () => resolve(exitCodes.done))
+    process.on('uncaughtException', error => {
+      log.fatal({ err: error, code: 'fault' }, 'a fault of ours: stopping')
+      resolve(exitCodes.fault)
+    })
   })
   await warnOfVariables(log, context)
   const instance = await claimInstance(options.host, options.port)
   const queue = options.redis === null ? new EmbeddedQueue(systemClock) : null
-  const told = queue === null ? null : await tellQueued(queue, options.database, log)
-  const supervisors = makeSupervisors(
-    options,
-    queue,
-    environment,
-    log,
-    new Metrics('up', { version, output }),
-  )
-  const failed = Promise.race(supervisors.map(supervisor => supervisor.failed))
+  const told = queue === null ? null : await tellQueued(queue, options, environment, log)
+  let exitCode: ExitCode
+  try {
+    const metrics = new Metrics('up', { version, output })
+    const supervisors = makeSupervisors(options, queue, environment, log, metrics)
+    const onReady = () => {
+      if (isTerminal) print(banner(options, version, supervisors.length - 1))
+      log.info({ version, host: options.host, port: options.port, database: options.database }, 'ready')
+    }
+    exitCode = await serve(supervisors, { stopped, onReady, log, stopTimeoutMs: options.stopTimeoutMs })
+  } catch (error) {
+    log.fatal({ err: error, code: 'fault' }, 'a fault of ours: stopping')
+    exitCode = exitCodes.fault
+  }
+  // Whatever has failed until here.
+  if (queue !== null) {
+    const parts = { queue, place: options, clock: systemClock, timeoutMs: options.stopTimeoutMs, log }
+    if (!(await leaveQueue(parts))) exitCode = exitCodes.unavailable
+  }
+  told?.release()
+  instance.release()
+  log.info('stopped')
+  return exitCode
+}
 
+/** Starts all processes, and stops them in order once that is asked for or one cannot go on. */
+async function serve(
+  supervisors: readonly Supervisor[],
+  parts: {
+    readonly stopped: Promise<ExitCode>
+    readonly onReady: () => void
+    readonly log: Log
+    readonly stopTimeoutMs: number
+  },
+): Promise<ExitCode> {
   const [consumer, ...webs] = supervisors
+  const failed = Promise.race(supervisors.map(supervisor => supervisor.failed))
   const start = async () => {
     await consumer!.start()
     await Promise.all(webs.map(web => web.start()))
   }
-  const early = await Promise.race([start(), stopped, failed])
-  if (early === undefined) {
-    if (isTerminal) print(banner(options, version, webs.length))
-    log.info({ version, host: options.host, port: options.port, database: options.database }, 'ready')
-  }
-  const exitCode = early ?? (await Promise.race([stopped, failed]))
-  log.info('stopping')
-  const isClean = await stopInOrder(consumer!, webs, options.stopTimeoutMs)
-  if (queue !== null) await leaveQueue(queue, options.database, log)
-  told?.release()
-  instance.release()
-  log.info('stopped')
+  const early = await Promise.race([start(), parts.stopped, failed])
+  if (early === undefined) parts.onReady()
+  const exitCode = early ?? (await Promise.race([parts.stopped, failed]))
+  parts.log.info('stopping')
+  const isClean = await stopInOrder(consumer!, webs, parts.stopTimeoutMs)
   return isClean ? exitCode : exitCode || exitCodes.fault
 }
 
@@ -136,19 +159,6 @@ async function stopInOrder(
     await sleep(systemClock, 20)
   const consumerClean = await consumer.stop()
   return websClean.every(Boolean) && consumerClean
-}
-
-/**
- * What the consumer could not commit dies with this process, unless the web process that sent it has
- * written it down: it does that for its own batches, but one that was killed could not.
- */
-async function leaveQueue(queue: EmbeddedQueue, database: string, log: Log): Promise<void> {
-  const left = new Set(listHandovers(database).map(({ producer }) => producer))
-  for (const [producer, elements] of await queue.remains()) {
-    if (left.has(producer)) continue
-    const path = writeHandover(database, producer, elements)
-    log.warn({ path, batchCount: elements.length }, 'not committed: left for the next start')
-  }
 }
 
 /** Of this process and all its children; one that does not answer in time is left out. */

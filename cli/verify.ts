@@ -2,11 +2,12 @@ import { sleep, systemClock } from '../lib/clock.ts'
 import { exitCodes, type ExitCode } from '../lib/errors.ts'
 import { switchOption } from '../lib/options.ts'
 import type { QueuedBatch } from '../queue/batch.ts'
-import { queueOptions } from '../queue/options.ts'
+import type { Place } from '../queue/handover.ts'
+import { queueOptions, stateOptions } from '../queue/options.ts'
 import { type Ledger, LedgerReader, type ProducerLedger } from '../store/ledger.ts'
 import { storeOptions } from '../store/options.ts'
-import { command } from './command.ts'
-import { leftBeside, queuedInRedis, queuedInService } from './queued-batches.ts'
+import { command, type CommandContext } from './command.ts'
+import { leftBehind, type LeftBehind, queuedInRedis, queuedInService } from './queued-batches.ts'
 
 const watchIntervalMs = 2_000
 const producersShownMax = 20
@@ -21,14 +22,16 @@ export const verifyCommand = command({
     'file itself. What waits in the queue is shown beside it; that of Redis with --redis.',
   options: {
     ...storeOptions,
+    ...stateOptions,
     ...queueOptions,
     watch: switchOption({ help: 'repeat it every two seconds, until it is wrong or interrupted' }),
   },
-  async run({ values }, { print }) {
+  async run({ values }, context) {
+    const { print } = context
     // Others must not read a password among the arguments.
     process.title = 'piccolo verify'
     for (;;) {
-      const exitCode = await verify(values.database, values.redis, print)
+      const exitCode = await verify(values, context)
       if (!values.watch || exitCode !== exitCodes.done) return exitCode
       await sleep(systemClock, watchIntervalMs)
       print('')
@@ -37,15 +40,15 @@ export const verifyCommand = command({
 })
 
 async function verify(
-  database: string,
-  redis: string | null,
-  print: (line: string) => void,
+  options: Place & { readonly redis: string | null },
+  { environment, print }: CommandContext,
 ): Promise<ExitCode> {
-  const reader = new LedgerReader(database)
+  const reader = new LedgerReader(options.database)
   try {
     // As the batches go: what moves on in between is seen twice, and known by its sequence.
-    const left = leftBeside(database)
-    const queued = await (redis === null ? queuedInService(database) : queuedInRedis(redis))
+    const left = await leftBehind(options, reader.storeId())
+    const { redis } = options
+    const queued = await (redis === null ? queuedInService(options, environment) : queuedInRedis(redis))
     const ledger = reader.read()
     for (const line of describe(ledger, new Pending(ledger, queued, left))) print(line)
     const faults = [
@@ -80,12 +83,14 @@ class Pending {
   /** Null when there was no queue to ask. */
   readonly #queued: readonly QueuedBatch[] | null
   readonly #left: readonly QueuedBatch[]
+  readonly #others: readonly string[]
 
-  constructor(ledger: Ledger, queued: readonly QueuedBatch[] | null, left: readonly QueuedBatch[]) {
+  constructor(ledger: Ledger, queued: readonly QueuedBatch[] | null, left: LeftBehind) {
     this.#watermarks = new Map(ledger.producers.map(({ producer, watermark }) => [producer, watermark]))
     this.#queued = queued === null ? null : this.#pending(queued)
     const known = new Set(this.#queued?.map(nameOf))
-    this.#left = this.#pending(left).filter(batch => !known.has(nameOf(batch)))
+    this.#left = this.#pending(left.batches).filter(batch => !known.has(nameOf(batch)))
+    this.#others = left.others
   }
 
   /** Words for a row of the producer, or of all. */
@@ -101,7 +106,8 @@ class Pending {
   notes(): string[] {
     const notes: string[] = []
     if (this.#left.length > 0)
-      notes.push(`${incrementsOf(this.#left)} increments are left beside the database for the next start`)
+      notes.push(`${incrementsOf(this.#left)} increments are left in hand-over files for the next start`)
+    notes.push(...this.#others)
     if (this.#queued === null)
       notes.push(
         'no piccolo up with a queue of its own has this database; for what waits in Redis, give --redis',

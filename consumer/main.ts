@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { type ExitCode, exitCodes, OperationError, UsageError } from '../lib/errors.ts'
 import { durationMs, type OptionValues } from '../lib/options.ts'
 import { whyNotListening } from '../lib/port.ts'
@@ -7,7 +6,6 @@ import { StatusServer } from '../lib/status-server.ts'
 import type { Log } from '../lib/log.ts'
 import { passingError } from '../queue/errors.ts'
 import type { StopSignal } from '../lib/stop-signals.ts'
-import { handoverPath } from '../queue/handover.ts'
 import { openQueue } from '../queue/open.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
 import { openStore } from '../store/open.ts'
@@ -16,6 +14,7 @@ import { claimQueue } from './claim.ts'
 import { Consumer } from './consumer.ts'
 import { Courtesy } from './courtesy.ts'
 import { GoneProducers } from './gone-producers.ts'
+import { mayComeHome } from './may-come-home.ts'
 import { ConsumerMetrics } from './metrics.ts'
 import { ReadinessNews } from './readiness-news.ts'
 import type { consumerOptions } from './options.ts'
@@ -42,8 +41,7 @@ async function makeParts(options: Options, context: ServiceContext & { isRestart
   const { clock, log, metrics, isRestart } = context
   const queue = await openQueue({ redis: options.redis, role: 'consumer', ...context })
   const store = openStore(options.database, clock, log)
-  const isHandedOver = (producer: string) => existsSync(handoverPath(options.database, producer))
-  const gone = new GoneProducers(clock, options.producerGoneAfterMs, isHandedOver)
+  const gone = new GoneProducers(clock, options.producerGoneAfterMs, mayComeHome(options, clock, log))
   const consumer = new Consumer({
     queue,
     store,

@@ -1,11 +1,12 @@
 import { durationOption, integerOption, switchOption } from '../lib/options.ts'
-import { queueOptions } from '../queue/options.ts'
+import { queueOptions, stateOptions } from '../queue/options.ts'
 import { serviceOptions } from '../lib/service-options.ts'
 import { storeOptions } from '../store/options.ts'
 
 export const consumerOptions = {
   ...queueOptions,
   ...storeOptions,
+  ...stateOptions,
   consumerPort: integerOption({
     min: 0,
     max: 65_535,

@@ -31,6 +31,9 @@ else
   esac
 fi
 
+# The one of the units, which a configuration may change.
+export PICCOLO_STATE_DIR="${PICCOLO_STATE_DIR:-$root/var/lib/piccolo-daimao}"
+
 set -- "$app/bin/node" --disable-warning=ExperimentalWarning "$app/cli/main.ts" "$@"
 # Never as root: a file that root left beside the database would stop the service.
 if [ -z "$root" ] && [ "$(id -u)" = 0 ]; then

@@ -25,6 +25,7 @@ What is where:
   /usr/local/bin/piccolo                   the command, with the configuration of the service as its defaults
   /etc/piccolo-daimao/piccolo.env          configuration; yours: written once and never changed again
   /var/local/piccolo-daimao/sqlite         the totals, numbers.db; belongs to the user piccolo
+  /var/lib/piccolo-daimao                  what a stop could not hand on, until the next start
   /etc/systemd/system/piccolo*             piccolo.target, piccolo-consumer.service, piccolo-web@.service
 
 A Node 22 that is found in PATH, or that PICCOLO_NODE names, is copied; else Node comes from the npm registry.
@@ -38,7 +39,7 @@ To remove it:
   sudo rm -rf /usr/local/piccolo-daimao /usr/local/bin/piccolo /etc/systemd/system/piccolo*
   sudo systemctl daemon-reload
 and, for configuration, totals, user, and what Redis knows of the totals:
-  sudo rm -rf /etc/piccolo-daimao /var/local/piccolo-daimao
+  sudo rm -rf /etc/piccolo-daimao /var/local/piccolo-daimao /var/lib/piccolo-daimao
   sudo userdel piccolo
   redis-cli --scan --pattern 'piccolo:*' | xargs redis-cli del
 HELP

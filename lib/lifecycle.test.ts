@@ -37,6 +37,21 @@ test('a part that fails or hangs while stopping does not keep the others from it
   expect(events).toContain('stop a')
 })
 
+test('what has to be done last is done however stopping ended', async () => {
+  const { events, part, life } = lifecycle()
+  const lastly = (name: string) => ({ lastly: () => void events.push(`lastly ${name}`) })
+  const failing = part('failing', { stop: () => Promise.reject(new Error('no')), ...lastly('failing') })
+  const hanging = part('hanging', { stop: () => new Promise(() => {}), ...lastly('hanging') })
+  const worse = part('worse', {
+    lastly: () => {
+      throw new Error('no')
+    },
+  })
+  await life.start([part('a', lastly('a')), failing, hanging, worse], 1_000)
+  expect(await life.stop(10)).toBe(false)
+  expect(events.slice(-5)).toEqual(['stop worse', 'lastly hanging', 'lastly failing', 'stop a', 'lastly a'])
+})
+
 test('stopping twice is stopping once', async () => {
   const { events, part, life } = lifecycle()
   await life.start([part('a')], 1_000)

@@ -6,13 +6,15 @@ export interface Part {
   readonly name: string
   start?(): Promise<void> | void
   stop?(): Promise<void> | void
+  /** Runs when stopping is over, however that ended: what must not be lost is written down here. */
+  lastly?(): void
 }
 
 /**
  * Starts parts in the order given and stops them in reverse, so that what is upstream stops first and the
  * rest can still take what it hands down. A part that fails to start stops those before it. A part that
- * fails or exceeds the deadline while stopping is logged and the rest are stopped all the same; what such a
- * part had not handed on is then as if the process had been killed.
+ * fails or exceeds the deadline while stopping is logged and the rest are stopped all the same; its `lastly`
+ * runs in any case.
  */
 export class Lifecycle {
   readonly #clock: Clock
@@ -47,12 +49,20 @@ export class Lifecycle {
     let clean = true
     for (const part of this.#running.splice(0).reverse()) {
       const remainingMs = Math.max(100, deadlineMs - this.#clock.monotonicMs())
+      const failed = (error: unknown) => {
+        clean = false
+        this.#log.error({ part: part.name, reason: errorText(error) }, 'part did not stop cleanly')
+      }
       try {
         const stopped = Promise.resolve(part.stop?.())
         await withDeadline(this.#clock, remainingMs, stopped, () => new Error('exceeded the stop deadline'))
       } catch (error) {
-        clean = false
-        this.#log.error({ part: part.name, reason: errorText(error) }, 'part did not stop cleanly')
+        failed(error)
+      }
+      try {
+        part.lastly?.()
+      } catch (error) {
+        failed(error)
       }
     }
     return clean

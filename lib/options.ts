@@ -9,6 +9,8 @@ export interface Option<T> {
   readonly placeholder: string
   /** As a person would type it; null when there is none. */
   readonly fallback: string | null
+  /** What is used where there is no default, for the help; none says `none`. */
+  readonly absent?: string
   readonly help: string
   /** What a valid value is, to stand after `must be`. */
   readonly expected: string
@@ -205,7 +207,8 @@ function unknownFlag(rawName: string, known: readonly string[]): string {
 export function optionsHelp(table: OptionTable): string {
   const rows = Object.entries(table).map(([name, option]) => {
     const left = option.placeholder === '' ? flagName(name) : `${flagName(name)} ${option.placeholder}`
-    const fallback = option.placeholder === '' ? '' : ` (default: ${option.fallback ?? 'none'})`
+    const fallback =
+      option.placeholder === '' ? '' : ` (default: ${option.fallback ?? option.absent ?? 'none'})`
     return [left, `${option.help}${fallback}`] as const
   })
   const width = Math.max(...rows.map(([left]) => left.length))

@@ -4,6 +4,8 @@ import { metricsContentType } from './metrics.ts'
 /** What `/readyz` says: every reason why the process cannot keep its promises now; none means that it can. */
 export interface Readiness {
   readonly reasons: readonly string[]
+  /** What somebody has to look at, though the promises are kept. */
+  readonly notes?: readonly string[]
 }
 
 export interface StatusSource {
@@ -12,8 +14,8 @@ export interface StatusSource {
 }
 
 /** Body of `/readyz`, the same from every process. */
-export function readinessBody({ reasons }: Readiness): string {
-  return JSON.stringify({ ready: reasons.length === 0, reasons })
+export function readinessBody({ reasons, notes = [] }: Readiness): string {
+  return JSON.stringify({ ready: reasons.length === 0, reasons, ...(notes.length > 0 && { notes }) })
 }
 
 /** `/healthz`, `/readyz` and `/metrics` of a process that has no other HTTP port. */

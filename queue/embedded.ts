@@ -61,6 +61,10 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     return this.#store
   }
 
+  async storeId(): Promise<string | null> {
+    return this.#store
+  }
+
   async read({ skip = 0, batchesMax = readBatchesMax, bytesMax = readBytesMax }: ReadBounds = {}) {
     let bytes = 0
     let end = skip

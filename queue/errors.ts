@@ -40,6 +40,21 @@ export const queueErrors = {
     retry: 'never',
     hint: 'the process that held the embedded queue ended; start piccolo up again',
   },
+  handover_incomplete: {
+    retry: 'later',
+    hint: 'copy the file again if it was cut off; it is looked at whenever it changes, and never removed',
+  },
+  handover_newer: { retry: 'later', hint: 'upgrade this process: a later version wrote the file' },
+  handover_foreign: { retry: 'never', hint: 'bring the file to the service whose database it names' },
+  handover_misnamed: { retry: 'never', hint: 'run piccolo recover FILE, which gives it its right name' },
+  handover_unreadable: {
+    retry: 'later',
+    hint: 'look at the rights, the disk and the limit of open files; what is no file is left alone',
+  },
+  handover_unwritable: {
+    retry: 'later',
+    hint: 'free space, or give a --state-dir on a disk that has some; a stop could not write there',
+  },
   batch_newer: {
     retry: 'later',
     hint: 'upgrade the consumer: a web process of a later version wrote it; it waits in the queue',

@@ -1,113 +1,192 @@
 import {
   closeSync,
   fsyncSync,
+  lstatSync,
   openSync,
   readdirSync,
-  readSync,
+  readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join, resolve } from 'node:path'
+import { errorText } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
 import { makeFolder } from '../lib/make-folder.ts'
+import { queuedBatchOf } from './batch.ts'
+import { queueError } from './errors.ts'
+import { type Disk, isMissing } from './handover-disk.ts'
+import { handoverPieces } from './handover-form.ts'
 
 /**
- * Hand-over files: what a web process could not push before it had to stop, beside the database. One file a
- * producer, one batch a line, exactly as the queue would hold it. The next web process to start pushes them
- * under their old producer and sequences, so that whatever the queue had of them already is recognised.
+ * Hand-over files: what a process could not give to the queue, or the queue to the store, before it had to
+ * stop. The next web process to start, or one that runs already, pushes these batches under their old
+ * producer and sequences, so that whatever the store has of them already is recognised.
  */
-export interface Handover {
+export interface Leftover {
+  /** The store that the queue is bound to; null where that is not known. */
+  readonly store: string | null
+  readonly producer: string
+  /** Encoded batches in the order of their sequences, without gaps; at least one. */
+  readonly elements: readonly string[]
+}
+
+export interface HandoverFile {
   readonly path: string
+  readonly name: string
+  /** After whom it is named. */
   readonly producer: string
 }
 
+/** Which files are meant: those of one database. */
+export interface Place {
+  readonly database: string
+  /** Null for the folder of the database. */
+  readonly stateDir: string | null
+}
+
 const suffix = '.handover'
-/** A few batches at a time. */
-const readChunkBytes = 4 * 1024 * 1024
+/** Looked at in one folder: what is beyond waits until others are gone. */
+export const handoversListedMax = 1_000
+/** Files of one producer in one folder. */
+const namesMax = 100
 
-export function handoverPath(database: string, producer: string): string {
-  return join(dirname(database), `${basename(database)}-${producer}${suffix}`)
+export function stateFolder({ database, stateDir }: Place): string {
+  return resolve(stateDir ?? dirname(database))
 }
 
-/** Whole or not at all, and on the disk when it returns. Throws what the file system throws. */
-export function writeHandover(database: string, producer: string, elements: readonly string[]): string {
-  const path = handoverPath(database, producer)
-  makeFolder(dirname(path))
-  const file = openSync(`${path}.part`, 'w', 0o640)
-  try {
-    for (const element of elements) writeFileSync(file, `${element}\n`)
-    fsyncSync(file)
-  } catch (error) {
-    rmSync(`${path}.part`, { force: true })
-    throw error
-  } finally {
-    closeSync(file)
+/** Where hand-over files are looked for: in the state directory, and beside the database. */
+export function searchedFolders(place: Place): string[] {
+  return [...new Set([stateFolder(place), resolve(dirname(place.database))])]
+}
+
+/** Those that wait now. Rejects with what the file system says. */
+export async function listHandovers(disk: Disk, place: Place): Promise<HandoverFile[]> {
+  const handovers: HandoverFile[] = []
+  for (const folder of searchedFolders(place)) {
+    const names = await disk.list(folder, name => isOne(place, name), handoversListedMax)
+    for (const name of names)
+      handovers.push({ path: join(folder, name), name, producer: namedAfter(place, name) })
   }
-  renameSync(`${path}.part`, path)
-  syncFolder(dirname(path))
-  return path
-}
-
-/** Those that wait beside the database now. */
-export function listHandovers(database: string): Handover[] {
-  const prefix = `${basename(database)}-`
-  return namesIn(dirname(database))
-    .filter(name => name.startsWith(prefix) && name.endsWith(suffix))
-    .map(name => ({
-      path: join(dirname(database), name),
-      producer: name.slice(prefix.length, -suffix.length),
-    }))
+  return handovers
 }
 
 /**
- * The encoded batches in a hand-over file, in the order of their sequences; null when the file is gone, as
- * another process has brought it home. Line by line: the whole may be more than a string can hold.
+ * Whether a file with batches of this producer waits, complete or not. Throws what the file system throws;
+ * blocks for the time of one look into each folder.
  */
-export function readHandover(path: string): string[] | null {
-  let file: number
-  try {
-    file = openSync(path, 'r')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw error
+export function isHandedOver(place: Place, producer: string): boolean {
+  const isItsFile = (folder: string, name: string) =>
+    isOne(place, name) &&
+    namedAfter(place, name) === producer &&
+    lstatSync(join(folder, name), { throwIfNoEntry: false })?.isFile() === true
+  return searchedFolders(place).some(folder => namesIn(folder).some(name => isItsFile(folder, name)))
+}
+
+/** The path under which a file of this producer is found; none that something lies under already. */
+export function freePath(folder: string, { database }: Place, producer: string): string {
+  const start = join(folder, `${basename(database)}-${producer}`)
+  for (let number = 1; number <= namesMax; number++) {
+    const path = `${start}${number === 1 ? '' : `.${number}`}${suffix}`
+    if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return path
   }
-  try {
-    const elements: string[] = []
-    let rest: Buffer = Buffer.alloc(0)
-    for (;;) {
-      const chunk = Buffer.allocUnsafe(readChunkBytes)
-      const byteCount = readSync(file, chunk)
-      if (byteCount === 0) return elements
-      rest = Buffer.concat([rest, chunk.subarray(0, byteCount)])
-      for (let end = rest.indexOf(0x0a); end !== -1; end = rest.indexOf(0x0a)) {
-        elements.push(rest.toString('utf8', 0, end))
-        rest = rest.subarray(end + 1)
-      }
+  throw new Error(`${start}${suffix} and ${namesMax - 1} others are there already`)
+}
+
+/**
+ * Writes down what a stopping process still holds, for the next start. With no room in the state directory it
+ * tries the folder of the database, and then the one for temporary files, and says so. Returns the path.
+ * Throws OperationError `handover_unwritable` when there is no room anywhere.
+ */
+export function leaveBatches(place: Place, leftover: Leftover, log: Log): string {
+  const batchCount = leftover.elements.length
+  const searched = searchedFolders(place)
+  for (const folder of [...searched, ...temporaryFolders()]) {
+    try {
+      const path = writeHandover(folder, place, leftover)
+      if (searched.includes(folder)) log.warn({ path, batchCount }, 'not committed: left for the next start')
+      else log.fatal({ path, batchCount, hint: `run piccolo recover ${path}` }, 'left where no start looks')
+      return path
+    } catch (error) {
+      const reason = errorText(error)
+      log.fatal({ folder, reason, batchCount }, 'no hand-over file can be written in this folder')
     }
-  } finally {
-    closeSync(file)
   }
+  const message = `${batchCount} batches of producer ${leftover.producer} can be written nowhere`
+  throw queueError('handover_unwritable', message)
 }
 
-/** Several processes may have brought the same file home: that it is gone is as good as removing it. */
-export function removeHandover(path: string): void {
-  rmSync(path, { force: true })
+/** Whole or not at all, and on the disk when it returns. Throws what the file system throws. */
+export function writeHandover(folder: string, place: Place, { store, producer, elements }: Leftover): string {
+  makeFolder(folder)
+  const path = freePath(folder, place, producer)
+  const increments = elements.reduce((sum, element) => sum + (queuedBatchOf(element)?.increments ?? 0), 0)
+  const header = { store, shard: 0, producer, batches: elements.length, increments }
+  writeAside(path, file => {
+    for (const piece of handoverPieces(header, elements)) writeFileSync(file, piece)
+  })
+  return path
 }
 
-function namesIn(folder: string): string[] {
+/** Makes `path` of what `write` writes, synced, or leaves nothing behind and throws. */
+function writeAside(path: string, write: (file: number) => void): void {
+  const aside = `${path}.part`
+  rmSync(aside, { force: true })
   try {
-    return readdirSync(folder).sort()
+    const file = openSync(aside, 'wx', 0o640)
+    try {
+      write(file)
+      fsyncSync(file)
+    } finally {
+      closeSync(file)
+    }
+    renameSync(aside, path)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    rmSync(aside, { force: true })
     throw error
   }
+  synced(dirname(path))
 }
 
-function syncFolder(folder: string): void {
-  const descriptor = openSync(folder, 'r')
+/** Waits until a file, or the names in a folder, are on the disk. */
+export function synced(path: string): void {
+  const descriptor = openSync(path, 'r')
   try {
     fsyncSync(descriptor)
   } finally {
     closeSync(descriptor)
+  }
+}
+
+function isOne({ database }: Place, name: string): boolean {
+  return name.startsWith(`${basename(database)}-`) && name.endsWith(suffix)
+}
+
+function namedAfter({ database }: Place, name: string): string {
+  return name.slice(basename(database).length + 1, -suffix.length).replace(/\.\d{1,3}$/, '')
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw error
+  }
+}
+
+/** None where it vanishes with this service: see PrivateTmp in systemd.exec. */
+function temporaryFolders(): string[] {
+  const folder = resolve(tmpdir())
+  try {
+    const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n')
+    const isPrivate = mounts.some(line => {
+      const [, , , root, mountPoint] = line.split(' ')
+      return root?.includes('/systemd-private-') && `${folder}/`.startsWith(`${mountPoint}/`)
+    })
+    return isPrivate ? [] : [folder]
+  } catch {
+    return [folder]
   }
 }

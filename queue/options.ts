@@ -13,3 +13,14 @@ export const queueOptions = {
     parse: text => (redisAddress(text) === null ? undefined : text),
   } satisfies Option<string | null> as Option<string | null>,
 }
+
+export const stateOptions = {
+  stateDir: {
+    placeholder: 'PATH',
+    fallback: null,
+    absent: 'the folder of the database',
+    help: 'folder for what a stop could not hand on',
+    expected: 'a non-empty path',
+    parse: text => (text === '' ? undefined : text),
+  } satisfies Option<string | null> as Option<string | null>,
+}

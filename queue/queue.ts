@@ -58,6 +58,8 @@ export interface ProducerQueue {
   push(push: Push): Promise<Position>
   /** Says that the producer lives, and asks where it stands; outcomes below `lowest` are dropped. */
   greet(producer: string, lowest: number): Promise<Position>
+  /** Id of the store that the shard is bound to; null while it is bound to none. */
+  storeId(): Promise<string | null>
   /**
    * A hint that watermarks may have moved. May be late, spurious or missing. Answers how to stop listening.
    */

@@ -95,6 +95,10 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     return String(await this.#call('bind', storeId))
   }
 
+  storeId(): Promise<string | null> {
+    return this.#connection.call('store id', redis => redis.get(this.#keys.store))
+  }
+
   async read({
     skip = 0,
     batchesMax = readBatchesMax,

@@ -46,6 +46,10 @@ export class LedgerReader {
     return translateErrors(() => this.#database.transaction(() => this.#read())())
   }
 
+  storeId(): string {
+    return translateErrors(() => this.#database.prepare('SELECT id FROM store').pluck().get() as string)
+  }
+
   /** What SQLite finds wrong with the file, at most 20 lines; none when it is sound. Reads every page. */
   damages(): string[] {
     const findings = translateErrors(() => this.#database.pragma('integrity_check(20)')) as {

@@ -1,7 +1,8 @@
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { encodeBatch } from '../queue/batch-writer.ts'
-import { writeHandover } from '../queue/handover.ts'
 import { batch } from './builders.ts'
 import { until } from './condition.ts'
 import { Load, type Sent } from './load.ts'
@@ -169,10 +170,47 @@ describe('on the embedded queue', () => {
     await second.hasTotals(new Map([['foo', '3']]))
   })
 
+  test('with no room in the state directory, what a killed web process had pushed is left beside the database', async () => {
+    writeFileSync(join(folder.path, 'full'), '')
+    const state = ['--state-dir', join(folder.path, 'full', 'state')]
+    const first = await up('--web-processes', '1', ...state)
+    const locker = new Sqlite(folder.database)
+    locker.exec('BEGIN IMMEDIATE')
+    const body = new URLSearchParams({ key: 'foo', value: '2' })
+    const answer = await fetch(`${first.url}/increment?ack=queued`, { method: 'POST', body })
+    expect(await answer.json()).toMatchObject({ ack: 'queued' })
+    await first.says(/store_busy/)
+    kill(first, 'piccolo web 1')
+    await first.says(/is started again/)
+    expect(await first.stop(), first.output).toBe(0)
+    locker.close()
+    expect(first.output).not.toMatch(/^ +at /m)
+    const second = await up(...state)
+    await second.hasTotals(new Map([['foo', '2']]))
+  })
+
+  test('a web process that cannot list the state directory counts, and says so', async () => {
+    const state = join(folder.path, 'state')
+    writeFileSync(state, '')
+    symlinkSync(state, join(folder.path, 'loop'))
+    rmSync(state)
+    symlinkSync(join(folder.path, 'loop'), state)
+    const service = await up('--web-processes', '1', '--state-dir', state)
+    expect(await service.increment('foo', 5)).toBe(200)
+    await service.hasTotals(new Map([['foo', '5']]))
+    await until('readiness says so', async () => {
+      const readiness = (await (await fetch(`${service.url}/readyz`)).json()) as { reasons: string[] }
+      return readiness.reasons.includes('hand-over files cannot be listed: handover_unreadable')
+    })
+    rmSync(state)
+    await until('it is over', async () => (await fetch(`${service.url}/readyz`)).ok)
+    expect(await service.stop()).toBe(0)
+  })
+
   test('a file that a web process leaves while others run is brought home by them', async () => {
     const service = await up('--web-processes', '1')
     const element = encodeBatch(batch({ producer: 9, sequence: 1, sums: { foo: 5 } }))
-    writeHandover(folder.database, '00000009', [element])
+    folder.handOver(9, [element])
     await service.hasTotals(new Map([['foo', '5']]))
     await until('the file is gone', () => !folder.files().some(name => name.endsWith('.handover')))
   })

@@ -162,6 +162,7 @@ test('the command takes its defaults from the configuration, under the environme
     'PICCOLO_C=a b=$(id)',
     "PICCOLO_D='",
     'PICCOLO_E=',
+    `PICCOLO_STATE_DIR=${root}/var/lib/piccolo-daimao`,
   ])
   expect(output).toContain(`${code}/cli/main.ts total foo bar\n`)
   fs.rmSync(path.join(root, configuration))

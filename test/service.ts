@@ -5,6 +5,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { writeHandover } from '../queue/handover.ts'
+import { producerId } from './builders.ts'
 import { until } from './condition.ts'
 
 const program = fileURLToPath(new URL('../cli/main.ts', import.meta.url))
@@ -85,6 +87,12 @@ export class Folder {
       this.sql(`SELECT json_group_array(json_array(key, CAST(value AS TEXT))) FROM numbers`),
     )
     return new Map(rows as [string, string][])
+  }
+
+  /** Leaves these batches of a producer as a stop does; returns the path of the file. */
+  handOver(producer: number, elements: readonly string[], store: string | null = null): string {
+    const place = { database: this.database, stateDir: null }
+    return writeHandover(this.path, place, { store, producer: producerId(producer), elements })
   }
 
   /** Names of the files in it. */

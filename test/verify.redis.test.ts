@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { encodeBatch } from '../queue/batch-writer.ts'
-import { writeHandover } from '../queue/handover.ts'
-import { batch, producerId } from './builders.ts'
+import { batch } from './builders.ts'
 import { until } from './condition.ts'
 import { RedisServer } from './redis-server.ts'
 import { Folder, Program, Service } from './service.ts'
@@ -142,11 +141,9 @@ test('a web process that was never heard of in the database is shown, too', asyn
 
 test('what is left beside the database for the next start is shown', async () => {
   await (await up()).stop()
-  writeHandover(folder.database, producerId(3), [
-    encodeBatch(batch({ producer: 3, sequence: 1, increments: 12 })),
-  ])
+  folder.handOver(3, [encodeBatch(batch({ producer: 3, sequence: 1, increments: 12 }))])
   const { exitCode, output } = await verify()
-  expect(output).toContain('12 increments are left beside the database for the next start\n')
+  expect(output).toContain('12 increments are left in hand-over files for the next start\n')
   expect(exitCode).toBe(0)
 })
 

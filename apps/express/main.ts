@@ -4,10 +4,11 @@ import type { OptionValues } from '../../lib/options.ts'
 import { runService, type ServiceContext } from '../../lib/service.ts'
 import { allStopSignals } from '../../lib/stop-signals.ts'
 import { newProducerId } from '../../queue/batch.ts'
+import { Binding } from '../../queue/binding.ts'
 import { openQueue } from '../../queue/open.ts'
 import { Courier } from '../web/courier.ts'
 import { Flusher } from '../web/flusher.ts'
-import { flusherPart } from '../web/handover.ts'
+import { flusherPart } from '../web/flusher-part.ts'
 import { Ingest } from '../web/ingest.ts'
 import type { webOptions } from '../web/options.ts'
 import { Producer } from '../web/producer.ts'
@@ -48,7 +49,7 @@ async function makeParts(options: Options, context: ServiceContext) {
 
   return [
     { name: 'queue', start: () => queue.connect(), stop: () => queue.close() },
-    flusherPart({ flusher, producer }, options, log),
+    flusherPart({ flusher, producer, binding: new Binding(queue) }, options, log),
     {
       name: 'server',
       start: () => server.listen(options.host, options.port),

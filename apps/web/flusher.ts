@@ -38,7 +38,7 @@ export class Flusher {
   /** Swapped out and not yet cut into batches altogether; null most of the time. */
   #sealing: Sealing | null = null
   /** Of all batches, one after the other. */
-  readonly #writer = new BatchWriter()
+  #writer = new BatchWriter()
   /** Increments sealed since the start: the producer's side of the ledger. */
   #incrementsSealed = 0
   #incrementsAccepted = 0
@@ -130,7 +130,7 @@ export class Flusher {
     this.#stopRequested = true
     this.#pace.end()
     // A flush under way may hang in a call to the queue; what it was about to seal is sealed here.
-    this.#sealEverything()
+    this.sealEverything()
     for (;;) {
       const remainingMs = Math.max(0, deadlineMs - clock.monotonicMs())
       const late = () => new Error('not handed on in time')
@@ -138,6 +138,24 @@ export class Flusher {
       if (courier.isHopeless || clock.monotonicMs() >= deadlineMs) return false
       await sleep(clock, drainIntervalMs)
     }
+  }
+
+  /**
+   * At once, and regardless of the window: the process ends, and what is not sealed is lost. What cannot be
+   * sealed is given up and its error thrown; calling it again seals the rest.
+   */
+  sealEverything(): void {
+    try {
+      while (this.#sealing !== null) if (this.#sealing.writeSlice()) this.#cut(this.#sealing)
+    } catch (error) {
+      this.#sealing = null
+      this.#writer = new BatchWriter()
+      throw error
+    }
+    const { oldest } = this.#accumulator
+    if (oldest === null) return
+    this.#take(oldest)
+    this.sealEverything()
   }
 
   async #run(): Promise<void> {
@@ -199,15 +217,6 @@ export class Flusher {
     if (!sealing.isOver) return
     this.#sealing = null
     this.#spare = sealing.accumulator
-  }
-
-  /** At once, and regardless of the window: the process ends, and what is not sealed is lost. */
-  #sealEverything(): void {
-    while (this.#sealing !== null) if (this.#sealing.writeSlice()) this.#cut(this.#sealing)
-    const { oldest } = this.#accumulator
-    if (oldest === null) return
-    this.#take(oldest)
-    this.#sealEverything()
   }
 
   #nextAccumulator(like: Accumulator): Accumulator {

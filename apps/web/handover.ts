@@ -1,91 +1,106 @@
-import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
-import { type Clock, sleep } from '../../lib/clock.ts'
+import type { Clock } from '../../lib/clock.ts'
 import { Doze } from '../../lib/doze.ts'
-import { errorText } from '../../lib/errors.ts'
-import type { Part } from '../../lib/lifecycle.ts'
+import { errorText, OperationError } from '../../lib/errors.ts'
 import { type Log, RepeatedError } from '../../lib/log.ts'
-import { decodeBatch } from '../../queue/batch.ts'
-import {
-  type Handover,
-  listHandovers,
-  readHandover,
-  removeHandover,
-  writeHandover,
-} from '../../queue/handover.ts'
+import type { Binding } from '../../queue/binding.ts'
+import { queueError } from '../../queue/errors.ts'
+import { type HandoverFile, listHandovers, type Place } from '../../queue/handover.ts'
+import { type Disk, isMissing, systemDisk } from '../../queue/handover-disk.ts'
+import { readHeader, readManifest } from '../../queue/handover-reader.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
-import { Courier } from './courier.ts'
-import type { Flusher } from './flusher.ts'
-import { Producer } from './producer.ts'
+import { deliverFile } from './handover-delivery.ts'
 
-/** Of the time that stopping may take, for handing on what is there. */
-const drainShare = 0.6
-const deliverIntervalMs = 100
 /** A process that stops while others run leaves its file then. */
 const lookIntervalMs = 1_000
+/** Files at a time: a bound on memory and descriptors. */
+const visitsMax = 4
+/** A file of the first form, which does not say where it ends, has to stay as it is for so long. */
+const settleMs = 5_000
+/** How long a file that names its store waits until this process knows the one of the queue. */
+const bindingWaitMs = 10_000
+/** A file that makes no progress for so long lets another one go first. */
+const patienceMs = 10_000
+/** What could not be read is tried again then, though it has not changed. */
+const retryMs = 10_000
+/** Files that readiness names. */
+const namedMax = 10
 
-/**
- * Writes down what a stopping producer still holds, for the next start. With no room beside the database it
- * tries the system's folder for temporary files, and says so; throws when there is none either.
- */
-export function leaveHandover(database: string, producer: Producer, log: Log): void {
-  const elements = producer.unconfirmed.map(batch => batch.element)
-  if (elements.length === 0) return
-  const batchCount = elements.length
-  try {
-    const path = writeHandover(database, producer.id, elements)
-    log.warn({ path, batchCount }, 'the queue did not take everything: left for the next start')
-  } catch (error) {
-    const reason = errorText(error)
-    const hint = 'move the file beside the database; the next start takes it from there'
-    log.fatal({ reason, batchCount }, 'no hand-over file can be written beside the database')
-    const path = writeHandover(join(tmpdir(), basename(database)), producer.id, elements)
-    log.fatal({ path, batchCount, hint }, 'left in the folder for temporary files instead')
-  }
+/** One file, from when it is first seen to when it is gone. */
+interface Watch {
+  readonly name: string
+  readonly seenMs: number
+  /** Changes whenever there is a reason to look again. */
+  signature: string
+  /** Since when it is the same. */
+  unchangedMs: number
+  visitedMs: number
+  isVisited: boolean
+  /** Why the file was left where it is; null while it was not. */
+  leftCode: string | null
 }
 
-/** The flusher as a part of a service: what it cannot hand on while it stops is written down. */
-export function flusherPart(
-  { flusher, producer }: { flusher: Flusher; producer: Producer },
-  { database, stopTimeoutMs }: { database: string; stopTimeoutMs: number },
-  log: Log,
-): Part {
-  const stop = async () => {
-    // The last moments are for writing.
-    if (!(await flusher.drain(stopTimeoutMs * drainShare))) leaveHandover(database, producer, log)
-  }
-  return { name: 'flusher', start: () => void flusher.start(), stop }
+export interface HandoverTakerParts {
+  readonly place: Place
+  readonly queue: ProducerQueue
+  readonly binding: Binding
+  readonly clock: Clock
+  readonly log: Log
+  readonly disk?: Disk
 }
 
 /**
- * Brings home what other web processes left behind, each under its old producer. A file is removed when the
- * store has all of it, so dying on the way costs nothing; and several takers of one file do no harm, as the
- * queue knows each batch by its producer and sequence.
+ * Brings home what other processes left behind, each batch under its old producer. A file is removed when
+ * the store has all of it, so dying on the way costs nothing; and several takers of one file do no harm, as
+ * the queue knows each batch by its producer and sequence. A file that is not complete, or not ours, stays
+ * where it is and is said once. Works in the background, in pieces, and never rejects.
  */
 export class HandoverTaker {
-  readonly #database: string
-  readonly #queue: ProducerQueue
+  readonly #parts: HandoverTakerParts
+  readonly #disk: Disk
   readonly #clock: Clock
   readonly #log: Log
-  /** By path: since when it is being taken; null for a damaged file, which is left alone. */
-  readonly #taking = new Map<string, number | null>()
+  readonly #listing: RepeatedError
+  /** By path. */
+  readonly #watches = new Map<string, Watch>()
+  readonly #visits = new Set<Promise<void>>()
+  /** More files are to be brought home than may be at a time. */
+  #isCrowded = false
   #stopRequested = false
   #running: Promise<void> = Promise.resolve()
   /** Between two looks. */
   readonly #doze: Doze
 
-  constructor(parts: { database: string; queue: ProducerQueue; clock: Clock; log: Log }) {
-    this.#database = parts.database
-    this.#queue = parts.queue
+  constructor(parts: HandoverTakerParts) {
+    this.#parts = parts
+    this.#disk = parts.disk ?? systemDisk
     this.#clock = parts.clock
-    this.#doze = new Doze(parts.clock)
     this.#log = parts.log
+    this.#doze = new Doze(parts.clock)
+    this.#listing = new RepeatedError(parts.log, parts.clock, 'hand-over files cannot be listed')
   }
 
   /** For how long something has been waiting to be brought home; zero when nothing is. */
   oldestAgeMs(): number {
-    const since = [...this.#taking.values()].filter(each => each !== null)
-    return since.length === 0 ? 0 : this.#clock.monotonicMs() - Math.min(...since)
+    const seen = [...this.#watches.values()].filter(({ leftCode }) => leftCode === null)
+    return seen.length === 0 ? 0 : this.#clock.monotonicMs() - Math.min(...seen.map(each => each.seenMs))
+  }
+
+  /** Why it is not known whether something waits; null while it is. */
+  get listingError(): string | null {
+    return this.#listing.code
+  }
+
+  /** Files that stay where they are until somebody acts. */
+  get leftCount(): number {
+    return this.#left().length
+  }
+
+  /** Which these are, and why. */
+  notes(): string[] {
+    const left = this.#left()
+    const named = left.slice(0, namedMax).map(each => `${each.name} is not brought home: ${each.leftCode}`)
+    const more = left.length - named.length
+    return more > 0 ? [...named, `${more} more files are not brought home`] : named
   }
 
   /** Resolves when it has been stopped. */
@@ -100,56 +115,129 @@ export class HandoverTaker {
     await this.#running
   }
 
-  async #run(): Promise<void> {
-    const takes = new Set<Promise<void>>()
-    while (!this.#stopRequested) {
-      for (const handover of listHandovers(this.#database)) {
-        if (this.#taking.has(handover.path)) continue
-        this.#taking.set(handover.path, this.#clock.monotonicMs())
-        const take = this.#take(handover).finally(() => takes.delete(take))
-        takes.add(take)
-      }
-      await this.#doze.sleep(lookIntervalMs)
-    }
-    await Promise.all(takes)
+  #left(): Watch[] {
+    return [...this.#watches.values()].filter(({ leftCode }) => leftCode !== null)
   }
 
-  async #take({ path, producer: id }: Handover): Promise<void> {
-    const producer = this.#resume(path, id)
-    if (producer === null) return
-    const batchCount = producer.unconfirmed.length
-    this.#log.info({ path, batchCount }, 'taking over what another web process left')
-    const error = new RepeatedError(this.#log, this.#clock, 'left batches cannot be pushed')
-    const courier = new Courier(producer, this.#queue, this.#clock, error)
-    while (producer.unconfirmed.length > 0 && !this.#stopRequested) {
-      await courier.deliver()
-      if (producer.unconfirmed.length > 0) await sleep(this.#clock, deliverIntervalMs)
+  async #run(): Promise<void> {
+    while (!this.#stopRequested) {
+      await this.#parts.binding.refresh()
+      try {
+        await this.#look()
+        this.#listing.over()
+      } catch (error) {
+        this.#listing.happened(explained(error))
+      }
+      if (!this.#stopRequested) await this.#doze.sleep(lookIntervalMs)
     }
-    this.#taking.delete(path)
-    if (producer.unconfirmed.length > 0) return
-    removeHandover(path)
+    await Promise.all(this.#visits)
+  }
+
+  async #look(): Promise<void> {
+    const files = await listHandovers(this.#disk, this.#parts.place)
+    const paths = new Set(files.map(({ path }) => path))
+    for (const [path, { isVisited }] of this.#watches)
+      if (!paths.has(path) && !isVisited) this.#watches.delete(path)
+    const due: { file: HandoverFile; watch: Watch }[] = []
+    for (const file of files) {
+      const watch = await this.#watch(file)
+      if (watch !== null && this.#isDue(watch)) due.push({ file, watch })
+    }
+    due.sort((left, right) => left.watch.visitedMs - right.watch.visitedMs)
+    const free = visitsMax - this.#visits.size
+    this.#isCrowded = due.length > free
+    for (const { file, watch } of due.slice(0, free)) this.#visit(file, watch)
+  }
+
+  /** Null when it is gone. */
+  async #watch({ path, name }: HandoverFile): Promise<Watch | null> {
+    // What cannot be looked at is opened, and then says why: it must not keep the others from it.
+    const state = await this.#disk.state(path).catch(() => ({ signature: 'unknown' }))
+    if (state === null) return null
+    const signature = `${state.signature} ${this.#parts.binding.store}`
+    const nowMs = this.#clock.monotonicMs()
+    const watch = this.#watches.get(path)
+    if (watch === undefined) {
+      const times = { seenMs: nowMs, unchangedMs: nowMs, visitedMs: Number.NEGATIVE_INFINITY }
+      const fresh = { name, signature, ...times, isVisited: false, leftCode: null }
+      this.#watches.set(path, fresh)
+      return fresh
+    }
+    if (watch.signature !== signature) {
+      watch.signature = signature
+      watch.unchangedMs = nowMs
+    }
+    return watch
+  }
+
+  #isDue(watch: Watch): boolean {
+    if (watch.isVisited) return false
+    if (watch.leftCode === null || watch.unchangedMs > watch.visitedMs) return true
+    return watch.leftCode === 'handover_unreadable' && this.#clock.monotonicMs() - watch.visitedMs >= retryMs
+  }
+
+  #visit(file: HandoverFile, watch: Watch): void {
+    watch.isVisited = true
+    watch.visitedMs = this.#clock.monotonicMs()
+    const visit = this.#bringHome(file, watch)
+      .catch(error => this.#leave(file, watch, error))
+      .finally(() => {
+        watch.isVisited = false
+        this.#visits.delete(visit)
+      })
+    this.#visits.add(visit)
+  }
+
+  async #bringHome({ path, producer }: HandoverFile, watch: Watch): Promise<void> {
+    const { binding, queue } = this.#parts
+    const file = await this.#disk.open(path)
+    try {
+      const header = await readHeader(file)
+      const store = header?.store ?? null
+      const nowMs = this.#clock.monotonicMs()
+      if (header === null && nowMs - watch.unchangedMs < settleMs) return
+      if (store !== null && binding.store === null && nowMs - watch.seenMs < bindingWaitMs) return
+      if (store !== null && binding.store !== null && store !== binding.store)
+        throw queueError('handover_foreign', `it is of the store ${store}, the queue is of ${binding.store}`)
+      const onPiece = () => {
+        if (this.#stopRequested) throw queueError('handover_incomplete', 'the process stops')
+      }
+      const manifest = await readManifest(file, { onPiece })
+      if (manifest.producer !== producer)
+        throw queueError('handover_misnamed', `it holds batches of producer ${manifest.producer}`)
+      watch.leftCode = null
+      const { batchCount } = manifest
+      this.#log.info({ path, batchCount }, 'taking over what another web process left')
+      const isToEnd = (idleMs: number) => this.#stopRequested || (this.#isCrowded && idleMs >= patienceMs)
+      const parts = { file, manifest, queue, clock: this.#clock, log: this.#log, isToEnd }
+      if (await deliverFile(parts)) await this.#remove(path, manifest.signature)
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** Unless it has changed meanwhile, or is another file by now: that is for the next look. */
+  async #remove(path: string, signature: string): Promise<void> {
+    const state = await this.#disk.state(path)
+    if (state !== null && state.signature !== signature) return
+    await this.#disk.remove(path)
     this.#log.info({ path }, 'what another web process left is in the store')
   }
 
-  /**
-   * Null when there is nothing to take: another process took it, or it is damaged and stays for the
-   * operator.
-   */
-  #resume(path: string, id: string): Producer | null {
-    try {
-      const elements = readHandover(path)
-      if (elements === null) {
-        this.#taking.delete(path)
-        return null
-      }
-      for (const element of elements) decodeBatch(element)
-      const producer = Producer.resumed(elements, this.#clock.monotonicMs())
-      if (producer.id !== id) throw new Error('the file is named after another producer')
-      return producer
-    } catch (error) {
-      this.#taking.set(path, null)
-      this.#log.error({ path, reason: errorText(error) }, 'a hand-over file is damaged and left where it is')
-      return null
-    }
+  #leave({ path }: HandoverFile, watch: Watch, error: unknown): void {
+    if (this.#stopRequested || isMissing(error)) return
+    const { code, message, policy } = explained(error)
+    if (watch.leftCode !== code)
+      this.#log.error(
+        { path, code, hint: policy.hint, reason: message },
+        'a hand-over file stays where it is',
+      )
+    watch.leftCode = code
   }
+}
+
+/** What the file system says is an error that an operator can act upon; so is a fault of ours here. */
+function explained(error: unknown): OperationError {
+  if (error instanceof OperationError) return error
+  return queueError('handover_unreadable', errorText(error), error)
 }

@@ -6,12 +6,14 @@ import { whyNotListening } from '../../lib/port.ts'
 import { runService, type ServiceContext } from '../../lib/service.ts'
 import type { StopSignal } from '../../lib/stop-signals.ts'
 import { newProducerId } from '../../queue/batch.ts'
+import { Binding } from '../../queue/binding.ts'
 import { openQueue } from '../../queue/open.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
 import { Connections } from './connections.ts'
 import { Courier } from './courier.ts'
 import { Flusher } from './flusher.ts'
-import { flusherPart, HandoverTaker } from './handover.ts'
+import { flusherPart } from './flusher-part.ts'
+import { HandoverTaker } from './handover.ts'
 import { IncrementRoute } from './increment-route.ts'
 import { Ingest } from './ingest.ts'
 import type { webOptions } from './options.ts'
@@ -42,7 +44,8 @@ async function makeParts(
   const producer = new Producer(newProducerId())
   const courier = new Courier(producer, queue, clock, queueError, position => waiting.progress(position))
   const flusher = new Flusher({ courier, queue, clock, flushIntervalMs, keysMax, waiting })
-  const taker = new HandoverTaker({ database: options.database, queue, clock, log })
+  const binding = new Binding(queue)
+  const taker = new HandoverTaker({ place: options, queue, binding, clock, log })
   const ingest = new Ingest(flusher, log, metrics)
   let isStopping = false
   let consumerReasons: readonly string[] = []
@@ -55,6 +58,7 @@ async function makeParts(
       oldestAgeMs: Math.max(flusher.oldestAgeMs(), taker.oldestAgeMs()),
       queueError: queueError.code,
       consumerReasons,
+      handovers: taker,
       ...options,
     })
   const status = { readiness, metricsText: context.metricsText }
@@ -65,7 +69,7 @@ async function makeParts(
   const streams = new StreamRoute({ ...counting, route, clock, metrics })
   const server = new Server({ ingest, route, streams, connections, status, clock })
 
-  publishMetrics(metrics, { flusher, producer, waiting, connections })
+  publishMetrics(metrics, { flusher, producer, waiting, connections, taker })
 
   return [
     {
@@ -74,7 +78,7 @@ async function makeParts(
       stop: () => queue.close(),
     },
     { name: 'handovers', start: () => void taker.start(), stop: () => taker.stop() },
-    flusherPart({ flusher, producer }, options, log),
+    flusherPart({ flusher, producer, binding }, options, log),
     {
       name: 'server',
       start: async () => {
@@ -94,9 +98,13 @@ interface Measured {
   readonly producer: Producer
   readonly waiting: Waiting
   readonly connections: Connections
+  readonly taker: HandoverTaker
 }
 
-function publishMetrics(metrics: Metrics, { flusher, producer, waiting, connections }: Measured): void {
+function publishMetrics(
+  metrics: Metrics,
+  { flusher, producer, waiting, connections, taker }: Measured,
+): void {
   metrics.counterOf(
     'piccolo_increments_accepted_total',
     'Increments counted',
@@ -122,6 +130,11 @@ function publishMetrics(metrics: Metrics, { flusher, producer, waiting, connecti
     'piccolo_requests_waiting',
     'Requests that wait for queued or committed',
     () => waiting.count,
+  )
+  metrics.gaugeOf(
+    'piccolo_handovers_left',
+    'Hand-over files that stay where they are until somebody acts',
+    () => taker.leftCount,
   )
   metrics.gaugeOf('piccolo_connections', 'Open HTTP connections', () => connections.count)
   metrics.gaugeOf(

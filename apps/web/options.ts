@@ -1,6 +1,6 @@
 import { choiceOption, integerOption } from '../../lib/options.ts'
 import { serviceOptions } from '../../lib/service-options.ts'
-import { queueOptions } from '../../queue/options.ts'
+import { queueOptions, stateOptions } from '../../queue/options.ts'
 import { storeOptions } from '../../store/options.ts'
 import { acks } from './waiting.ts'
 
@@ -13,6 +13,7 @@ export const webOptions = {
     help: 'where web processes take increments; several share it',
   }),
   ...storeOptions,
+  ...stateOptions,
   ...queueOptions,
   flushIntervalMs: integerOption({
     min: 10,

@@ -1,5 +1,5 @@
 import { assert } from '../../lib/assert.ts'
-import { type BatchId, batchIdOf, type QueuedBatch, queuedBatchOf } from '../../queue/batch.ts'
+import { type BatchId, type QueuedBatch, queuedBatchOf } from '../../queue/batch.ts'
 import { windowBatchesMax, windowBytesMax } from '../../queue/limits.ts'
 import type { Position, Push } from '../../queue/queue.ts'
 
@@ -39,15 +39,11 @@ export class Producer {
     this.#sequenceNext = 1
   }
 
-  /** A producer of an earlier run, from the elements that it handed over: sealed, in order, without gaps. */
-  static resumed(elements: readonly string[], nowMs: number): Producer {
-    const ids = elements.map(element => batchIdOf(element))
-    const first = ids[0]
-    assert(first, 'a hand-over without a batch')
-    const producer = new Producer(first.producer)
-    producer.#sequenceSealed = first.sequence - 1
-    producer.#sequenceNext = first.sequence
-    for (const element of elements) producer.seal(() => element, nowMs)
+  /** A producer of an earlier run: its batches from that sequence on are sealed again, as they were. */
+  static resumed(id: string, sequenceFirst: number): Producer {
+    const producer = new Producer(id)
+    producer.#sequenceSealed = sequenceFirst - 1
+    producer.#sequenceNext = sequenceFirst
     return producer
   }
 

@@ -9,6 +9,8 @@ export interface ReadinessInput {
   readonly queueError: string | null
   /** Of the consumer, where the parent process of both tells them. */
   readonly consumerReasons?: readonly string[]
+  /** What other processes left behind; none where nobody brings it home. */
+  readonly handovers?: { readonly listingError: string | null; notes(): string[] }
 }
 
 /** Whether a web process can keep its promises now, and if not, why. */
@@ -18,14 +20,17 @@ export function webReadiness({
   stalenessMaxMs,
   queueError,
   consumerReasons = [],
+  handovers,
 }: ReadinessInput): Readiness {
   const reasons: string[] = []
   if (isStopping) reasons.push('the process is stopping')
   if (queueError !== null) reasons.push(`batches cannot be pushed: ${queueError}`)
   reasons.push(...consumerReasons)
+  if (handovers && handovers.listingError !== null)
+    reasons.push(`hand-over files cannot be listed: ${handovers.listingError}`)
   if (oldestAgeMs > stalenessMaxMs)
     reasons.push(
       `the oldest increment that is not in the store is ${Math.round(oldestAgeMs)} ms old, promised are ${stalenessMaxMs} ms`,
     )
-  return { reasons }
+  return { reasons, notes: handovers?.notes() ?? [] }
 }

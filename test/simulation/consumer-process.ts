@@ -1,13 +1,12 @@
-import { existsSync } from 'node:fs'
 import { pino } from 'pino'
 import { claimQueue } from '../../consumer/claim.ts'
 import { Consumer } from '../../consumer/consumer.ts'
 import { GoneProducers } from '../../consumer/gone-producers.ts'
+import { mayComeHome } from '../../consumer/may-come-home.ts'
 import { ConsumerMetrics } from '../../consumer/metrics.ts'
 import { prepareElements } from '../../consumer/preparation.ts'
 import type { ReadingParts } from '../../consumer/reader.ts'
 import { Metrics } from '../../lib/metrics.ts'
-import { handoverPath } from '../../queue/handover.ts'
 import { readBytesMax } from '../../queue/limits.ts'
 import type { Element } from '../../queue/queue.ts'
 import type { Store } from '../../store/store.ts'
@@ -51,8 +50,9 @@ export class ConsumerProcess {
   }) {
     const { life, queue, time, store, database, random } = parts
     const clock = time.clockOf(life)
-    const isHandedOver = (producer: string) => existsSync(handoverPath(database, producer))
-    const gone = new GoneProducers(clock, producerGoneAfterMs, isHandedOver)
+    const place = { database, stateDir: null }
+    const gone = new GoneProducers(clock, producerGoneAfterMs, mayComeHome(place, clock, log))
+    gone.watch(store.parked())
     const metrics = new ConsumerMetrics(new Metrics('consumer'))
     this.life = life
     this.#queue = queue

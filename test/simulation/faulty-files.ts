@@ -10,6 +10,8 @@ const failures = {
   rmSync: ['EACCES', 'EIO'],
   renameSync: ['EACCES', 'EIO'],
   statSync: ['EACCES', 'EIO'],
+  lstatSync: ['EACCES', 'EIO'],
+  fstatSync: ['EIO'],
   readSync: ['EIO'],
   writeSync: ['ENOSPC', 'EIO'],
   writeFileSync: ['ENOSPC', 'EIO'],

@@ -78,6 +78,10 @@ export class FaultyQueue implements ProducerQueue, ConsumerQueue {
     return this.#call('bind', queue => queue.bind(storeId))
   }
 
+  storeId(): Promise<string | null> {
+    return this.#call('store id', queue => queue.storeId())
+  }
+
   read(bounds?: ReadBounds): Promise<string[]> {
     return this.#call('read', queue => queue.read(bounds))
   }

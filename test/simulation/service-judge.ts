@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { decodeBatch } from '../../queue/batch.ts'
 import { listHandovers } from '../../queue/handover.ts'
 import type { Push } from '../../queue/queue.ts'
 import type { ServiceClients } from './service-clients.ts'
+import { promptDisk } from './prompt-disk.ts'
 import type { Shard } from './shard.ts'
 import type { SimulatedDisk } from './simulated-disk.ts'
 import type { WebProcess } from './web-process.ts'
@@ -97,7 +99,9 @@ export class ServiceJudge {
     if (queued > 0) return `${queued} batches are left in the queue`
     const parked = this.#disk.parkedProducers().filter(producer => !this.#cutOff.has(producer))
     if (parked.length > 0) return `something of ${parked} is parked for ever`
-    const files = listHandovers(this.#database).filter(({ producer }) => !this.#cutOff.has(producer))
+    const place = { database: this.#database, stateDir: null }
+    const found = await listHandovers(promptDisk, place)
+    const files = found.filter(({ producer }) => !this.#cutOff.has(producer))
     return files.length > 0 ? `what ${files[0]!.producer} left is never brought home` : null
   }
 
@@ -116,8 +120,10 @@ export class ServiceJudge {
         if (sequence < lowest && missing !== undefined) return `${missing} was confirmed and is missing`
       }
     }
+    // It may have been brought beside the database meanwhile.
     for (const [producer, path] of this.#cutOff)
-      if (!existsSync(path)) return `the file of ${producer} that was cut off was deleted`
+      if (!existsSync(path) && !existsSync(join(dirname(this.#database), basename(path))))
+        return `the file of ${producer} that was cut off was deleted`
     return this.#clients.verdict()
   }
 

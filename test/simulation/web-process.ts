@@ -2,14 +2,16 @@ import { pino } from 'pino'
 import type { Keyed } from '../../apps/web/accumulator.ts'
 import { Courier } from '../../apps/web/courier.ts'
 import { Flusher } from '../../apps/web/flusher.ts'
-import { HandoverTaker, leaveHandover } from '../../apps/web/handover.ts'
+import { HandoverTaker } from '../../apps/web/handover.ts'
 import { Producer } from '../../apps/web/producer.ts'
 import { type Settle, Waiting } from '../../apps/web/waiting.ts'
 import { RepeatedError } from '../../lib/log.ts'
 import { decodeBatch } from '../../queue/batch.ts'
-import { handoverPath } from '../../queue/handover.ts'
+import { Binding } from '../../queue/binding.ts'
+import { leaveBatches, type Place } from '../../queue/handover.ts'
 import { increments } from '../increments.ts'
 import type { FaultyQueue } from './faulty-queue.ts'
+import { promptDisk } from './prompt-disk.ts'
 import type { Life, SimulatedTime } from './time.ts'
 
 const ackTimeoutMs = 5_000
@@ -27,7 +29,8 @@ export class WebProcess {
   readonly #taker: HandoverTaker
   readonly #queue: FaultyQueue
   readonly #time: SimulatedTime
-  readonly #database: string
+  readonly #place: Place
+  readonly #binding: Binding
   #isStopping = false
 
   constructor(parts: {
@@ -46,13 +49,15 @@ export class WebProcess {
     this.life = life
     this.#queue = queue
     this.#time = time
-    this.#database = database
+    this.#place = { database, stateDir: null }
+    this.#binding = new Binding(queue)
     this.#producer = new Producer(id)
     const waiting = new Waiting(clock, ackTimeoutMs)
     const error = new RepeatedError(log, clock, 'batches cannot be pushed')
     const courier = new Courier(this.#producer, queue, clock, error, position => waiting.progress(position))
     this.#flusher = new Flusher({ courier, queue, clock, flushIntervalMs, keysMax, waiting })
-    this.#taker = new HandoverTaker({ database, queue, clock, log })
+    const [place, binding] = [this.#place, this.#binding]
+    this.#taker = new HandoverTaker({ place, queue, binding, clock, log, disk: promptDisk })
     this.#taker.start().catch(parts.onFault)
     this.#flusher.start().catch(parts.onFault)
   }
@@ -102,9 +107,10 @@ export class WebProcess {
   async stop(onLeft: (keys: readonly string[], path: string) => void): Promise<string[]> {
     this.#isStopping = true
     const isDone = await this.#flusher.drain(stopTimeoutMs)
-    const left = isDone ? [] : this.#producer.unconfirmed.flatMap(({ element }) => decodeBatch(element).keys)
-    if (!isDone) leaveHandover(this.#database, this.#producer, log)
-    if (left.length > 0) onLeft(left, handoverPath(this.#database, this.id))
+    const elements = isDone ? [] : this.#producer.unconfirmed.map(({ element }) => element)
+    const left = elements.flatMap(element => decodeBatch(element).keys)
+    const leftover = { store: this.#binding.store, producer: this.id, elements }
+    if (elements.length > 0) onLeft(left, leaveBatches(this.#place, leftover, log))
     await this.#taker.stop()
     this.life.die()
     return left

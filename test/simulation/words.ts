@@ -34,21 +34,9 @@ export interface NotYetHeld {
  * this list, and every schedule has it from then on.
  */
 export const notYetHeld: { readonly [W in Word]?: NotYetHeld } = {
-  'handover-slow': {
-    broken: /is missing|never brought home/,
-    reason: 'a hand-over file has no trailer: what is there counts as all of it, and the file is deleted',
-  },
-  'handover-cut-off': {
-    broken: /cut off was deleted/,
-    reason: 'a hand-over file has no trailer: what is there counts as all of it, and the file is deleted',
-  },
   'handover-late': {
     broken: /is missing/,
     reason: 'batches that were given up are skipped for good, whether they come or not',
-  },
-  'file-errors': {
-    broken: /met a fault/,
-    reason: 'an error of the file system ends the process that meets it',
   },
   'endless-turn': {
     broken: /were accepted .* before/,

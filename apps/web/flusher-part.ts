@@ -1,0 +1,58 @@
+import type { Part } from '../../lib/lifecycle.ts'
+import { errorText } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Binding } from '../../queue/binding.ts'
+import { leaveBatches, type Place } from '../../queue/handover.ts'
+import type { Flusher } from './flusher.ts'
+import type { Producer } from './producer.ts'
+
+/** Of the time that stopping may take, for handing on what is there. The last moments are for writing. */
+const drainShare = 0.6
+
+/**
+ * The flusher as a part of a service. What it has not handed on when its stop is over, however that ended,
+ * is written down.
+ */
+export function flusherPart(
+  { flusher, producer, binding }: { flusher: Flusher; producer: Producer; binding: Binding },
+  options: Place & { readonly stopTimeoutMs: number },
+  log: Log,
+): Part {
+  let isSafe = false
+  return {
+    name: 'flusher',
+    start: () => {
+      void binding.refresh()
+      void flusher.start()
+    },
+    stop: async () => {
+      void binding.refresh()
+      isSafe = await flusher.drain(options.stopTimeoutMs * drainShare)
+    },
+    lastly: () => {
+      if (isSafe) return
+      sealRest(flusher, log)
+      const elements = producer.unconfirmed.map(({ element }) => element)
+      if (elements.length === 0) return
+      try {
+        leaveBatches(options, { store: binding.store, producer: producer.id, elements }, log)
+      } catch (error) {
+        const increments = producer.unconfirmedIncrements
+        log.fatal({ increments, code: 'handover_unwritable' }, 'lost, but for what the queue has')
+        throw error
+      }
+    },
+  }
+}
+
+/** What was being sealed and what has come since: what cannot be sealed keeps nothing else from it. */
+function sealRest(flusher: Flusher, log: Log): void {
+  for (let tries = 0; tries < 3; tries++) {
+    try {
+      flusher.sealEverything()
+      return
+    } catch (error) {
+      log.fatal({ reason: errorText(error) }, 'increments that cannot be sealed are lost')
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import { type BigIntStats, constants } from 'node:fs'
+import { lstat, open, opendir, unlink } from 'node:fs/promises'
+
+export interface FileState {
+  readonly isFile: boolean
+  readonly size: number
+  /** Changes whenever the file, or what lies under its name, does. */
+  readonly signature: string
+}
+
+export interface OpenFile {
+  state(): Promise<FileState>
+  /** Reads from `position` on; resolves to the number of bytes, 0 at the end of the file. */
+  read(into: Buffer, position: number): Promise<number>
+  close(): Promise<void>
+}
+
+/** What bringing hand-over files home asks of the file system; a simulation has its own. */
+export interface Disk {
+  /** Names in a folder for which `isWanted`, in order, the first `countMax`; none where there is no folder. */
+  list(folder: string, isWanted: (name: string) => boolean, countMax: number): Promise<string[]>
+  /** Of what lies there itself, not of what a link points to; null for nothing. */
+  state(path: string): Promise<FileState | null>
+  /** Never waits for a writer, as opening a FIFO would, and follows no link. */
+  open(path: string): Promise<OpenFile>
+  /** That it is gone is as good as removing it. */
+  remove(path: string): Promise<void>
+}
+
+/** Every call rejects with what the file system says. None blocks the process. */
+export const systemDisk: Disk = {
+  async list(folder, isWanted, countMax) {
+    const names: string[] = []
+    try {
+      for await (const { name } of await opendir(folder)) {
+        if (isWanted(name)) names.push(name)
+        if (names.length === countMax) break
+      }
+    } catch (error) {
+      if (!isMissing(error)) throw error
+    }
+    return names.sort()
+  },
+  state: path => lstat(path, { bigint: true }).then(stateOf, whenMissing(null)),
+  async open(path) {
+    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    return {
+      state: async () => stateOf(await file.stat({ bigint: true })),
+      read: async (into, position) => (await file.read(into, 0, into.length, position)).bytesRead,
+      close: () => file.close(),
+    }
+  },
+  remove: path => unlink(path).catch(whenMissing(undefined)),
+}
+
+export function stateOf(stats: BigIntStats): FileState {
+  const { dev, ino, size, mtimeNs, ctimeNs } = stats
+  const signature = [dev, ino, size, mtimeNs, ctimeNs].join(' ')
+  return { isFile: stats.isFile(), size: Number(size), signature }
+}
+
+/** There is no such file, or no such folder. */
+export function isMissing(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | null)?.code
+  return code === 'ENOENT' || code === 'ENOTDIR'
+}
+
+function whenMissing<T>(value: T): (error: unknown) => T {
+  return error => {
+    if (isMissing(error)) return value
+    throw error
+  }
+}
