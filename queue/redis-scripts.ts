@@ -79,8 +79,8 @@ return redis.call('GET', store)
 `
 
 /**
- * An element as it is read and discarded: of one that is larger than any batch, so much that it is known again.
- * It must be no batch in this form, either.
+ * An element as it is read and discarded: of one that is larger than any batch, so much that it is known
+ * again. It must be no batch in this form, either.
  */
 const shortened = `
 local function shortened(element, bytes_max)
@@ -90,8 +90,8 @@ end
 `
 
 /**
- * ARGV: store id, count, bytes, how many to leave out, bytes of the largest batch. Answers elements; the first
- * one whatever its size.
+ * ARGV: store id, count, bytes, how many to leave out, bytes of the largest batch. Answers elements; the
+ * first one whatever its size.
  */
 const readScript = `${keys}${guard}${shortened}
 local elements, bytes = {}, 0
@@ -107,8 +107,9 @@ return elements
 `
 
 /**
- * ARGV: store id, bytes of the largest batch; then four lists, each preceded by the number of its items: producer and watermark,
- * producer and sequence of parked batches, discarded elements, producer and sequence with letters.
+ * ARGV: store id, bytes of the largest batch; then four lists, each preceded by the number of its items:
+ * producer and watermark, producer and sequence of parked batches, discarded elements, producer and sequence
+ * with letters.
  *
  * Removal comes first and reads the watermarks from ARGV and from the hash: where a full Redis refuses to
  * write the hashes (before Redis 7, which lets a script say that it frees memory), the list still shrinks.
@@ -193,7 +194,10 @@ return count
 
 export type RedisCommand = 'push' | 'greet' | 'bind' | 'read' | 'publish' | 'forget'
 
-/** By name, for a Redis of that major version. Redis 7 lets a script say that it needs no memory, so that a full Redis can still be emptied. */
+/**
+ * By name, for a Redis of that major version. Redis 7 lets a script say that it needs no memory, so that a
+ * full Redis can still be emptied.
+ */
 export function redisCommands(major: number): Record<RedisCommand, string> {
   const flagged = (flags: string, lua: string) => (major >= 7 ? `#!lua flags=${flags}\n${lua}` : lua)
   return {

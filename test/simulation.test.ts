@@ -5,7 +5,7 @@ import { World } from './simulation/world.ts'
 
 /** `npm run simulate` runs more of them. */
 const protocolScheduleCount = 40_000
-const serviceScheduleCount = 700
+const serviceScheduleCount = 500
 /** Of the schedules with a bad day that is not held yet, one of so many shows it. */
 const faultyScheduleCountMax = 60
 

@@ -120,9 +120,8 @@ export class Flusher {
   }
 
   /**
-   * Seals everything and resolves to true once the queue has just said that it has it, or the store, where
-   * the queue would not outlive this service. Resolves to false when that has not come about in `timeoutMs`;
-   * what is left is the producer's `unconfirmed`.
+   * Seals everything. Resolves to whether the queue, or the store, where the queue would not outlive this
+   * service, said within `timeoutMs` that it has it; what is left is the producer's `unconfirmed`.
    */
   async drain(timeoutMs: number): Promise<boolean> {
     const { courier, clock } = this.#options
