@@ -139,10 +139,7 @@ export class Flusher {
     }
   }
 
-  /**
-   * At once, and regardless of the window: the process ends, and what is not sealed is lost. What cannot be
-   * sealed is given up and its error thrown; calling it again seals the rest.
-   */
+  /** Regardless of the window. What cannot be sealed is given up and thrown: the next call seals the rest. */
   sealEverything(): void {
     try {
       while (this.#sealing !== null) if (this.#sealing.writeSlice()) this.#cut(this.#sealing)
