@@ -33,8 +33,7 @@ export const fingerprintBytesMax = 64
 /** What an idempotency key adds to the entries of its request as JSON: itself, escaped, and other fields. */
 export const keyedBytesMax = 2 * idempotencyKeyBytesMax + 160
 /**
- * A batch: over a slow link a larger one would not arrive in time. Elements of earlier versions may be
- * larger.
+ * A batch: over a slow link a larger one would not arrive in time. Those of earlier versions may be larger.
  */
 export const batchBytesMax = mebibyte
 assert(batchHeaderBytesMax + entryBytesMax + keyedBytesMax <= batchBytesMax)
