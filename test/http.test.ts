@@ -49,6 +49,7 @@ const statusByCode: Record<ProblemCode, number> = {
   memory_full: 503,
   connections_full: 503,
   waiting_full: 503,
+  too_much_at_once: 503,
   fault: 500,
 }
 
@@ -63,6 +64,7 @@ const codesElsewhere: Partial<Record<ProblemCode, string>> = {
   answers_unknown: 'has a test of its own: stream.test.ts',
   idempotency_not_on_stream: 'has a test of its own: stream.test.ts',
   waiting_full: 'has a test with a service of its own: acks.redis.test.ts',
+  too_much_at_once: 'has tests of its own: turn.test.ts',
   fault: 'nothing that a client sends provokes it',
 }
 
@@ -649,7 +651,7 @@ describe('in pieces', () => {
 
   test('chunks are refused when they pass the limit, not before and not at their end', async () => {
     const connection = await connect()
-    const chunk = chunks('x'.repeat(65_536))
+    const chunk = chunks('x'.repeat(4_096))
     await sendPieces([[connection, [inChunks(chunk), ...Array<string>(15).fill(chunk)]]])
     expect(connection.unread).toBe('')
     connection.send('1\r\nx')
@@ -784,7 +786,15 @@ describe('with a service of its own', () => {
       Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1])
     const before = peakKib()
     const connection = await connect(fed.port)
-    connection.send(inChunks(`${'1\r\nx\r\n'.repeat(bodyBytesMax)}0\r\n\r\n`))
+    const other = await connect(fed.port)
+    connection.send(inChunks(''))
+    for (let sent = 0; sent < bodyBytesMax; sent += 4_096) {
+      connection.send('1\r\nx\r\n'.repeat(4_096))
+      // More at once would be more than its share.
+      other.send(get('/healthz'))
+      await other.answer()
+    }
+    connection.send('0\r\n\r\n')
     expectProblem(await connection.answer(), 'key_missing')
     // As chunks that are kept one by one it would be 400 MiB.
     expect(peakKib() - before).toBeLessThan(100 * 1_024)

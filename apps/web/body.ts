@@ -34,6 +34,13 @@ export class Body {
     return isLast ? collected.subarray(0, this.#byteCount) : null
   }
 
+  /** Lets go of what has come, and takes no more. */
+  end(): null {
+    this.#isDone = true
+    this.#collected = null
+    return null
+  }
+
   #withRoom(collectedCount: number): Uint8Array {
     if (this.#collected !== null && this.#collected.length >= this.#byteCount) return this.#collected
     const size = Math.min(this.#bytesMax, Math.max(bytesMin, 2 * this.#byteCount))

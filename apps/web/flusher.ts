@@ -9,6 +9,13 @@ import { type Mood, Pace } from './pace.ts'
 import { Sealing } from './sealing.ts'
 import type { Generation, Settle, Waiting } from './waiting.ts'
 
+/**
+ * Where turns of the event loop are long, a batch takes no more time for it: one slice is written for each such part of
+ * the last turn, up to so many.
+ */
+const turnPartMs = 2.5
+export const slicesMax = 8
+
 /** How often a stopping process tries to hand on what it holds. */
 const drainIntervalMs = 10
 
@@ -191,14 +198,19 @@ export class Flusher {
     this.#generation = { sequenceLast: null }
   }
 
-  /** Requests are served between two slices of the batch. */
+  /** Requests are served between some slices of the batch and some more. */
   async #sealOne(): Promise<void> {
     const sealing = this.#sealing
     if (sealing === null) return
+    const { clock } = this.#options
+    let slices = 1
     while (!sealing.writeSlice()) {
+      if (--slices > 0) continue
+      const beganMs = clock.monotonicMs()
       await nextTurn()
       // Draining has sealed it meanwhile.
       if (this.#sealing !== sealing) return
+      slices = Math.min((clock.monotonicMs() - beganMs) / turnPartMs, slicesMax)
     }
     this.#cut(sealing)
   }

@@ -73,9 +73,10 @@ export function readHead(request: HttpRequest, bodyBytesMax: number): Head | Pro
   return { contentType, contentEncoding, query, isChunked, ack, idempotencyKey }
 }
 
-/** Whether two parties could see differently where this request ends, whatever its path. */
-export function isFramingAmbiguous(request: HttpRequest): boolean {
-  return readHead(request, Number.POSITIVE_INFINITY) === 'framing_ambiguous'
+/** What follows the head of this request, whatever its path; `ambiguous`: two parties could see that differently. */
+export function readFraming(request: HttpRequest): 'body' | 'no body' | 'ambiguous' {
+  if (readHead(request, Number.POSITIVE_INFINITY) === 'framing_ambiguous') return 'ambiguous'
+  return headers.contentLength > 0 || headers.transferEncoding !== null ? 'body' : 'no body'
 }
 
 /** Of the request at hand. One object for all, as the visit is synchronous and this is the busiest path. */

@@ -7,6 +7,7 @@ import {
   answerLater,
   answerProblem,
   answerReached,
+  answerTooMuch,
   type Reached,
   type Refusal,
 } from './answer.ts'
@@ -20,6 +21,15 @@ import { IncrementList } from './increment-list.ts'
 import { type Ingest, readIncrements, refusal } from './ingest.ts'
 import type { Refusal as IncrementsRefused } from './json.ts'
 import type { ProblemCode } from './problems.ts'
+import {
+  bodyUnits,
+  errorsUnits,
+  pieceUnits,
+  requestUnits,
+  type Source,
+  skippedUnits,
+  type Turn,
+} from './turn.ts'
 import type { Ack, Waiting } from './waiting.ts'
 
 export interface IncrementRouteOptions {
@@ -27,10 +37,22 @@ export interface IncrementRouteOptions {
   readonly flusher: Flusher
   readonly waiting: Waiting
   readonly connections: Connections
+  readonly turn: Turn
   readonly bodyBytesMax: number
   readonly defaultAck: Ack
   /** Requests that may wait for more than `memory` at a time. */
   readonly waitingMax: number
+}
+
+/** A request whose body comes in pieces. */
+interface Receiving {
+  readonly response: HttpResponse
+  readonly source: Source
+  readonly isChunked: boolean
+  readonly body: Body
+  /** What is to be done with the whole body, which is valid only during the call. */
+  readonly work: (body: Uint8Array) => void
+  isRefused: boolean
 }
 
 /**
@@ -69,22 +91,26 @@ export class IncrementRoute {
     this.#isDraining = true
   }
 
-  readonly handle = (response: HttpResponse, request: HttpRequest): void => {
+  /** `source` is whose share of this turn the request takes. */
+  handle(response: HttpResponse, request: HttpRequest, source: Source): void {
+    if (!this.hasShare(response, source)) return
     this.#underWayCount++
     response.onAborted(this.#onAborted)
     try {
       const { bodyBytesMax, connections } = this.#options
       const head = connections.isOverfull ? 'connections_full' : readHead(request, bodyBytesMax)
       if (typeof head === 'string') {
-        this.#refuseAndClose(response, head)
+        this.#refuseUnread(response, head, source)
       } else {
-        let body: Body | null = null
+        let receiving: Receiving | null = null
         response.onData((chunk, isLast) => {
-          if (isLast && body === null && !head.isChunked && !this.#isDraining) {
-            this.#receiveWhole(response, head, chunk)
+          if (isLast && receiving === null && !head.isChunked && !this.#isDraining) {
+            this.#receiveWhole(response, head, chunk, source)
           } else {
-            body ??= new Body(this.#options.bodyBytesMax)
-            this.#receive(response, head, body, chunk, isLast)
+            receiving ??= this.#receiving(response, source, head.isChunked, body => {
+              this.#count(response, head, body, source)
+            })
+            this.#receive(receiving, chunk, isLast)
           }
         })
       }
@@ -93,35 +119,83 @@ export class IncrementRoute {
     }
   }
 
+  /**
+   * Whether there is something left of the share of `source` in this turn. If not, the request is refused, and
+   * the connection is being closed.
+   */
+  hasShare(response: HttpResponse, source: Source, isHead = false): boolean {
+    const verdict = this.#options.turn.spend(source, requestUnits)
+    if (verdict === 'fine') return true
+    this.#options.ingest.refused('too_much_at_once')
+    if (verdict === 'cut') response.close()
+    else answerTooMuch(response, isHead)
+    return false
+  }
+
+  /** Does `work`, which answers the request, when the body that nobody asked for is over. */
+  skipBody(response: HttpResponse, source: Source, work: () => void): void {
+    this.#underWayCount++
+    response.onAborted(this.#onAborted)
+    const receiving = this.#receiving(response, source, false, () => {
+      work()
+      this.#underWayCount--
+    })
+    response.onData((chunk, isLast) => this.#receive(receiving, chunk, isLast))
+  }
+
   /** The usual case: the whole body in one piece, within the bound that its length was checked against. */
-  #receiveWhole(response: HttpResponse, head: Head, chunk: ArrayBuffer): void {
+  #receiveWhole(response: HttpResponse, head: Head, chunk: ArrayBuffer, source: Source): void {
     try {
-      this.#count(response, head, new Uint8Array(chunk))
+      this.#count(response, head, new Uint8Array(chunk), source)
     } catch (error) {
       this.#fault(response, error)
     }
   }
 
-  #receive(response: HttpResponse, head: Head, body: Body, chunk: ArrayBuffer, isLast: boolean): void {
+  #receiving(
+    response: HttpResponse,
+    source: Source,
+    isChunked: boolean,
+    work: (body: Uint8Array) => void,
+  ): Receiving {
+    const body = new Body(this.#options.bodyBytesMax)
+    return { response, source, isChunked, work, body, isRefused: false }
+  }
+
+  #receive(receiving: Receiving, chunk: ArrayBuffer, isLast: boolean): void {
+    const { response, source, isChunked, work, body } = receiving
     try {
-      const bytes = body.add(chunk, isLast)
-      if (bytes === null) return
-      if (bytes === 'too large') {
-        this.#refuseAndClose(response, 'body_too_large')
-      } else if (head.isChunked || this.#isDraining) {
+      if (receiving.isRefused) {
+        this.#skip(response, source, chunk)
+        return
+      }
+      const isTooMuch = this.#options.turn.spend(source, pieceUnits) !== 'fine' && !isLast
+      const bytes = isTooMuch ? body.end() : body.add(chunk, isLast)
+      receiving.isRefused = isTooMuch || bytes === 'too large'
+      if (receiving.isRefused) {
+        this.#refuseAndClose(response, isTooMuch ? 'too_much_at_once' : 'body_too_large')
+      } else if (bytes instanceof Uint8Array && (isChunked || this.#isDraining)) {
         const copy = new Uint8Array(bytes)
-        this.#later(response, () => this.#count(response, head, copy))
-      } else {
-        this.#count(response, head, bytes)
+        this.#later(response, () => work(copy))
+      } else if (bytes instanceof Uint8Array) {
+        work(bytes)
       }
     } catch (error) {
       this.#fault(response, error)
     }
   }
 
-  #count(response: HttpResponse, head: Head, received: Uint8Array): void {
-    const { ingest, waiting, waitingMax, defaultAck, bodyBytesMax } = this.#options
+  /** A refusal waits for the end of a turn: what comes meanwhile must not keep the turn from ending. */
+  #skip(response: HttpResponse, source: Source, chunk: ArrayBuffer): void {
+    if (this.#options.turn.spend(source, pieceUnits + skippedUnits(chunk.byteLength)) === 'cut')
+      response.close()
+  }
+
+  #count(response: HttpResponse, head: Head, received: Uint8Array, source: Source): void {
+    const { ingest, turn, waiting, waitingMax, defaultAck, bodyBytesMax } = this.#options
     const body = decodeBody(head.contentEncoding, received, bodyBytesMax)
+    // For what comes behind it: this one is here.
+    turn.spend(source, bodyUnits(typeof body === 'string' ? bodyBytesMax : body.length))
     const asked = head.ack ?? defaultAck
     const mustWait = asked !== 'memory' || head.idempotencyKey !== null
     const isFull = mustWait && waiting.count >= waitingMax
@@ -135,13 +209,17 @@ export class IncrementRoute {
       return
     }
     const outcome = ingest.count(head.contentType, head.query, body)
-    if (outcome.code !== null) this.#answerProblem(response, outcome)
-    else if (outcome.accepted === 0)
+    if (outcome.code !== null) {
+      turn.spend(source, errorsUnits(outcome.errors.length))
+      this.#answerProblem(response, outcome)
+    } else if (outcome.accepted === 0) {
       this.#answerReached(response, { accepted: 0, reached: asked, isComplete: true })
-    else if (asked !== 'memory') this.#await(response, asked, outcome.accepted)
-    else {
+    } else if (asked !== 'memory') {
+      this.#await(response, asked, outcome.accepted)
+    } else {
       this.#underWayCount--
-      answerAccepted(response, outcome.accepted, this.#isDraining)
+      if (turn.isDeep) response.cork(() => answerAccepted(response, outcome.accepted, this.#isDraining))
+      else answerAccepted(response, outcome.accepted, this.#isDraining)
     }
   }
 
@@ -187,7 +265,7 @@ export class IncrementRoute {
       this.#inFlight.delete(idempotencyKey)
       const letter = position.outcomes.get(keyed.sequenceLast ?? 0)?.[keyed.position]
       if (letter === outcomes.conflict) {
-        response.cork(() => this.#answerProblem(response, refusal('idempotency_key_reused')))
+        this.#answerProblem(response, refusal('idempotency_key_reused'))
         return
       }
       // Neither when the time is over, or the queue lost its memory: to ask again is safe, and tells.
@@ -215,13 +293,19 @@ export class IncrementRoute {
 
   refuse(response: HttpResponse, code: ProblemCode, refusal: Refusal): void {
     this.#options.ingest.refused(code)
-    answerProblem(response, code, refusal)
+    response.cork(() => answerProblem(response, code, refusal))
   }
 
   /** For a request that another route met: what follows on its connection is not to be trusted. */
-  refuseUnderWay(response: HttpResponse, code: ProblemCode): void {
+  refuseUnderWay(response: HttpResponse, code: ProblemCode, source: Source): void {
     this.#underWayCount++
+    this.#refuseUnread(response, code, source)
+  }
+
+  /** Refuses a request by its head. */
+  #refuseUnread(response: HttpResponse, code: ProblemCode, source: Source): void {
     this.#refuseAndClose(response, code)
+    response.onData(chunk => this.#skip(response, source, chunk))
   }
 
   /** What follows on the connection is not to be trusted, or not worth reading. */

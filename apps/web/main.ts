@@ -21,6 +21,7 @@ import { Producer } from './producer.ts'
 import { webReadiness } from './readiness.ts'
 import { Server } from './server.ts'
 import { StreamRoute } from './stream-route.ts'
+import { Turn } from './turn.ts'
 import { Waiting } from './waiting.ts'
 
 /** The web process: takes increments, and hands their sums to the queue. Resolves to the exit code. */
@@ -64,10 +65,11 @@ async function makeParts(
   const status = { readiness, metricsText: context.metricsText }
   const connections = new Connections(options.connectionsMax)
   const limits = { bodyBytesMax, defaultAck, waitingMax }
-  const counting = { ingest, flusher, waiting, connections, ...limits }
+  const turn = new Turn(clock)
+  const counting = { ingest, flusher, waiting, connections, turn, ...limits }
   const route = new IncrementRoute(counting)
   const streams = new StreamRoute({ ...counting, route, clock, metrics })
-  const server = new Server({ ingest, route, streams, connections, status, clock })
+  const server = new Server({ ingest, route, streams, connections, turn, status, clock })
 
   publishMetrics(metrics, { flusher, producer, waiting, connections, taker })
 

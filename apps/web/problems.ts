@@ -91,6 +91,11 @@ export const problems = {
     status: 503,
     detail: 'Too many requests wait for their acknowledgement; nothing was counted, try again later.',
   },
+  too_much_at_once: {
+    status: 503,
+    detail:
+      'This connection sends more at once than others can wait for; nothing was counted. Send it again on another, with less under way.',
+  },
   fault: { status: 500, detail: 'A fault of ours; nothing was counted. It is in the log.' },
 } as const satisfies Record<string, { status: number; detail: string }>
 

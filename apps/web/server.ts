@@ -2,6 +2,7 @@ import {
   App,
   type HttpRequest,
   type HttpResponse,
+  type TemplatedApp,
   type us_listen_socket,
   us_listen_socket_close,
 } from 'uWebSockets.js'
@@ -10,11 +11,12 @@ import { metricsContentType } from '../../lib/metrics.ts'
 import { readinessBody, type StatusSource } from '../../lib/status-server.ts'
 import { endHead } from './answer.ts'
 import type { Connections } from './connections.ts'
-import { isFramingAmbiguous } from './head.ts'
+import { readFraming } from './head.ts'
 import type { IncrementRoute } from './increment-route.ts'
 import type { Ingest } from './ingest.ts'
 import type { ProblemCode } from './problems.ts'
 import type { StreamRoute } from './stream-route.ts'
+import type { Source, Turn } from './turn.ts'
 import { usage } from './usage.ts'
 
 /** While stopping: how long connections may stay on which no request is under way. */
@@ -26,6 +28,7 @@ export interface ServerOptions {
   readonly route: IncrementRoute
   readonly streams: StreamRoute
   readonly connections: Connections
+  readonly turn: Turn
   readonly status: StatusSource
   readonly clock: Clock
 }
@@ -36,40 +39,73 @@ interface Page {
 }
 
 /**
+ * How many apps of uWebSockets.js share the port, and its connections, as the kernel spreads them. It tells a handler
+ * nothing about the connection of a request: only that two of different apps are not of the same.
+ */
+const appCount = 16
+
+interface Door extends Source {
+  readonly app: TemplatedApp
+  connectionCount: number
+  listenSocket: us_listen_socket | null
+}
+
+/**
  * The HTTP side of a web process. Every handler answers, whatever it is given, and never throws into
  * uWebSockets.js.
  */
 export class Server {
   readonly #options: ServerOptions
-  readonly #app = App()
-  #listenSocket: us_listen_socket | null = null
+  readonly #doors: readonly Door[]
 
   constructor(options: ServerOptions) {
     this.#options = options
+    this.#doors = Array.from({ length: appCount }, () => this.#door())
+  }
+
+  #door(): Door {
+    const { route, streams, connections, turn, status } = this.#options
+    const app = App()
+    const door: Door = { app, connectionCount: 0, listenSocket: null }
     // biome-ignore lint/suspicious/useIterableCallbackReturn: this filter is not an array's
-    this.#app.filter((_response, change) => {
-      options.connections.count += Number(change)
+    app.filter((_response, change) => {
+      connections.count += Number(change)
+      door.connectionCount += Number(change)
+      if (Number(change) < 0) turn.connectionClosed()
     })
-    this.#app.post('/increment', options.route.handle)
-    this.#otherwise('/increment', 'method_not_allowed', 'POST')
-    this.#app.ws('/stream', options.streams.behavior)
-    this.#app.get('/stream', (response, request) => this.#refuse(response, request, 'upgrade_required'))
-    this.#otherwise('/stream', 'method_not_allowed', 'GET')
-    this.#page('/', 'text/plain; charset=utf-8', async () => ({ body: usage }))
-    this.#page('/healthz', 'application/json', async () => ({ body: '{"alive":true}' }))
-    this.#page('/readyz', 'application/json', async () => this.#readiness())
-    this.#page('/metrics', metricsContentType, async () => ({ body: await options.status.metricsText() }))
-    this.#otherwise('/*', 'not_found')
+    app.post('/increment', (response, request) => route.handle(response, request, door))
+    this.#otherwise(door, '/increment', 'method_not_allowed', 'POST')
+    app.ws('/stream', streams.behavior(door))
+    app.get('/stream', this.#refusing(door, 'upgrade_required'))
+    this.#otherwise(door, '/stream', 'method_not_allowed', 'GET')
+    this.#page(door, '/', 'text/plain; charset=utf-8', async () => ({ body: usage }))
+    this.#page(door, '/healthz', 'application/json', async () => ({ body: '{"alive":true}' }))
+    this.#page(door, '/readyz', 'application/json', async () => this.#readiness())
+    this.#page(door, '/metrics', metricsContentType, async () => ({ body: await status.metricsText() }))
+    this.#otherwise(door, '/*', 'not_found')
+    return door
   }
 
   /** Other web processes may share the port. Resolves to false when the operating system refuses it. */
-  listen(host: string, port: number): Promise<boolean> {
-    return new Promise(resolve => {
-      this.#app.listen(host, port, socket => {
-        this.#listenSocket = socket || null
-        resolve(this.#listenSocket !== null)
+  async listen(host: string, port: number): Promise<boolean> {
+    for (const door of this.#doors) {
+      await new Promise<void>(resolve => {
+        door.app.listen(host, port, socket => {
+          door.listenSocket = socket || null
+          resolve()
+        })
       })
-    })
+    }
+    if (this.#doors.every(({ listenSocket }) => listenSocket !== null)) return true
+    this.#stopListening()
+    return false
+  }
+
+  #stopListening(): void {
+    for (const door of this.#doors) {
+      if (door.listenSocket !== null) us_listen_socket_close(door.listenSocket)
+      door.listenSocket = null
+    }
   }
 
   /**
@@ -80,8 +116,7 @@ export class Server {
     const { clock, route, streams, connections } = this.#options
     route.startDraining()
     streams.startDraining()
-    if (this.#listenSocket !== null) us_listen_socket_close(this.#listenSocket)
-    this.#listenSocket = null
+    this.#stopListening()
     const deadlineMs = clock.monotonicMs() + timeoutMs
     let idleEndMs = clock.monotonicMs() + idleGraceMs
     while (connections.count > 0) {
@@ -91,7 +126,7 @@ export class Server {
       await sleep(clock, drainIntervalMs)
     }
     streams.giveUp()
-    this.#app.close()
+    for (const { app } of this.#doors) app.close()
   }
 
   #readiness(): Page {
@@ -103,11 +138,9 @@ export class Server {
   }
 
   /** A page for GET and HEAD. */
-  #page(path: string, type: string, make: () => Promise<Page>): void {
-    const answer = (response: HttpResponse, request: HttpRequest) => {
-      const isHead = isHeadRequest(request)
-      if (isFramingAmbiguous(request))
-        return this.#options.route.refuseUnderWay(response, 'framing_ambiguous')
+  #page(door: Door, path: string, type: string, make: () => Promise<Page>): void {
+    const { route, ingest } = this.#options
+    const handle = this.#handler(door, (response, isHead) => {
       let isAborted = false
       response.onAborted(() => {
         isAborted = true
@@ -118,37 +151,48 @@ export class Server {
           response.cork(() => {
             response.writeStatus(status).writeHeader('Content-Type', type)
             if (isHead) endHead(response, body)
-            else response.end(body, this.#options.route.isDraining)
+            else response.end(body, route.isDraining)
           })
         },
         error => {
-          this.#options.ingest.fault(error)
-          if (!isAborted)
-            response.cork(() => this.#options.route.refuse(response, 'fault', { isHead, isLast: true }))
+          ingest.fault(error)
+          if (!isAborted) route.refuse(response, 'fault', { isHead, isLast: true })
         },
       )
-    }
-    this.#app.get(path, answer)
-    this.#app.head(path, answer)
-    this.#otherwise(path, 'method_not_allowed', 'GET, HEAD')
+    })
+    door.app.get(path, handle)
+    door.app.head(path, handle)
+    this.#otherwise(door, path, 'method_not_allowed', 'GET, HEAD')
   }
 
   /** Refuses what has no other handler. */
-  #otherwise(path: string, code: ProblemCode, allow?: string): void {
-    this.#app.any(path, (response, request) => this.#refuse(response, request, code, allow))
+  #otherwise(door: Door, path: string, code: ProblemCode, allow?: string): void {
+    door.app.any(path, this.#refusing(door, code, allow))
   }
 
-  #refuse(response: HttpResponse, request: HttpRequest, code: ProblemCode, allow?: string): void {
+  #refusing(door: Door, code: ProblemCode, allow?: string): Handler {
     const { route } = this.#options
-    if (isFramingAmbiguous(request)) {
-      route.refuseUnderWay(response, 'framing_ambiguous')
-    } else {
-      const head = { isHead: isHeadRequest(request), isLast: route.isDraining }
-      route.refuse(response, code, { ...head, ...(allow !== undefined && { allow }) })
+    return this.#handler(door, (response, isHead) => {
+      route.refuse(response, code, {
+        isHead,
+        isLast: route.isDraining,
+        ...(allow !== undefined && { allow }),
+      })
+    })
+  }
+
+  /** A handler that does `work`, which answers the request, when its body is over, if it has one. */
+  #handler(door: Door, work: (response: HttpResponse, isHead: boolean) => void): Handler {
+    const { route } = this.#options
+    return (response, request) => {
+      const isHead = request.getCaseSensitiveMethod() === 'HEAD'
+      if (!route.hasShare(response, door, isHead)) return
+      const framing = readFraming(request)
+      if (framing === 'ambiguous') route.refuseUnderWay(response, 'framing_ambiguous', door)
+      else if (framing === 'body') route.skipBody(response, door, () => work(response, isHead))
+      else work(response, isHead)
     }
   }
 }
 
-function isHeadRequest(request: HttpRequest): boolean {
-  return request.getCaseSensitiveMethod() === 'HEAD'
-}
+type Handler = (response: HttpResponse, request: HttpRequest) => void

@@ -10,9 +10,9 @@ import type { Metrics } from '../../lib/metrics.ts'
 import type { Connections } from './connections.ts'
 import type { IncrementRoute } from './increment-route.ts'
 import { closeCodes, Stream, type StreamSurroundings } from './stream.ts'
-import { Turn } from './stream-turn.ts'
 import { UnreadAnswers } from './stream-unread.ts'
 import { readUpgrade, type StreamMode } from './stream-upgrade.ts'
+import type { Source } from './turn.ts'
 import type { Ack } from './waiting.ts'
 
 /** A client that says nothing for so long, not even to a ping, is gone. */
@@ -24,13 +24,18 @@ const idleSecondsMax = 32
  */
 const cutBodies = 2
 
-export interface StreamRouteOptions extends Omit<StreamSurroundings, 'unread' | 'turn'> {
+export interface StreamRouteOptions extends Omit<StreamSurroundings, 'unread'> {
   /** Answers what opens no stream. */
   readonly route: IncrementRoute
   readonly connections: Connections
   readonly defaultAck: Ack
   readonly clock: Clock
   readonly metrics: Metrics
+}
+
+/** Connections that may open streams. */
+interface HttpSource extends Source {
+  connectionCount: number
 }
 
 /** What uWebSockets.js keeps with each WebSocket, as properties of it. */
@@ -52,7 +57,7 @@ export class StreamRoute {
   constructor(options: StreamRouteOptions) {
     this.#options = options
     const unread = new UnreadAnswers(options.clock, idleSecondsMax * 1000)
-    this.#surroundings = { ...options, unread, turn: new Turn() }
+    this.#surroundings = { ...options, unread }
     const { metrics } = options
     metrics.gaugeOf('piccolo_stream_connections', 'Open streams', () => this.#streams.size)
     metrics.counterOf('piccolo_stream_messages_total', 'Messages received', () => this.#messageCount)
@@ -71,15 +76,21 @@ export class StreamRoute {
     sendPingsAutomatically: true,
     // What lies here is bounded by each stream itself, before it counts: no answer may be dropped.
     maxBackpressure: 0,
-    upgrade: (response, request, context) => this.#upgrade(response, request, context),
     open: socket => this.#open(socket as StreamSocket),
     message: (socket, message) => this.#receive(socket as StreamSocket, message),
+    ping: socket => (socket as StreamSocket).stream?.controlled(),
+    pong: socket => (socket as StreamSocket).stream?.controlled(),
     drain: socket => (socket as StreamSocket).stream?.drained(),
     close: socket => this.#closed(socket as StreamSocket),
   }
 
-  get behavior(): WebSocketBehavior<Attached> {
-    return { ...this.#behavior, maxPayloadLength: cutBodies * this.#options.bodyBytesMax }
+  /** `source` is whose share of a turn a request takes that opens a stream. */
+  behavior(source: HttpSource): WebSocketBehavior<Attached> {
+    return {
+      ...this.#behavior,
+      maxPayloadLength: cutBodies * this.#options.bodyBytesMax,
+      upgrade: (response, request, context) => this.#upgrade(response, request, context, source),
+    }
   }
 
   /** Streams count nothing any more, and close once every message has its answer. */
@@ -93,16 +104,24 @@ export class StreamRoute {
     for (const stream of this.#streams) stream.giveUp()
   }
 
-  #upgrade(response: HttpResponse, request: HttpRequest, context: us_socket_context_t): void {
+  #upgrade(
+    response: HttpResponse,
+    request: HttpRequest,
+    context: us_socket_context_t,
+    source: HttpSource,
+  ): void {
     const { route, connections } = this.#options
+    if (!route.hasShare(response, source)) return
     const upgrade = connections.isOverfull
       ? 'connections_full'
       : readUpgrade(request, this.#options.defaultAck)
     if (typeof upgrade === 'string') {
-      route.refuseUnderWay(response, upgrade)
+      route.refuseUnderWay(response, upgrade, source)
       return
     }
     const attached: Attached = { mode: upgrade.mode, stream: null }
+    // From now on it is a source by itself.
+    source.connectionCount--
     response.upgrade(attached, upgrade.key, '', '', context)
   }
 

@@ -1,5 +1,5 @@
 import type { HttpRequest } from 'uWebSockets.js'
-import { isFramingAmbiguous, readAck } from './head.ts'
+import { readAck, readFraming } from './head.ts'
 import type { ProblemCode } from './problems.ts'
 import type { Ack } from './waiting.ts'
 
@@ -21,7 +21,8 @@ const keyLength = 24
 
 /** Reads the request that opens a stream (RFC 6455, 4.2.1), or says why it opens none. */
 export function readUpgrade(request: HttpRequest, defaultAck: Ack): Upgrade | ProblemCode {
-  if (isFramingAmbiguous(request) || hasBody(request)) return 'framing_ambiguous'
+  // What one party takes for a body another would take for messages.
+  if (readFraming(request) !== 'no body') return 'framing_ambiguous'
   const key = request.getHeader('sec-websocket-key')
   const isUpgrade =
     request.getHeader('upgrade').toLowerCase() === 'websocket' &&
@@ -36,11 +37,6 @@ export function readUpgrade(request: HttpRequest, defaultAck: Ack): Upgrade | Pr
   const answers = new URLSearchParams(query).getAll('answers')
   if (answers.length > 1 || !['single', 'joined', undefined].includes(answers[0])) return 'answers_unknown'
   return { mode: { ack: ack ?? defaultAck, isJoined: answers[0] === 'joined' }, key }
-}
-
-/** What one party takes for a body another would take for messages. */
-function hasBody(request: HttpRequest): boolean {
-  return request.getHeader('transfer-encoding') !== '' || !/^0*$/.test(request.getHeader('content-length'))
 }
 
 /** Whether it is there, be it empty. */

@@ -3,10 +3,18 @@ import type { Flusher } from './flusher.ts'
 import { type Ingest, type Outcome, refusal } from './ingest.ts'
 import type { Refusal } from './json.ts'
 import { countedText, type MessagesCounted, problemText, UsualAnswer } from './stream-answer.ts'
-import type { Turn, TurnEnd } from './stream-turn.ts'
 import type { UnreadAnswers } from './stream-unread.ts'
-import { StreamWait } from './stream-wait.ts'
 import type { StreamMode } from './stream-upgrade.ts'
+import { StreamWait } from './stream-wait.ts'
+import {
+  bodyUnits,
+  errorsUnits,
+  messageUnits,
+  pieceUnits,
+  type Source,
+  type Turn,
+  type TurnEnd,
+} from './turn.ts'
 import type { Ack, Waiting } from './waiting.ts'
 
 /** Why the server closes a stream (RFC 6455, 7.4.1, and IANA's registry). */
@@ -33,7 +41,8 @@ export interface StreamSurroundings {
  * When the server closes a stream, each message that was counted has its answer before the close frame: what
  * has none was not counted.
  */
-export class Stream implements TurnEnd {
+export class Stream implements Source, TurnEnd {
+  readonly connectionCount = 1
   readonly #socket: WebSocket<unknown>
   readonly #ack: Ack
   /** Messages in a row that were counted in the same turn have one answer. */
@@ -68,7 +77,11 @@ export class Stream implements TurnEnd {
 
   /** Takes the next message; `bytes` are valid only during the call. */
   receive(message: ArrayBuffer): void {
-    if (this.#isDraining || (this.#isCongested && !this.#hasRoom())) return
+    if (!this.#isDraining && (!this.#isCongested || this.#hasRoom())) this.#take(message)
+    this.#spend(messageUnits + bodyUnits(message.byteLength))
+  }
+
+  #take(message: ArrayBuffer): void {
     this.#messageCount++
     this.#usualAnswer.count()
     const outcome = this.#count(message)
@@ -77,6 +90,11 @@ export class Stream implements TurnEnd {
     else if (this.#ack === 'memory' && this.#isJoined) this.#join(outcome.accepted)
     else if (outcome.accepted === 1) this.#send(this.#usualAnswer.bytes)
     else this.#answer({ message: this.#messageCount, messages: 1, accepted: outcome.accepted }, this.#ack)
+  }
+
+  /** A ping, which is answered already, or a pong. */
+  controlled(): void {
+    this.#spend(pieceUnits)
   }
 
   endTurn(): void {
@@ -112,6 +130,13 @@ export class Stream implements TurnEnd {
     for (const wait of this.#waits) wait.cancel()
     this.#waits.clear()
     this.#surroundings.unread.closed(this.#unreadBytes)
+  }
+
+  /** Whoever has no more to spend in this turn has to be closed, or it would not end. */
+  #spend(units: number): void {
+    if (this.#surroundings.turn.spend(this, units) === 'fine') return
+    this.giveUp()
+    this.close(closeCodes.tryAgainLater, 'send less at once')
   }
 
   #count(message: ArrayBuffer): Outcome {
@@ -169,6 +194,7 @@ export class Stream implements TurnEnd {
   #refuse({ code, errors }: Refusal): void {
     this.#answerJoined()
     this.#surroundings.ingest.refused(code)
+    this.#surroundings.turn.spend(this, errorsUnits(errors.length))
     this.#send(problemText(this.#messageCount, code, errors))
   }
 
