@@ -651,7 +651,7 @@ describe('in pieces', () => {
 
   test('chunks are refused when they pass the limit, not before and not at their end', async () => {
     const connection = await connect()
-    const chunk = chunks('x'.repeat(4_096))
+    const chunk = chunks('x'.repeat(65_536))
     await sendPieces([[connection, [inChunks(chunk), ...Array<string>(15).fill(chunk)]]])
     expect(connection.unread).toBe('')
     connection.send('1\r\nx')
