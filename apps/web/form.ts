@@ -127,7 +127,9 @@ function readEncoded(bytes: Buffer, key: Span, value: Span, list: IncrementList)
 function fieldNamed(bytes: Buffer, start: number, end: number, key: Span, value: Span): Span | null {
   if (isName(bytes, start, end, keyName)) return key
   if (isName(bytes, start, end, valueName)) return value
-  if (!bytes.subarray(start, end).includes(percent)) return null
+  // None of them in any encoding, and there may be a million.
+  const length = end - start
+  if (length <= keyName.length || length > 3 * valueName.length) return null
   const decoded = decode(bytes, start, end)
   if (decoded.equals(keyName)) return key
   return decoded.equals(valueName) ? value : null

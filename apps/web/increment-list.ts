@@ -45,11 +45,11 @@ export class IncrementList {
     this.add(keyStart, keyEnd, hashOf(this.bytes, keyStart, keyEnd), value)
   }
 
-  /** Writes decoded bytes over the encoded ones, which are no fewer. The body itself stays as it is. */
-  overwrite(start: number, decoded: Uint8Array): void {
+  /** The bytes as a copy, in which decoded ones may be written over the encoded ones. The body itself stays as it is. */
+  ownBytes(): Uint8Array {
     if (!this.#isCopy) this.bytes = new Uint8Array(this.bytes)
     this.#isCopy = true
-    this.bytes.set(decoded, start)
+    return this.bytes
   }
 
   keyAt(index: number): string {

@@ -183,8 +183,10 @@ test('only the first hundred errors are kept, and of an array that breaks off th
   const unfit = Array<string>(150).fill('{"key":"a"}')
   const lines = actual(readNdjson, Buffer.from(unfit.join('\n')))
   expect(lines).toEqual(expectedOfNdjson(Buffer.from(unfit.join('\n'))))
+  const missing = Array.from({ length: 100 }, (_, index) => ({ at: { index }, code: 'value_missing' }))
   const array = actual(readJson, Buffer.from(`[${unfit.join()}`))
-  const missing = Array.from({ length: 99 }, (_, index) => ({ at: { index }, code: 'value_missing' }))
-  const errors = [...missing, { at: { index: 150 }, code: 'json_malformed' }]
-  expect(array).toEqual({ code: 'json_malformed', errors })
+  expect(array).toEqual({ code: 'increments_refused', errors: missing })
+  const shorter = actual(readJson, Buffer.from(`[${unfit.slice(0, 99).join()}`))
+  const errors = [...missing.slice(0, 99), { at: { index: 99 }, code: 'json_malformed' }]
+  expect(shorter).toEqual({ code: 'json_malformed', errors })
 })

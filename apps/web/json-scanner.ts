@@ -1,11 +1,18 @@
 import { isUtf8 } from 'node:buffer'
-import { asBuffer } from './body.ts'
 import { checkKey, readValue } from './increment.ts'
 import type { IncrementList } from './increment-list.ts'
 import type { ProblemCode } from './problems.ts'
 
 /** Values of members that are not ours may be nested, within reason. */
 const depthMax = 64
+const words = [Buffer.from('true'), Buffer.from('false'), Buffer.from('null')]
+const keyName = Buffer.from('key')
+const valueName = Buffer.from('value')
+/** A longer name is none of ours, even if all of it is escaped. */
+const escapedNameBytesMax = 6 * valueName.length
+const decodedName = Buffer.alloc(escapedNameBytesMax)
+const backslash = 0x5c
+const letterU = 0x75
 
 /**
  * Reads JSON (RFC 8259) of one shape from bytes. Stricter than JSON.parse where that would guess: numbers
@@ -15,16 +22,20 @@ export class JsonScanner {
   readonly #list: IncrementList
   /** The body, whatever the list makes of it. */
   readonly #bytes: Uint8Array
-  readonly #end: number
-  #position: number
+  #end = 0
+  #position = 0
   /** Of the object at hand: where its key stands in the bytes of the list. */
   #keyStart = 0
   #keyEnd = 0
 
-  /** Reads what the list was reset to, from `start` to `end`. */
-  constructor(list: IncrementList, start: number, end: number) {
+  /** Reads what the list was reset to. */
+  constructor(list: IncrementList) {
     this.#list = list
     this.#bytes = list.bytes
+  }
+
+  /** What comes next is to be read from `start` to `end`. */
+  begin(start: number, end: number): void {
     this.#position = start
     this.#end = end
   }
@@ -57,8 +68,8 @@ export class JsonScanner {
   }
 
   /**
-   * Reads the array to its end, and that nothing is behind it; `item` reads one and answers whether it
-   * could be read. Answers the index at which the text stops being an array, or null.
+   * Reads the array to its end, and that nothing is behind it; `item` reads one, and returns whether to go on.
+   * Returns the index at which it did not, or the text stopped being an array, or null.
    */
   array(item: (index: number) => boolean): number | null {
     this.#position++
@@ -85,18 +96,18 @@ export class JsonScanner {
     let hasValue = false
     for (;;) {
       this.skipSpace()
-      const name = this.#text()
+      const name = this.#name()
       if (name === null) return 'json_malformed'
       this.skipSpace()
       if (!this.#take(0x3a)) return 'json_malformed'
       this.skipSpace()
-      if (name === 'key') {
+      if (name === keyName) {
         isRepeated ||= hasKey
         hasKey = true
         const read = this.#key()
         if (read === 'json_malformed') return read
         key = read
-      } else if (name === 'value') {
+      } else if (name === valueName) {
         isRepeated ||= hasValue
         hasValue = true
         const read = this.#integer()
@@ -123,20 +134,16 @@ export class JsonScanner {
   #key(): ProblemCode | null {
     if (this.peek() !== 0x22) return this.#skipValue(0) ? 'key_not_text' : 'json_malformed'
     const start = this.#position + 1
-    const literal = this.#string()
-    if (literal === null) return 'json_malformed'
+    const hasEscape = this.#string()
+    if (hasEscape === null) return 'json_malformed'
     const end = this.#position - 1
     this.#keyStart = start
     this.#keyEnd = end
-    if (!literal.hasEscape) return checkKey(this.#bytes, start, end)
-    const text = unescaped(this.#bytes, start, end)
-    if (text === null) return 'json_malformed'
-    // Between escapes, what is not UTF-8 has become U+FFFD; an escape can make half of a surrogate pair.
-    if (!isUtf8(this.#bytes.subarray(start, end)) || !text.isWellFormed()) return 'key_not_utf8'
-    const decoded = Buffer.from(text, 'utf8')
-    this.#list.overwrite(start, decoded)
-    this.#keyEnd = start + decoded.length
-    return checkKey(decoded, 0, decoded.length)
+    if (!hasEscape) return checkKey(this.#bytes, start, end)
+    const decoded = this.#list.ownBytes()
+    this.#keyEnd = decodeString(this.#bytes, start, end, decoded, start)
+    if (this.#keyEnd === -1 || !isUtf8(decoded.subarray(start, this.#keyEnd))) return 'key_not_utf8'
+    return checkKey(decoded, start, this.#keyEnd)
   }
 
   #integer(): number | ProblemCode {
@@ -149,29 +156,37 @@ export class JsonScanner {
     return kind === 'fraction' ? 'value_not_integer' : readValue(this.#bytes, start, this.#position)
   }
 
-  /** A member's name; null when malformed. */
-  #text(): string | null {
+  /** A member's name, if it is one of ours, `undefined` if not; null when malformed. */
+  #name(): typeof keyName | typeof valueName | undefined | null {
     if (this.peek() !== 0x22) return null
     const start = this.#position + 1
-    const literal = this.#string()
-    if (literal === null) return null
+    const hasEscape = this.#string()
+    if (hasEscape === null) return null
     const end = this.#position - 1
-    return literal.hasEscape ? unescaped(this.#bytes, start, end) : this.#latin1(start, end)
+    if (!hasEscape) return ourName(this.#bytes, start, end)
+    if (end - start > escapedNameBytesMax) return undefined
+    return ourName(decodedName, 0, decodeString(this.#bytes, start, end, decodedName, 0))
   }
 
-  /** Moves behind the closing quote; null when there is none, or a raw control character before it. */
-  #string(): { hasEscape: boolean } | null {
+  /** Moves behind the closing quote: whether there are escapes; null when this is no string. */
+  #string(): boolean | null {
+    const bytes = this.#bytes
+    const end = this.#end
     let hasEscape = false
-    for (let index = this.#position + 1; index < this.#end; index++) {
-      const byte = this.#bytes[index]!
+    for (let index = this.#position + 1; index < end; index++) {
+      const byte = bytes[index]!
       if (byte === 0x22) {
         this.#position = index + 1
-        return { hasEscape }
+        return hasEscape
       }
       if (byte < 0x20) return null
-      if (byte === 0x5c) {
+      if (byte === backslash) {
         hasEscape = true
-        index++
+        if (++index >= end) return null
+        if (bytes[index] === letterU) {
+          index += 4
+          if (index >= end || hexadecimal(bytes, index - 3) === -1) return null
+        } else if (shortEscapes[bytes[index]!] === 0) return null
       }
     }
     return null
@@ -195,10 +210,6 @@ export class JsonScanner {
     return kind
   }
 
-  #latin1(start: number, end: number): string {
-    return asBuffer(this.#bytes).toString('latin1', start, end)
-  }
-
   #digits(): boolean {
     const start = this.#position
     while (this.peek() >= 0x30 && this.peek() <= 0x39) this.#position++
@@ -208,14 +219,16 @@ export class JsonScanner {
   /** Moves behind any value; false when it is malformed or nested too deeply. */
   #skipValue(depth: number): boolean {
     const byte = this.peek()
-    if (byte === 0x22) return this.#text() !== null
+    if (byte === 0x22) return this.#string() !== null
     if (byte === 0x2d || (byte >= 0x30 && byte <= 0x39)) return this.#number() !== null
     if (byte === 0x7b || byte === 0x5b) return depth < depthMax && this.#skipNested(depth + 1, byte === 0x7b)
-    return ['true', 'false', 'null'].some(word => {
-      if (this.#latin1(this.#position, this.#position + word.length) !== word) return false
-      this.#position += word.length
-      return this.#position <= this.#end
-    })
+    for (const word of words) if (word[0] === byte) return this.#word(word)
+    return false
+  }
+
+  #word(word: Uint8Array): boolean {
+    for (let index = 0; index < word.length; index++) if (!this.#take(word[index]!)) return false
+    return true
   }
 
   #skipNested(depth: number, isObject: boolean): boolean {
@@ -226,7 +239,7 @@ export class JsonScanner {
     for (;;) {
       this.skipSpace()
       if (isObject) {
-        if (this.#text() === null) return false
+        if (this.peek() !== 0x22 || this.#string() === null) return false
         this.skipSpace()
         if (!this.#take(0x3a)) return false
         this.skipSpace()
@@ -239,11 +252,74 @@ export class JsonScanner {
   }
 }
 
-/** The text of a string literal with escapes; null when an escape is malformed. */
-function unescaped(bytes: Uint8Array, start: number, end: number): string | null {
-  try {
-    return JSON.parse(`"${asBuffer(bytes).toString('utf8', start, end)}"`)
-  } catch {
-    return null
+function ourName(bytes: Uint8Array, start: number, end: number): typeof keyName | undefined {
+  const name = end - start === keyName.length ? keyName : valueName
+  if (end - start !== name.length) return undefined
+  for (let index = 0; index < name.length; index++) {
+    if (bytes[start + index] !== name[index]) return undefined
   }
+  return name
+}
+
+/** By the letter behind the backslash: the byte that it stands for; 0 for none. */
+const shortEscapes = new Uint8Array(256)
+for (const [letter, byte] of Object.entries(
+  JSON.parse('{"b":"\\b","f":"\\f","n":"\\n","r":"\\r","t":"\\t"}'),
+))
+  shortEscapes[letter.charCodeAt(0)] = String(byte).charCodeAt(0)
+for (const letter of '"\\/') shortEscapes[letter.charCodeAt(0)] = letter.charCodeAt(0)
+
+/** The number of four hexadecimal digits; -1 when they are none. */
+function hexadecimal(bytes: Uint8Array, start: number): number {
+  let value = 0
+  for (let index = start; index < start + 4; index++) {
+    const byte = bytes[index]!
+    const letter = byte | 0x20
+    if (byte >= 0x30 && byte <= 0x39) value = value * 16 + byte - 0x30
+    else if (letter >= 0x61 && letter <= 0x66) value = value * 16 + letter - 0x57
+    else return -1
+  }
+  return value
+}
+
+/**
+ * Writes what the string literal between `start` and `end` stands for, well-formed as to its escapes, to `target`
+ * from `at` on, as UTF-8: never more bytes than the literal has. Returns where that ends; -1 where an escape is
+ * half of a surrogate pair.
+ */
+function decodeString(bytes: Uint8Array, start: number, end: number, target: Uint8Array, at: number): number {
+  for (let index = start; index < end; index++) {
+    if (bytes[index] !== backslash) {
+      target[at++] = bytes[index]!
+      continue
+    }
+    const letter = bytes[++index]!
+    if (letter !== letterU) {
+      target[at++] = shortEscapes[letter]!
+      continue
+    }
+    let code = hexadecimal(bytes, index + 1)
+    index += 4
+    if (code >= 0xd800 && code < 0xe000) {
+      const isPair = code < 0xdc00 && bytes[index + 1] === backslash && bytes[index + 2] === letterU
+      const low = isPair && index + 6 < end ? hexadecimal(bytes, index + 3) : -1
+      if (low < 0xdc00 || low >= 0xe000) return -1
+      code = 0x10000 + (code - 0xd800) * 0x400 + low - 0xdc00
+      index += 6
+    }
+    at = encodeUtf8(code, target, at)
+  }
+  return at
+}
+
+function encodeUtf8(code: number, target: Uint8Array, at: number): number {
+  if (code < 0x80) {
+    target[at++] = code
+    return at
+  }
+  const continuations = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3
+  const lead = continuations === 1 ? 0xc0 : continuations === 2 ? 0xe0 : 0xf0
+  target[at++] = lead | (code >> (6 * continuations))
+  for (let left = continuations - 1; left >= 0; left--) target[at++] = 0x80 | ((code >> (6 * left)) & 0x3f)
+  return at
 }

@@ -21,7 +21,8 @@ export function readJson(body: Uint8Array, list: IncrementList): Refusal | null 
   list.reset(body)
   if (body.length > 0 && readUsualObject(list, 0) === body.length) return null
   list.reset(body)
-  const scanner = new JsonScanner(list, 0, body.length)
+  const scanner = new JsonScanner(list)
+  scanner.begin(0, body.length)
   scanner.skipSpace()
   if (scanner.peek() === bracket) return readArray(scanner, list)
   const code = scanner.increment()
@@ -29,39 +30,45 @@ export function readJson(body: Uint8Array, list: IncrementList): Refusal | null 
   return code === null ? null : { code, errors: [] }
 }
 
-/** Reads one object a line into `list`; empty lines do not count. Null, or why the body is refused. */
+/**
+ * Reads one object a line into `list`; empty lines do not count. Null, or why the body is refused: what is behind the
+ * last error that is listed was not looked at.
+ */
 export function readNdjson(body: Uint8Array, list: IncrementList): Refusal | null {
   list.reset(body)
+  const scanner = new JsonScanner(list)
   const errors: IncrementProblem[] = []
   let line = 0
-  for (let start = 0; start < body.length; ) {
+  for (let start = 0; start < body.length && errors.length < errorsListedMax; ) {
     line++
+    start = skipSpace(body, start)
     const usualEnd = readUsualObject(list, start)
-    if (usualEnd !== -1) {
-      if (usualEnd === body.length || body[usualEnd] === lineFeed) {
-        start = usualEnd + 1
-        continue
-      }
-      // Something else stands behind it: the thorough reader is to say whether that is fine.
-      list.length--
+    const end = usualEnd === -1 ? start : skipSpace(body, usualEnd)
+    if (end === body.length || body[end] === lineFeed) {
+      start = end + 1
+      continue
     }
-    const found = body.indexOf(lineFeed, start)
-    const end = found === -1 ? body.length : found
-    const code = readLine(list, start, end)
-    if (code !== null && errors.length < errorsListedMax) errors.push({ at: { line }, code })
-    start = end + 1
+    // Something else stands behind it: the thorough reader is to say what.
+    if (usualEnd !== -1) list.length--
+    const found = body.indexOf(lineFeed, end)
+    const lineEnd = found === -1 ? body.length : found
+    scanner.begin(start, lineEnd)
+    const read = scanner.increment()
+    const code = scanner.isAtEnd() ? read : 'json_malformed'
+    if (code !== null) errors.push({ at: { line }, code })
+    start = lineEnd + 1
   }
   return errors.length > 0 ? { code: 'increments_refused', errors } : null
 }
 
-function readLine(list: IncrementList, start: number, end: number): ProblemCode | null {
-  const scanner = new JsonScanner(list, start, end)
-  scanner.skipSpace()
-  if (scanner.isAtEnd()) return null
-  const code = scanner.increment()
-  return scanner.isAtEnd() ? code : 'json_malformed'
+/** Where the line goes on, or ends. */
+function skipSpace(body: Uint8Array, start: number): number {
+  let index = start
+  while (body[index] === 0x20 || body[index] === 0x0d || body[index] === 0x09) index++
+  return index
 }
 
+/** What is behind the last error that is listed was not looked at. */
 function readArray(scanner: JsonScanner, list: IncrementList): Refusal | null {
   const errors: IncrementProblem[] = []
   const malformedIndex = scanner.array(index => {
@@ -72,12 +79,13 @@ function readArray(scanner: JsonScanner, list: IncrementList): Refusal | null {
     }
     const code = scanner.increment()
     if (code === 'json_malformed') return false
-    if (code !== null && errors.length < errorsListedMax) errors.push({ at: { index }, code })
-    return true
+    if (code !== null) errors.push({ at: { index }, code })
+    return errors.length < errorsListedMax
   })
-  if (malformedIndex !== null) {
-    const last: IncrementProblem = { at: { index: malformedIndex }, code: 'json_malformed' }
-    return { code: 'json_malformed', errors: [...errors.slice(0, errorsListedMax - 1), last] }
-  }
+  if (errors.length < errorsListedMax && malformedIndex !== null)
+    return {
+      code: 'json_malformed',
+      errors: [...errors, { at: { index: malformedIndex }, code: 'json_malformed' }],
+    }
   return errors.length > 0 ? { code: 'increments_refused', errors } : null
 }
