@@ -22,6 +22,7 @@ import { type Ingest, readIncrements, refusal } from './ingest.ts'
 import type { Refusal as IncrementsRefused } from './json.ts'
 import type { ProblemCode } from './problems.ts'
 import {
+  bodyUnitBytes,
   bodyUnits,
   errorsUnits,
   pieceUnits,
@@ -194,8 +195,9 @@ export class IncrementRoute {
   #count(response: HttpResponse, head: Head, received: Uint8Array, source: Source): void {
     const { ingest, turn, waiting, waitingMax, defaultAck, bodyBytesMax } = this.#options
     const body = decodeBody(head.contentEncoding, received, bodyBytesMax)
-    // For what comes behind it: this one is here.
-    turn.spend(source, bodyUnits(typeof body === 'string' ? bodyBytesMax : body.length))
+    // For what comes behind it: this one is here. What could not be decoded may have been as large as any.
+    const byteCount = typeof body === 'string' ? bodyBytesMax : body.length
+    if (byteCount >= bodyUnitBytes) turn.spend(source, bodyUnits(byteCount))
     const asked = head.ack ?? defaultAck
     const mustWait = asked !== 'memory' || head.idempotencyKey !== null
     const isFull = mustWait && waiting.count >= waitingMax

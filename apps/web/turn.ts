@@ -11,6 +11,8 @@ const shareUnits = 512 * requestUnits
 /** And for each one whose requests cannot be told from its own: 64 more, to so many connections. */
 const neighborUnits = 64 * requestUnits
 const neighborsMax = 128
+/** To cork answers one by one costs something: not before so many connections can have had 64 of them. */
+const deepConnectionsMax = 8
 /** From when on a turn is too long for more than that. */
 const turnMs = 20
 /** What may come behind before a connection that is being closed is cut. */
@@ -44,6 +46,7 @@ export class Turn {
   /** What it has used up, at least since this turn began. */
   #units = 0
   #lookAt = lookUnits
+  #deepUnits = lookUnits
   #isOver = false
   /** When this turn was first looked at; null until then. */
   #beganMs: number | null = null
@@ -63,11 +66,11 @@ export class Turn {
   }
 
   /**
-   * More was answered in a row than uWebSockets.js keeps together by itself: from there on it would write each
-   * part of an answer by itself.
+   * So much was answered in a row that uWebSockets.js may not keep answers of this connection together any more: it would
+   * write each part of one by itself.
    */
   get isDeep(): boolean {
-    return this.#lookAt > lookUnits
+    return this.#units >= this.#deepUnits
   }
 
   /** A connection is closed: what comes next comes from another. */
@@ -85,6 +88,7 @@ export class Turn {
     this.#source = source
     this.#units = 0
     this.#lookAt = lookUnits
+    this.#deepUnits = lookUnits * Math.min(source.connectionCount, deepConnectionsMax)
     this.#isOver = false
   }
 
@@ -123,9 +127,12 @@ function shareOf({ connectionCount }: Source): number {
   return shareUnits + neighborUnits * Math.min(connectionCount, neighborsMax)
 }
 
+/** Of a body so much costs one unit to read. */
+export const bodyUnitBytes = 256
+
 /** What it takes to read so much of a body. */
 export function bodyUnits(byteCount: number): number {
-  return byteCount >>> 8
+  return Math.floor(byteCount / bodyUnitBytes)
 }
 
 /** What it takes to throw it away. */
