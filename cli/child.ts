@@ -15,12 +15,17 @@ export interface Role {
 }
 
 export interface ChildExit {
-  /** Null when a signal ended it. */
+  /** Null when a signal ended it, and when it was never there. */
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
+  /** Why the system did not make the process; null when it did. */
+  readonly error: Error | null
 }
 
-/** One child process of `piccolo up`, from its start to its end. */
+/**
+ * One child process of `piccolo up`, from its start to its end. Where the system has no descriptor or process
+ * left for it, it has ended at once, with an error.
+ */
 export class Child {
   readonly channel: Channel
   readonly startedMs: number
@@ -30,6 +35,7 @@ export class Child {
   readonly #process: ChildProcess
   readonly #clock: Clock
 
+  /** Throws what the system says that Node takes for no passing matter. */
   constructor(
     program: string,
     { command, name, environment, nodeOptions }: Role,
@@ -46,8 +52,10 @@ export class Child {
     this.channel = new Channel(this.#process)
     this.started = new Promise(resolve => this.channel.on('started', resolve))
     this.ended = new Promise(resolve => {
-      this.#process.once('exit', (code, signal) => resolve({ code, signal }))
-      this.#process.once('error', () => resolve({ code: null, signal: null }))
+      this.#process.once('exit', (code, signal) => resolve({ code, signal, error: null }))
+      this.#process.on('error', error => {
+        if (this.#process.pid === undefined) resolve({ code: null, signal: null, error })
+      })
     })
   }
 

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../lib/clock.ts'
-import { exitCodes, type ExitCode } from '../lib/errors.ts'
+import { isOutOfDescriptors, descriptorsFull } from '../lib/descriptors.ts'
+import { errorText, exitCodes, type ExitCode, OperationError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { Child, type ChildExit, type Role } from './child.ts'
 
@@ -28,7 +29,8 @@ export interface SupervisorOptions {
  *     starting ──▶ running ──▶ ended ──▶ (a growing delay) ──▶ starting
  *
  * An end that only an operator can mend (bad usage, bad configuration), or an end before the child ever
- * took up its work, is reported by `failed` instead.
+ * took up its work, is reported by `failed` instead. A child that the system does not start, for want of
+ * descriptors, processes or memory, is tried again for ever.
  */
 export class Supervisor {
   readonly role: Role
@@ -41,6 +43,7 @@ export class Supervisor {
   #restart: Timer | null = null
   #restartDelayMs = restartDelayMsMin
   #hasEverStarted = false
+  readonly #hasStarted = Promise.withResolvers<void>()
   #isStopping = false
   /** The child was asked to stop and shall be started again. */
   #isRolling = false
@@ -62,18 +65,14 @@ export class Supervisor {
     return this.#restart !== null
   }
 
-  /** Starts the child; resolves once it has taken up its work. Stays pending if it fails: see `failed`. Does
-   * nothing once it was told to stop. */
+  /**
+   * Starts the child; resolves once it has taken up its work. Stays pending if it fails: see `failed`. Does
+   * nothing once it was told to stop.
+   */
   async start(): Promise<void> {
     if (this.#isStopping) return
-    const { program, clock, connect } = this.#options
-    const child = new Child(program, this.role, clock, { isRestart: this.#hasEverStarted })
-    this.#child = child
-    connect(child)
-    child.channel.on('stop requested', () => clock.after(groupSignalDelayMs, () => this.#roll(child)))
-    void child.ended.then(exit => this.#ended(child, exit))
-    await child.started
-    this.#hasEverStarted = true
+    this.#spawn()
+    await this.#hasStarted.promise
   }
 
   /** Stops the child for good. Resolves to whether it stopped in order. */
@@ -85,30 +84,76 @@ export class Supervisor {
     return code === 0
   }
 
+  #spawn(): void {
+    const { program, clock, connect } = this.#options
+    let child: Child
+    try {
+      child = new Child(program, this.role, clock, { isRestart: this.#hasEverStarted })
+    } catch (error) {
+      this.#notStarted(error)
+      return
+    }
+    this.#child = child
+    connect(child)
+    child.channel.on('stop requested', () => clock.after(groupSignalDelayMs, () => this.#roll(child)))
+    void child.ended.then(exit => this.#ended(child, exit))
+    void child.started.then(() => {
+      this.#hasEverStarted = true
+      this.#hasStarted.resolve()
+    })
+  }
+
   #roll(child: Child): void {
     if (this.#isStopping || this.#child !== child) return
     this.#isRolling = true
     void child.stop(this.#options.stopTimeoutMs + 1_000)
   }
 
-  #ended(child: Child, { code, signal }: ChildExit): void {
+  #notStarted(error: unknown): void {
+    const { code, policy, message } = notStarted(error)
+    const delayMs = this.#restartLater()
+    const fields = { role: this.role.name, code, reason: message, hint: policy.hint, delayMs }
+    this.#options.log.error(fields, 'a process cannot be started, and is tried again')
+  }
+
+  #ended(child: Child, { code, signal, error }: ChildExit): void {
     const { log, clock } = this.#options
     const wasRolling = this.#isRolling
     this.#child = null
     this.#isRolling = false
     if (this.#isStopping) return
+    if (error !== null) {
+      this.#notStarted(error)
+      return
+    }
     const needsOperator = code === exitCodes.badUsage || code === exitCodes.badConfiguration
     if (needsOperator || !this.#hasEverStarted) {
       this.#fail((code || exitCodes.fault) as ExitCode)
       return
     }
     if (clock.monotonicMs() - child.startedMs >= soundAfterMs) this.#restartDelayMs = restartDelayMsMin
-    const delayMs = wasRolling ? 0 : this.#restartDelayMs
-    if (!wasRolling) this.#restartDelayMs = Math.min(2 * this.#restartDelayMs, restartDelayMsMax)
+    const delayMs = wasRolling ? this.#startAfter(0) : this.#restartLater()
     log.warn({ role: this.role.name, code, signal, delayMs }, 'a process ended and is started again')
-    this.#restart = clock.after(delayMs, () => {
-      this.#restart = null
-      void this.start()
-    })
   }
+
+  /** Returns the delay. */
+  #restartLater(): number {
+    const delayMs = this.#startAfter(this.#restartDelayMs)
+    this.#restartDelayMs = Math.min(2 * delayMs, restartDelayMsMax)
+    return delayMs
+  }
+
+  #startAfter(delayMs: number): number {
+    this.#restart = this.#options.clock.after(delayMs, () => {
+      this.#restart = null
+      if (!this.#isStopping) this.#spawn()
+    })
+    return delayMs
+  }
+}
+
+function notStarted(error: unknown): OperationError {
+  if (isOutOfDescriptors(error)) return descriptorsFull(errorText(error), error)
+  const hint = 'raise the limits on processes and memory: ulimit -u, or TasksMax= and MemoryMax= of the unit'
+  return new OperationError('process_not_started', { retry: 'later', hint }, errorText(error), error)
 }

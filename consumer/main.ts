@@ -1,4 +1,5 @@
 import { type ExitCode, exitCodes, OperationError, UsageError } from '../lib/errors.ts'
+import { RepeatedError } from '../lib/log.ts'
 import { durationMs, type OptionValues } from '../lib/options.ts'
 import { whyNotListening } from '../lib/port.ts'
 import { runService, type ServiceContext } from '../lib/service.ts'
@@ -63,7 +64,10 @@ async function makeParts(options: Options, context: ServiceContext & { isRestart
   )
   for (const [name, help, state] of ledgerGauges) metrics.gaugeOf(name, help, () => store.account()[state])
   const readiness = () => consumer.readiness()
-  const status = new StatusServer({ readiness, metricsText: context.metricsText })
+  const statusError = new RepeatedError(log, clock, 'the consumer port cannot take connections')
+  const status = new StatusServer({ readiness, metricsText: context.metricsText }, error =>
+    statusError.happened(error),
+  )
   const news = context.parent && new ReadinessNews(context.parent, clock, readiness)
   const hasPort = context.parent === null && options.consumerPort > 0
 

@@ -1,6 +1,7 @@
 import { type Logger, pino } from 'pino'
 import { prettyFactory } from 'pino-pretty'
 import type { Clock } from './clock.ts'
+import { classified } from './descriptors.ts'
 import { OperationError } from './errors.ts'
 import { LogOutput } from './log-output.ts'
 
@@ -66,7 +67,8 @@ export class RepeatedError {
     return this.#code
   }
 
-  happened(error: unknown): void {
+  happened(what: unknown): void {
+    const error = classified(what)
     const code = error instanceof OperationError ? error.code : 'fault'
     const now = this.#clock.monotonicMs()
     if (code === this.#code && now - this.#loggedMs < repeatIntervalMs) {

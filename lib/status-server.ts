@@ -18,16 +18,22 @@ export function readinessBody({ reasons, notes = [] }: Readiness): string {
   return JSON.stringify({ ready: reasons.length === 0, reasons, ...(notes.length > 0 && { notes }) })
 }
 
+/** Whoever looks at a process needs few: the rest of its descriptors is for its work. */
+const connectionsMax = 16
+
 /** `/healthz`, `/readyz` and `/metrics` of a process that has no other HTTP port. */
 export class StatusServer {
   readonly #server: Server
   readonly #source: StatusSource
 
-  constructor(source: StatusSource) {
+  /** `onError` hears of connections that could not be taken. */
+  constructor(source: StatusSource, onError: (error: unknown) => void) {
     this.#source = source
     this.#server = createServer((request, response) => {
       this.#answer(request.url ?? '/', response).catch(error => response.destroy(error))
     })
+    this.#server.maxConnections = connectionsMax
+    this.#server.on('error', onError)
   }
 
   /** Rejects with the error of the operating system: the port is taken, or the host is not ours. */

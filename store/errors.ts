@@ -1,3 +1,4 @@
+import { descriptorsFull, nextDescriptor } from '../lib/descriptors.ts'
 import { errorText, type ErrorPolicy, OperationError } from '../lib/errors.ts'
 
 /** What can go wrong with a store, and how to go on; documented in docs/operations.md. */
@@ -68,5 +69,8 @@ export function classifyStoreError(error: unknown): unknown {
   const code = (error as { code?: unknown } | null)?.code
   if (typeof code !== 'string') return error
   const known = resultCodes.find(([prefix]) => code.startsWith(prefix))
+  // SQLite says only that it cannot open a file: for want of a descriptor, that is no fault of the path.
+  if (code.startsWith('SQLITE_CANTOPEN') && nextDescriptor() === null)
+    return descriptorsFull(`${errorText(error)} (${code})`, error)
   return known ? storeError(known[1], `${errorText(error)} (${code})`, error) : error
 }

@@ -105,6 +105,11 @@ export class Folder {
   }
 }
 
+/** What the operating system allows. */
+export interface Limits {
+  readonly descriptorsMax?: number | 'unchanged'
+}
+
 /** One run of the program: `up`, `web`, `consumer`, or any other command. */
 export class Program {
   readonly #child: ChildProcess
@@ -116,8 +121,12 @@ export class Program {
     args: readonly string[],
     environment: Readonly<Record<string, string>> = {},
     stdout: 'pipe' | number = 'pipe',
+    { descriptorsMax = 'unchanged' }: Limits = {},
   ) {
-    this.#child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...args], {
+    const limited = descriptorsMax === 'unchanged' ? [] : ['prlimit', `--nofile=${descriptorsMax}`]
+    const node = [process.execPath, '--disable-warning=ExperimentalWarning', program]
+    const [command, ...rest] = [...limited, ...node, ...args]
+    this.#child = spawn(command!, rest, {
       env: { ...process.env, ...environment },
       stdio: ['ignore', stdout, 'pipe'],
     })
@@ -176,8 +185,13 @@ export class Service extends Program {
   readonly port: number
   readonly folder: Folder
 
-  private constructor(folder: Folder, port: number, args: readonly string[], stdout: 'pipe' | number) {
-    super(['up', '--port', String(port), '--database', folder.database, ...args], {}, stdout)
+  private constructor(
+    folder: Folder,
+    port: number,
+    args: readonly string[],
+    { stdout = 'pipe', limits = {} }: { stdout?: 'pipe' | number; limits?: Limits } = {},
+  ) {
+    super(['up', '--port', String(port), '--database', folder.database, ...args], {}, stdout, limits)
     this.folder = folder
     this.port = port
   }
@@ -188,14 +202,19 @@ export class Service extends Program {
 
   /** Rejects, with nothing left running, when it does not become ready. */
   static async startAt(folder: Folder, port: number, ...args: string[]): Promise<Service> {
-    const service = new Service(folder, port, args, 'pipe')
+    const service = new Service(folder, port, args)
     return service.#once(() => service.says(/"msg":"ready"/))
   }
 
   /** The same, with a log that goes to a file descriptor, and that may never be written. */
   static async startLoggingTo(stdout: number, folder: Folder, ...args: string[]): Promise<Service> {
-    const service = new Service(folder, await freePort(), args, stdout)
+    const service = new Service(folder, await freePort(), args, { stdout })
     return service.#once(() => until('the service is ready', () => service.isReady()))
+  }
+
+  static async startLimited(limits: Limits, folder: Folder, ...args: string[]): Promise<Service> {
+    const service = new Service(folder, await freePort(), args, { limits })
+    return service.#once(() => service.says(/"msg":"ready"/))
   }
 
   async #once(ready: () => Promise<void>): Promise<this> {

@@ -9,8 +9,9 @@ import { newProducerId } from '../../queue/batch.ts'
 import { Binding } from '../../queue/binding.ts'
 import { openQueue } from '../../queue/open.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
-import { Connections } from './connections.ts'
+import { connectionReasons, Connections } from './connections.ts'
 import { Courier } from './courier.ts'
+import { checkedDescriptors } from './descriptors.ts'
 import { Flusher } from './flusher.ts'
 import { flusherPart } from './flusher-part.ts'
 import { HandoverTaker } from './handover.ts'
@@ -48,13 +49,16 @@ async function makeParts(
   const binding = new Binding(queue)
   const taker = new HandoverTaker({ place: options, queue, binding, clock, log })
   const ingest = new Ingest(flusher, log, metrics)
+  const connections = new Connections(options.connectionsMax)
+  const descriptorsMax = checkedDescriptors(options.connectionsMax, log)
+  const descriptorsError = new RepeatedError(log, clock, 'new connections have to wait')
   let isStopping = false
   let consumerReasons: readonly string[] = []
   context.parent?.on('readiness of the consumer', (reasons: readonly string[]) => {
     consumerReasons = reasons
   })
-  const readiness = () =>
-    webReadiness({
+  const readiness = () => {
+    const own = webReadiness({
       isStopping,
       oldestAgeMs: Math.max(flusher.oldestAgeMs(), taker.oldestAgeMs()),
       queueError: queueError.code,
@@ -62,16 +66,20 @@ async function makeParts(
       handovers: taker,
       ...options,
     })
+    return { ...own, reasons: [...own.reasons, ...connectionReasons(connections, descriptorsError.code)] }
+  }
   const status = { readiness, metricsText: context.metricsText }
-  const connections = new Connections(options.connectionsMax)
   const limits = { bodyBytesMax, defaultAck, waitingMax }
   const turn = new Turn(clock)
   const counting = { ingest, flusher, waiting, connections, turn, ...limits }
   const route = new IncrementRoute(counting)
   const streams = new StreamRoute({ ...counting, route, clock, metrics })
-  const server = new Server({ ingest, route, streams, connections, turn, status, clock })
+  const server = new Server({
+    ...{ ingest, route, streams, connections, turn, status, clock },
+    ...{ descriptorsMax, descriptorsError },
+  })
 
-  publishMetrics(metrics, { flusher, producer, waiting, connections, taker })
+  publishMetrics(metrics, { flusher, producer, waiting, connections, taker, server })
 
   return [
     {
@@ -84,8 +92,7 @@ async function makeParts(
     {
       name: 'server',
       start: async () => {
-        if (!(await server.listen(options.host, options.port)))
-          throw await listenFailure(options.host, options.port)
+        if (!server.listen(options.host, options.port)) throw await listenFailure(options.host, options.port)
       },
       stop: () => {
         isStopping = true
@@ -101,11 +108,12 @@ interface Measured {
   readonly waiting: Waiting
   readonly connections: Connections
   readonly taker: HandoverTaker
+  readonly server: Server
 }
 
 function publishMetrics(
   metrics: Metrics,
-  { flusher, producer, waiting, connections, taker }: Measured,
+  { flusher, producer, waiting, connections, taker, server }: Measured,
 ): void {
   metrics.counterOf(
     'piccolo_increments_accepted_total',
@@ -139,6 +147,7 @@ function publishMetrics(
     () => taker.leftCount,
   )
   metrics.gaugeOf('piccolo_connections', 'Open HTTP connections', () => connections.count)
+  metrics.gaugeOf('piccolo_listening', '1 while new connections are taken', () => Number(server.isListening))
   metrics.gaugeOf(
     'piccolo_unconfirmed_bytes',
     'Size of the batches sealed and not yet in the store',

@@ -3,10 +3,10 @@ import {
   type HttpRequest,
   type HttpResponse,
   type TemplatedApp,
-  type us_listen_socket,
-  us_listen_socket_close,
+  us_listen_socket_close as close,
 } from 'uWebSockets.js'
 import { type Clock, sleep } from '../../lib/clock.ts'
+import type { RepeatedError } from '../../lib/log.ts'
 import { metricsContentType } from '../../lib/metrics.ts'
 import { readinessBody, type StatusSource } from '../../lib/status-server.ts'
 import { endHead } from './answer.ts'
@@ -14,6 +14,7 @@ import type { Connections } from './connections.ts'
 import { readFraming } from './head.ts'
 import type { IncrementRoute } from './increment-route.ts'
 import type { Ingest } from './ingest.ts'
+import { Listener } from './listener.ts'
 import type { ProblemCode } from './problems.ts'
 import type { StreamRoute } from './stream-route.ts'
 import type { Source, Turn } from './turn.ts'
@@ -29,6 +30,9 @@ export interface ServerOptions {
   readonly streams: StreamRoute
   readonly connections: Connections
   readonly turn: Turn
+  readonly descriptorsMax: number
+  /** Descriptors are short: new connections have to wait. */
+  readonly descriptorsError: RepeatedError
   readonly status: StatusSource
   readonly clock: Clock
 }
@@ -47,7 +51,6 @@ const appCount = 16
 interface Door extends Source {
   readonly app: TemplatedApp
   connectionCount: number
-  listenSocket: us_listen_socket | null
 }
 
 /**
@@ -57,21 +60,25 @@ interface Door extends Source {
 export class Server {
   readonly #options: ServerOptions
   readonly #doors: readonly Door[]
+  readonly #listener: Listener
 
   constructor(options: ServerOptions) {
     this.#options = options
     this.#doors = Array.from({ length: appCount }, () => this.#door())
+    const apps = this.#doors.map(({ app }) => app)
+    this.#listener = new Listener({ ...options, apps, close, error: options.descriptorsError })
   }
 
   #door(): Door {
     const { route, streams, connections, turn, status } = this.#options
     const app = App()
-    const door: Door = { app, connectionCount: 0, listenSocket: null }
+    const door: Door = { app, connectionCount: 0 }
     // biome-ignore lint/suspicious/useIterableCallbackReturn: this filter is not an array's
     app.filter((_response, change) => {
       connections.count += Number(change)
       door.connectionCount += Number(change)
       if (Number(change) < 0) turn.connectionClosed()
+      else this.#listener.accepted()
     })
     app.post('/increment', (response, request) => route.handle(response, request, door))
     this.#otherwise(door, '/increment', 'method_not_allowed', 'POST')
@@ -86,26 +93,13 @@ export class Server {
     return door
   }
 
-  /** Other web processes may share the port. Resolves to false when the operating system refuses it. */
-  async listen(host: string, port: number): Promise<boolean> {
-    for (const door of this.#doors) {
-      await new Promise<void>(resolve => {
-        door.app.listen(host, port, socket => {
-          door.listenSocket = socket || null
-          resolve()
-        })
-      })
-    }
-    if (this.#doors.every(({ listenSocket }) => listenSocket !== null)) return true
-    this.#stopListening()
-    return false
+  get isListening(): boolean {
+    return this.#listener.isListening
   }
 
-  #stopListening(): void {
-    for (const door of this.#doors) {
-      if (door.listenSocket !== null) us_listen_socket_close(door.listenSocket)
-      door.listenSocket = null
-    }
+  /** Other web processes may share the port. Returns false when the operating system refuses it. */
+  listen(host: string, port: number): boolean {
+    return this.#listener.listen(host, port)
   }
 
   /**
@@ -116,7 +110,7 @@ export class Server {
     const { clock, route, streams, connections } = this.#options
     route.startDraining()
     streams.startDraining()
-    this.#stopListening()
+    this.#listener.stop()
     const deadlineMs = clock.monotonicMs() + timeoutMs
     let idleEndMs = clock.monotonicMs() + idleGraceMs
     while (connections.count > 0) {

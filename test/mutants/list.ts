@@ -642,4 +642,25 @@ export const mutants: readonly Mutant[] = [
     replace: '',
     tests: ['apps/web/json-oracle.test.ts'],
   },
+  {
+    name: 'connections are taken until no descriptor is left',
+    file: 'apps/web/listener.ts',
+    find: 'return next === null || next >= this.#options.descriptorsMax - keptDescriptors',
+    replace: 'return false',
+    tests: ['test/descriptors.test.ts'],
+  },
+  {
+    name: 'a process that the system does not start ends the service',
+    file: 'cli/supervisor.ts',
+    find: '      this.#notStarted(error)\n      return\n    }\n    const needsOperator',
+    replace: '      this.#fail(exitCodes.fault)\n      return\n    }\n    const needsOperator',
+    tests: ['test/descriptors.test.ts'],
+  },
+  {
+    name: 'whoever connects to the consumer may take all of its descriptors',
+    file: 'lib/status-server.ts',
+    find: '    this.#server.maxConnections = connectionsMax\n',
+    replace: '',
+    tests: ['test/descriptors.redis.test.ts'],
+  },
 ]

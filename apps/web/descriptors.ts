@@ -1,0 +1,31 @@
+import { descriptorsFull, descriptorsMax } from '../../lib/descriptors.ts'
+import { exitCodes, UsageError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+
+/** What a web process has open beside the connections of clients: Node's (24, measured), Redis, its 16 listeners. */
+const ownDescriptors = 48
+/** Never left to the connections of clients: for files, and for connecting to Redis again. */
+export const keptDescriptors = 32
+const reservedDescriptors = ownDescriptors + keptDescriptors
+const descriptorsMin = 128
+
+/**
+ * How many descriptors this process may have open. Says it where that is less than `connectionsMax` asks for,
+ * and throws UsageError where it is too little for anything.
+ */
+export function checkedDescriptors(connectionsMax: number, log: Log): number {
+  const max = descriptorsMax()
+  if (max < descriptorsMin)
+    throw new UsageError(
+      `${max} file descriptors are allowed, a web process needs ${descriptorsMin} or more: raise ulimit -n`,
+      exitCodes.badConfiguration,
+    )
+  const needed = connectionsMax + reservedDescriptors
+  if (max < needed) {
+    const { code, policy } = descriptorsFull('')
+    const numbers = { connectionsMax, served: max - reservedDescriptors, descriptorsMax: max, needed }
+    const message = 'too few file descriptors for --connections-max: fewer connections can be open'
+    log.warn({ code, hint: policy.hint, ...numbers }, message)
+  }
+  return max
+}

@@ -1,0 +1,131 @@
+import type { TemplatedApp, us_listen_socket, us_listen_socket_close } from 'uWebSockets.js'
+import { assert } from '../../lib/assert.ts'
+import type { Clock, Timer } from '../../lib/clock.ts'
+import { descriptorsFull, nextDescriptor } from '../../lib/descriptors.ts'
+import type { RepeatedError } from '../../lib/log.ts'
+import type { Connections } from './connections.ts'
+import { keptDescriptors } from './descriptors.ts'
+
+/** New connections between two looks at the descriptors: opening one more file for each would cost much. */
+const connectionsALook = 8
+assert(connectionsALook < keptDescriptors, 'descriptors could run out between two looks')
+const lookIntervalMs = 250
+/** A pause ends when this share of the connections is gone: the next one resets whoever is not yet taken. */
+const goneShare = 1 / 16
+/** Or, with any descriptor free, after so long. */
+const pauseMs = 5_000
+/** Without a pause for so long, it is over. */
+const calmMs = 2_000
+
+export interface ListenerOptions {
+  /** All of them listen on the same port. */
+  readonly apps: readonly Pick<TemplatedApp, 'listen'>[]
+  readonly close: typeof us_listen_socket_close
+  readonly connections: Connections
+  readonly descriptorsMax: number
+  readonly clock: Clock
+  readonly error: RepeatedError
+}
+
+/**
+ * What takes new connections. Its sockets are closed while descriptors are short: uWebSockets.js would try
+ * without a pause to take what it has no descriptor for. Other processes on the same port get what comes
+ * meanwhile. Open connections are served all the time.
+ *
+ *     listening ──(descriptors are short)──▶ paused ──(connections are gone, or time is)──▶ listening
+ */
+export class Listener {
+  readonly #options: ListenerOptions
+  #address: { readonly host: string; readonly port: number } | null = null
+  /** One of each app; none while paused, before the start and after the stop. */
+  readonly #sockets: us_listen_socket[] = []
+  #untilLook = connectionsALook
+  /** When it last began or ended to listen. */
+  #changedMs = 0
+  #countAtPause = 0
+  #timer: Timer | null = null
+
+  constructor(options: ListenerOptions) {
+    this.#options = options
+  }
+
+  get isListening(): boolean {
+    return this.#sockets.length > 0
+  }
+
+  /** Returns false when the operating system refuses it. Other processes may share the port. */
+  listen(host: string, port: number): boolean {
+    this.#address = { host, port }
+    if (!this.#open()) return false
+    this.#lookLater()
+    return true
+  }
+
+  /** To be called for each new connection: closing the socket here ends uWebSockets.js' loop of accepts. */
+  accepted(): void {
+    if (--this.#untilLook > 0) return
+    this.#untilLook = connectionsALook
+    if (this.#areShort()) this.#pause()
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+    this.#close()
+  }
+
+  #lookLater(): void {
+    this.#timer = this.#options.clock.after(lookIntervalMs, () => {
+      this.#look()
+      this.#lookLater()
+    })
+  }
+
+  #look(): void {
+    const sinceMs = this.#options.clock.monotonicMs() - this.#changedMs
+    if (!this.isListening) {
+      if (!this.#areShort() && (this.#areGone() || sinceMs >= pauseMs)) this.#resume()
+    } else if (this.#areShort()) this.#pause()
+    else if (sinceMs >= calmMs) this.#options.error.over()
+  }
+
+  #areShort(): boolean {
+    const next = nextDescriptor()
+    return next === null || next >= this.#options.descriptorsMax - keptDescriptors
+  }
+
+  #areGone(): boolean {
+    return this.#options.connections.count < this.#countAtPause * (1 - goneShare)
+  }
+
+  #pause(): void {
+    const { connections, descriptorsMax, error } = this.#options
+    if (!this.isListening) return
+    this.#close()
+    this.#countAtPause = connections.count
+    error.happened(
+      descriptorsFull(`${connections.count} connections are open, ${descriptorsMax} descriptors are allowed`),
+    )
+  }
+
+  #resume(): void {
+    if (!this.#open()) this.#options.error.happened(descriptorsFull('the port cannot be listened on again'))
+  }
+
+  #open(): boolean {
+    const { host, port } = this.#address!
+    const { apps, clock } = this.#options
+    for (const app of apps)
+      app.listen(host, port, socket => {
+        if (socket) this.#sockets.push(socket)
+      })
+    this.#changedMs = clock.monotonicMs()
+    if (this.#sockets.length === apps.length) return true
+    this.#close()
+    return false
+  }
+
+  #close(): void {
+    for (const socket of this.#sockets.splice(0)) this.#options.close(socket)
+    this.#changedMs = this.#options.clock.monotonicMs()
+  }
+}
