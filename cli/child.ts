@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { Channel } from '../lib/channel.ts'
 import { type Clock, sleep } from '../lib/clock.ts'
+import { memoryEnvironment } from './node-options.ts'
 import { processNameVariable, restartVariable } from './process-name.ts'
 
 /** What a child is to do. */
@@ -45,7 +46,12 @@ export class Child {
     this.#clock = clock
     this.startedMs = clock.monotonicMs()
     this.#process = fork(program, [command], {
-      env: { ...environment, [processNameVariable]: name, [restartVariable]: String(isRestart) },
+      env: {
+        ...memoryEnvironment,
+        ...environment,
+        [processNameVariable]: name,
+        [restartVariable]: String(isRestart),
+      },
       execArgv: [...process.execArgv, ...nodeOptions],
       serialization: 'advanced',
     })

@@ -3,3 +3,9 @@
  * a hundred times a second. See docs/decisions.md.
  */
 export const webNodeOptions = ['--min-semi-space-size=16']
+
+/**
+ * From this size on, glibc gives memory back when it is freed, whatever was freed before: by itself it keeps
+ * more and more. A message that a client never finished, in uWebSockets.js, is such memory.
+ */
+export const memoryEnvironment = { MALLOC_MMAP_THRESHOLD_: String(128 * 1024) }

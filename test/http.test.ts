@@ -47,6 +47,7 @@ const statusByCode: Record<ProblemCode, number> = {
   idempotency_not_on_stream: 400,
   answers_unknown: 400,
   memory_full: 503,
+  unfinished_full: 503,
   connections_full: 503,
   waiting_full: 503,
   too_much_at_once: 503,
@@ -64,6 +65,7 @@ const codesElsewhere: Partial<Record<ProblemCode, string>> = {
   answers_unknown: 'has a test of its own: stream.test.ts',
   idempotency_not_on_stream: 'has a test of its own: stream.test.ts',
   waiting_full: 'has a test with a service of its own: acks.redis.test.ts',
+  unfinished_full: 'has a test of its own: memory-bounds.test.ts',
   too_much_at_once: 'has tests of its own: turn.test.ts',
   fault: 'nothing that a client sends provokes it',
 }

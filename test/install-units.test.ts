@@ -2,6 +2,10 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, type TestContext, test } from 'vitest'
+import { bodiesBytesMax } from '../apps/web/body.ts'
+import { connectionBytesMax, nativeBytesMax } from '../apps/web/native-memory.ts'
+import { webOptions } from '../apps/web/options.ts'
+import { unreadBytesMax } from '../apps/web/stream-unread.ts'
 import { serviceOptions } from '../lib/service-options.ts'
 import { until } from './condition.ts'
 import { cleanUp, configuration, installed, readUnit, startUnit, unitProcess, units } from './installation.ts'
@@ -53,6 +57,23 @@ test.each(['consumer', 'web'])('the unit of the %s restarts for ever, drains, an
   expect(unit.get('StateDirectory')).toEqual(['piccolo-daimao'])
   expect(unitProcess(root, role).env.PICCOLO_STATE_DIR).toBe(path.join(root, 'var/lib/piccolo-daimao'))
   expect(unitProcess(root, role).env.NODE_OPTIONS).toMatch(/--max-old-space-size=\d+/)
+})
+
+test.each([
+  ['consumer', 2],
+  ['web', 2],
+])('the unit of the %s has a bound on its memory that its own limits fit into', (role, heaps) => {
+  const mebibyte = 1024 * 1024
+  const heapMib = Number(/--max-old-space-size=(\d+)/.exec(unitProcess(root, role).env.NODE_OPTIONS!)![1])
+  const max = /^(\d+)G$/.exec(readUnit(root, role).get('MemoryMax')![0]!)!
+  const restMib = 150
+  const clientsBytes =
+    bodiesBytesMax(webOptions.bodyBytesMax.fallback!) +
+    nativeBytesMax +
+    2 * unreadBytesMax +
+    webOptions.connectionsMax.fallback! * connectionBytesMax
+  const clientsMib = role === 'web' ? clientsBytes / mebibyte : 0
+  expect(Number(max[1]) * 1024).toBeGreaterThan(restMib + heaps * heapMib + clientsMib)
 })
 
 test('web processes start after the consumer, so that they stop before it', () => {

@@ -1,53 +1,103 @@
+import { assert } from '../../lib/assert.ts'
+
 const bytesMin = 4_096
+const mebibyte = 1024 * 1024
+
+/**
+ * What all requests together may have collected of bodies that are not complete. A body that comes in one
+ * piece takes nothing of it.
+ */
+export class BodyMemory {
+  readonly bytesMax: number
+  #bytes = 0
+
+  constructor(bodyBytesMax: number) {
+    this.bytesMax = bodiesBytesMax(bodyBytesMax)
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Returns whether there is so much more. */
+  tryTake(bytes: number): boolean {
+    if (this.#bytes + bytes > this.bytesMax) return false
+    this.#bytes += bytes
+    return true
+  }
+
+  giveBack(bytes: number): void {
+    this.#bytes -= bytes
+    assert(this.#bytes >= 0, 'more memory of bodies was given back than taken')
+  }
+}
+
+/** Two of the largest bodies at the least. */
+export function bodiesBytesMax(bodyBytesMax: number): number {
+  return Math.max(64 * mebibyte, 2 * bodyBytesMax)
+}
 
 /** Collects the body of one request. */
 export class Body {
   readonly #bytesMax: number
+  readonly #memory: BodyMemory
   /**
    * Copies of all chunks but the last, one behind the other, as uWebSockets.js takes each back; null while
    * there is none. It grows by doubling: a body in chunks of one byte must not cost more than its size.
    */
-  #collected: Uint8Array | null = null
+  #collected: Uint8Array<ArrayBuffer> | null = null
   #byteCount = 0
   #isDone = false
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, memory: BodyMemory) {
     this.#bytesMax = bytesMax
+    this.#memory = memory
   }
 
   /**
-   * The whole body with its last chunk, valid only during the call; `too large` once, as soon as that is
-   * known; null while more is to come, and for whatever comes after either.
+   * The whole body with its last chunk, valid until `end`; `too large` or `no room` once, as soon as that is
+   * known; null while more is to come, and for whatever comes after these.
    */
-  add(chunk: ArrayBuffer, isLast: boolean): Uint8Array | 'too large' | null {
+  add(chunk: ArrayBuffer, isLast: boolean): Uint8Array | 'too large' | 'no room' | null {
     if (this.#isDone) return null
     const start = this.#byteCount
     this.#byteCount += chunk.byteLength
-    this.#isDone = isLast || this.#byteCount > this.#bytesMax
+    this.#isDone = isLast
     if (this.#byteCount > this.#bytesMax) {
-      this.#collected = null
+      this.end()
       return 'too large'
     }
     if (isLast && this.#collected === null) return new Uint8Array(chunk)
-    const collected = this.#withRoom(start)
+    const collected = this.#withRoom()
+    if (collected === null) {
+      this.end()
+      return 'no room'
+    }
     collected.set(new Uint8Array(chunk), start)
     return isLast ? collected.subarray(0, this.#byteCount) : null
   }
 
-  /** Lets go of what has come, and takes no more. */
+  /** Lets go of what has come, and takes no more. Every body has to be ended. */
   end(): null {
     this.#isDone = true
+    if (this.#collected !== null) {
+      this.#memory.giveBack(this.#collected.length)
+      // Frees the memory now: V8 sees no hurry where nothing else happens.
+      this.#collected.buffer.transfer(0)
+    }
     this.#collected = null
     return null
   }
 
-  #withRoom(collectedCount: number): Uint8Array {
-    if (this.#collected !== null && this.#collected.length >= this.#byteCount) return this.#collected
+  /** Null when there is no memory left for it. */
+  #withRoom(): Uint8Array | null {
+    const had = this.#collected?.length ?? 0
+    if (this.#collected !== null && had >= this.#byteCount) return this.#collected
     const size = Math.min(this.#bytesMax, Math.max(bytesMin, 2 * this.#byteCount))
-    const larger = new Uint8Array(size)
-    if (this.#collected !== null) larger.set(this.#collected.subarray(0, collectedCount))
-    this.#collected = larger
-    return larger
+    if (!this.#memory.tryTake(size - had)) return null
+    this.#collected =
+      this.#collected === null ? new Uint8Array(size) : new Uint8Array(this.#collected.buffer.transfer(size))
+    return this.#collected
   }
 }
 

@@ -8,10 +8,11 @@ import {
   answerProblem,
   answerReached,
   answerTooMuch,
+  cut,
   type Reached,
   type Refusal,
 } from './answer.ts'
-import { Body } from './body.ts'
+import { Body, type BodyMemory } from './body.ts'
 import type { Connections } from './connections.ts'
 import { decodeBody } from './content-encoding.ts'
 import type { Flusher } from './flusher.ts'
@@ -20,6 +21,7 @@ import { keyedRequest } from './idempotency.ts'
 import { IncrementList } from './increment-list.ts'
 import { type Ingest, readIncrements, refusal } from './ingest.ts'
 import type { Refusal as IncrementsRefused } from './json.ts'
+import type { NativeMemory } from './native-memory.ts'
 import type { ProblemCode } from './problems.ts'
 import {
   bodyUnitBytes,
@@ -40,6 +42,8 @@ export interface IncrementRouteOptions {
   readonly connections: Connections
   readonly turn: Turn
   readonly bodyBytesMax: number
+  readonly bodyMemory: BodyMemory
+  readonly memory: NativeMemory
   readonly defaultAck: Ack
   /** Requests that may wait for more than `memory` at a time. */
   readonly waitingMax: number
@@ -159,7 +163,11 @@ export class IncrementRoute {
     isChunked: boolean,
     work: (body: Uint8Array) => void,
   ): Receiving {
-    const body = new Body(this.#options.bodyBytesMax)
+    const body = new Body(this.#options.bodyBytesMax, this.#options.bodyMemory)
+    response.onAborted(() => {
+      body.end()
+      this.#onAborted()
+    })
     return { response, source, isChunked, work, body, isRefused: false }
   }
 
@@ -172,17 +180,21 @@ export class IncrementRoute {
       }
       const isTooMuch = this.#options.turn.spend(source, pieceUnits) !== 'fine' && !isLast
       const bytes = isTooMuch ? body.end() : body.add(chunk, isLast)
-      receiving.isRefused = isTooMuch || bytes === 'too large'
-      if (receiving.isRefused) {
-        this.#refuseAndClose(response, isTooMuch ? 'too_much_at_once' : 'body_too_large')
-      } else if (bytes instanceof Uint8Array && (isChunked || this.#isDraining)) {
+      receiving.isRefused = isTooMuch || typeof bytes === 'string'
+      if (isTooMuch) {
+        this.#refuseAndClose(response, 'too_much_at_once')
+      } else if (typeof bytes === 'string') {
+        this.#refuseAndClose(response, bytes === 'too large' ? 'body_too_large' : 'unfinished_full')
+      } else if (bytes !== null && (isChunked || this.#isDraining)) {
         const copy = new Uint8Array(bytes)
         this.#later(response, () => work(copy))
-      } else if (bytes instanceof Uint8Array) {
+      } else if (bytes !== null) {
         work(bytes)
       }
     } catch (error) {
       this.#fault(response, error)
+    } finally {
+      if (isLast) body.end()
     }
   }
 
@@ -295,7 +307,10 @@ export class IncrementRoute {
 
   refuse(response: HttpResponse, code: ProblemCode, refusal: Refusal): void {
     this.#options.ingest.refused(code)
-    response.cork(() => answerProblem(response, code, refusal))
+    // Whether the client reads shows in no other answer than these.
+    const isSafe = !this.#options.memory.isShort || !(refusal.isLast || refusal.isHead)
+    if (isSafe) response.cork(() => answerProblem(response, code, refusal))
+    else cut(response)
   }
 
   /** For a request that another route met: what follows on its connection is not to be trusted. */

@@ -9,6 +9,7 @@ import { newProducerId } from '../../queue/batch.ts'
 import { Binding } from '../../queue/binding.ts'
 import { openQueue } from '../../queue/open.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
+import { BodyMemory } from './body.ts'
 import { connectionReasons, Connections } from './connections.ts'
 import { Courier } from './courier.ts'
 import { checkedDescriptors } from './descriptors.ts'
@@ -18,10 +19,12 @@ import { HandoverTaker } from './handover.ts'
 import { IncrementRoute } from './increment-route.ts'
 import { Ingest } from './ingest.ts'
 import type { webOptions } from './options.ts'
+import { NativeMemory } from './native-memory.ts'
 import { Producer } from './producer.ts'
 import { webReadiness } from './readiness.ts'
 import { Server } from './server.ts'
-import { StreamRoute } from './stream-route.ts'
+import { idleSecondsMax, StreamRoute } from './stream-route.ts'
+import { UnreadAnswers } from './stream-unread.ts'
 import { Turn } from './turn.ts'
 import { Waiting } from './waiting.ts'
 
@@ -69,17 +72,21 @@ async function makeParts(
     return { ...own, reasons: [...own.reasons, ...connectionReasons(connections, descriptorsError.code)] }
   }
   const status = { readiness, metricsText: context.metricsText }
-  const limits = { bodyBytesMax, defaultAck, waitingMax }
+  const bodyMemory = new BodyMemory(bodyBytesMax)
+  const unread = new UnreadAnswers(clock, idleSecondsMax * 1000)
+  const memory = new NativeMemory({ clock, log, connections, unread })
+  const limits = { bodyBytesMax, bodyMemory, memory, defaultAck, waitingMax }
   const turn = new Turn(clock)
   const counting = { ingest, flusher, waiting, connections, turn, ...limits }
   const route = new IncrementRoute(counting)
-  const streams = new StreamRoute({ ...counting, route, clock, metrics })
+  const streams = new StreamRoute({ ...counting, route, unread, metrics })
   const server = new Server({
     ...{ ingest, route, streams, connections, turn, status, clock },
-    ...{ descriptorsMax, descriptorsError },
+    ...{ descriptorsMax, descriptorsError, unread },
   })
 
   publishMetrics(metrics, { flusher, producer, waiting, connections, taker, server })
+  publishMemory(metrics, { bodyMemory, memory, unread })
 
   return [
     {
@@ -93,9 +100,11 @@ async function makeParts(
       name: 'server',
       start: async () => {
         if (!server.listen(options.host, options.port)) throw await listenFailure(options.host, options.port)
+        memory.start(streams.shed)
       },
       stop: () => {
         isStopping = true
+        memory.stop()
         return server.drain(options.stopTimeoutMs * 0.2)
       },
     },
@@ -153,6 +162,23 @@ function publishMetrics(
     'Size of the batches sealed and not yet in the store',
     () => producer.unconfirmedBytes,
   )
+}
+
+function publishMemory(
+  metrics: Metrics,
+  { bodyMemory, memory, unread }: { bodyMemory: BodyMemory; memory: NativeMemory; unread: UnreadAnswers },
+): void {
+  metrics.gaugeOf(
+    'piccolo_unfinished_body_bytes',
+    'What has come of bodies that are not complete',
+    () => bodyMemory.bytes,
+  )
+  metrics.gaugeOf(
+    'piccolo_unfinished_message_bytes',
+    'What messages of streams that are not complete take, as measured',
+    () => memory.bytes,
+  )
+  metrics.gaugeOf('piccolo_unread_bytes', 'Answers that clients do not read', () => unread.bytes)
 }
 
 /**

@@ -96,6 +96,10 @@ export const problems = {
     detail:
       'This connection sends more at once than others can wait for; nothing was counted. Send it again on another, with less under way.',
   },
+  unfinished_full: {
+    status: 503,
+    detail: 'Clients have sent too much that is not complete; nothing was counted, try again later.',
+  },
   fault: { status: 500, detail: 'A fault of ours; nothing was counted. It is in the log.' },
 } as const satisfies Record<string, { status: number; detail: string }>
 

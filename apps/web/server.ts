@@ -9,7 +9,7 @@ import { type Clock, sleep } from '../../lib/clock.ts'
 import type { RepeatedError } from '../../lib/log.ts'
 import { metricsContentType } from '../../lib/metrics.ts'
 import { readinessBody, type StatusSource } from '../../lib/status-server.ts'
-import { endHead } from './answer.ts'
+import { endHead, endPage } from './answer.ts'
 import type { Connections } from './connections.ts'
 import { readFraming } from './head.ts'
 import type { IncrementRoute } from './increment-route.ts'
@@ -17,6 +17,7 @@ import type { Ingest } from './ingest.ts'
 import { Listener } from './listener.ts'
 import type { ProblemCode } from './problems.ts'
 import type { StreamRoute } from './stream-route.ts'
+import type { UnreadAnswers } from './stream-unread.ts'
 import type { Source, Turn } from './turn.ts'
 import { usage } from './usage.ts'
 
@@ -30,6 +31,7 @@ export interface ServerOptions {
   readonly streams: StreamRoute
   readonly connections: Connections
   readonly turn: Turn
+  readonly unread: UnreadAnswers
   readonly descriptorsMax: number
   /** Descriptors are short: new connections have to wait. */
   readonly descriptorsError: RepeatedError
@@ -133,7 +135,7 @@ export class Server {
 
   /** A page for GET and HEAD. */
   #page(door: Door, path: string, type: string, make: () => Promise<Page>): void {
-    const { route, ingest } = this.#options
+    const { route, ingest, unread } = this.#options
     const handle = this.#handler(door, (response, isHead) => {
       let isAborted = false
       response.onAborted(() => {
@@ -145,7 +147,8 @@ export class Server {
           response.cork(() => {
             response.writeStatus(status).writeHeader('Content-Type', type)
             if (isHead) endHead(response, body)
-            else response.end(body, route.isDraining)
+            else if (route.isDraining) response.end(body, true)
+            else endPage(response, body, unread)
           })
         },
         error => {

@@ -5,18 +5,17 @@ import type {
   WebSocket,
   WebSocketBehavior,
 } from 'uWebSockets.js'
-import type { Clock } from '../../lib/clock.ts'
 import type { Metrics } from '../../lib/metrics.ts'
 import type { Connections } from './connections.ts'
 import type { IncrementRoute } from './increment-route.ts'
 import { closeCodes, Stream, type StreamSurroundings } from './stream.ts'
-import { UnreadAnswers } from './stream-unread.ts'
+import type { NativeMemory } from './native-memory.ts'
 import { readUpgrade, type StreamMode } from './stream-upgrade.ts'
 import type { Source } from './turn.ts'
 import type { Ack } from './waiting.ts'
 
 /** A client that says nothing for so long, not even to a ping, is gone. */
-const idleSecondsMax = 32
+export const idleSecondsMax = 32
 
 /**
  * A message up to so many times the largest body is refused like any other; from there on uWebSockets.js cuts
@@ -24,12 +23,12 @@ const idleSecondsMax = 32
  */
 const cutBodies = 2
 
-export interface StreamRouteOptions extends Omit<StreamSurroundings, 'unread'> {
+export interface StreamRouteOptions extends StreamSurroundings {
   /** Answers what opens no stream. */
   readonly route: IncrementRoute
   readonly connections: Connections
   readonly defaultAck: Ack
-  readonly clock: Clock
+  readonly memory: NativeMemory
   readonly metrics: Metrics
 }
 
@@ -37,6 +36,10 @@ export interface StreamRouteOptions extends Omit<StreamSurroundings, 'unread'> {
 interface HttpSource extends Source {
   connectionCount: number
 }
+
+/** Streams that are closed at a time where memory is short: this share of them, and so many at the least. */
+const shedShare = 1 / 8
+const shedMin = 16
 
 /** What uWebSockets.js keeps with each WebSocket, as properties of it. */
 interface Attached {
@@ -56,10 +59,9 @@ export class StreamRoute {
 
   constructor(options: StreamRouteOptions) {
     this.#options = options
-    const unread = new UnreadAnswers(options.clock, idleSecondsMax * 1000)
-    this.#surroundings = { ...options, unread }
-    const { metrics } = options
-    metrics.gaugeOf('piccolo_stream_connections', 'Open streams', () => this.#streams.size)
+    this.#surroundings = options
+    const { metrics, unread } = options
+    metrics.gaugeOf('piccolo_stream_connections', 'Open streams', () => this.#openCount())
     metrics.counterOf('piccolo_stream_messages_total', 'Messages received', () => this.#messageCount)
     metrics.gaugeOf('piccolo_stream_unread_bytes', 'Answers that clients do not read', () => unread.bytes)
   }
@@ -93,6 +95,26 @@ export class StreamRoute {
     }
   }
 
+  /**
+   * Closes some streams, to get back the memory of messages that have not come to their end; returns false
+   * when there is none. Whose these are cannot be seen: those first that are being closed anyway or have never
+   * brought a whole message, the newest first.
+   */
+  readonly shed = (): boolean => {
+    const newestFirst = [...this.#streams].reverse()
+    const count = Math.max(shedMin, Math.ceil(newestFirst.length * shedShare))
+    const first = newestFirst.filter(stream => stream.isLeaving || !stream.hasBroughtMessages)
+    const lot = (first.length > 0 ? first : newestFirst).slice(0, count)
+    for (const stream of lot) stream.cut()
+    return lot.length > 0
+  }
+
+  #openCount(): number {
+    let count = 0
+    for (const stream of this.#streams) if (!stream.isLeaving) count++
+    return count
+  }
+
   /** Streams count nothing any more, and close once every message has its answer. */
   startDraining(): void {
     this.#isDraining = true
@@ -110,11 +132,13 @@ export class StreamRoute {
     context: us_socket_context_t,
     source: HttpSource,
   ): void {
-    const { route, connections } = this.#options
+    const { route, connections, memory } = this.#options
     if (!route.hasShare(response, source)) return
     const upgrade = connections.isOverfull
       ? 'connections_full'
-      : readUpgrade(request, this.#options.defaultAck)
+      : !memory.hasRoom
+        ? 'unfinished_full'
+        : readUpgrade(request, this.#options.defaultAck)
     if (typeof upgrade === 'string') {
       route.refuseUnderWay(response, upgrade, source)
       return

@@ -1,9 +1,10 @@
 import type { WebSocket } from 'uWebSockets.js'
+import type { Timer } from '../../lib/clock.ts'
 import type { Flusher } from './flusher.ts'
 import { type Ingest, type Outcome, refusal } from './ingest.ts'
 import type { Refusal } from './json.ts'
 import { countedText, type MessagesCounted, problemText, UsualAnswer } from './stream-answer.ts'
-import type { UnreadAnswers } from './stream-unread.ts'
+import { type UnreadAnswers, UnreadOfStream } from './stream-unread.ts'
 import type { StreamMode } from './stream-upgrade.ts'
 import { StreamWait } from './stream-wait.ts'
 import {
@@ -56,11 +57,13 @@ export class Stream implements Source, TurnEnd {
   readonly #waits = new Set<StreamWait>()
   /** The one of this turn; null while there is none. */
   #waitOfTurn: StreamWait | null = null
-  /** The client is slow to read: answers pile up in this process. */
-  #isCongested = false
-  /** Bytes that lay here when last looked. */
-  #unreadBytes = 0
+  readonly #unread: UnreadOfStream
+  /** Counts nothing any more. */
   #isDraining = false
+  /** Why it is closed as soon as its client has read what lies here; null while it is not to be. */
+  #leaving: { readonly code: number; readonly reason: string; readonly late: Timer } | null = null
+  /** It was closed in a way that keeps nothing for its client. */
+  #isCut = false
   #isClosed = false
 
   constructor(socket: WebSocket<unknown>, mode: StreamMode, surroundings: StreamSurroundings) {
@@ -68,6 +71,16 @@ export class Stream implements Source, TurnEnd {
     this.#ack = mode.ack
     this.#isJoined = mode.isJoined
     this.#surroundings = surroundings
+    this.#unread = new UnreadOfStream(surroundings.unread, socket)
+  }
+
+  /** It has brought a whole message. */
+  get hasBroughtMessages(): boolean {
+    return this.#messageCount > 0
+  }
+
+  get isLeaving(): boolean {
+    return this.#leaving !== null
   }
 
   /** Messages are waiting for their answers. */
@@ -77,7 +90,7 @@ export class Stream implements Source, TurnEnd {
 
   /** Takes the next message; `bytes` are valid only during the call. */
   receive(message: ArrayBuffer): void {
-    if (!this.#isDraining && (!this.#isCongested || this.#hasRoom())) this.#take(message)
+    if (!this.#isDraining && (!this.#unread.isThere || this.#hasRoom())) this.#take(message)
     this.#spend(messageUnits + bodyUnits(message.byteLength))
   }
 
@@ -94,6 +107,7 @@ export class Stream implements Source, TurnEnd {
 
   /** A ping, which is answered already, or a pong. */
   controlled(): void {
+    this.#hasRoom()
     this.#spend(pieceUnits)
   }
 
@@ -104,7 +118,8 @@ export class Stream implements Source, TurnEnd {
 
   /** The client has taken some of what lay here. */
   drained(): void {
-    this.#lookAtUnread()
+    this.#unread.look()
+    if (this.#leaving && !this.#unread.isThere) this.close(this.#leaving.code, this.#leaving.reason)
   }
 
   /** Counts nothing any more, and closes as soon as every message has its answer. */
@@ -124,19 +139,44 @@ export class Stream implements Source, TurnEnd {
     this.#socket.end(code, reason)
   }
 
+  /** Closes it at once; its client gets nothing that lies here. */
+  cut(): void {
+    if (this.#isClosed) return
+    this.#isCut = true
+    this.#socket.close()
+  }
+
   /** The connection is closed, whoever closed it. What was counted stays counted; nobody hears of it. */
   closed(): void {
     this.#isClosed = true
     for (const wait of this.#waits) wait.cancel()
     this.#waits.clear()
-    this.#surroundings.unread.closed(this.#unreadBytes)
+    this.#leaving?.late.cancel()
+    this.#unread.closed(this.#isCut)
   }
 
   /** Whoever has no more to spend in this turn has to be closed, or it would not end. */
   #spend(units: number): void {
-    if (this.#surroundings.turn.spend(this, units) === 'fine') return
+    const verdict = this.#isClosed ? 'fine' : this.#surroundings.turn.spend(this, units)
+    if (verdict === 'close') this.#leave(closeCodes.tryAgainLater, 'send less at once')
+    if (verdict === 'cut') this.cut()
+  }
+
+  /**
+   * Answers what waits, counts nothing any more, and closes as soon as the client has read it all: of a
+   * closed stream it cannot be seen how long its answers lie here.
+   */
+  #leave(code: number, reason: string): void {
+    if (this.#isClosed || this.#leaving !== null) return
     this.giveUp()
-    this.close(closeCodes.tryAgainLater, 'send less at once')
+    this.#answerJoined()
+    this.#unread.look()
+    if (!this.#unread.isThere) {
+      this.close(code, reason)
+      return
+    }
+    this.#isDraining = true
+    this.#leaving = { code, reason, late: this.#surroundings.unread.later(() => this.cut()) }
   }
 
   #count(message: ArrayBuffer): Outcome {
@@ -199,22 +239,15 @@ export class Stream implements Source, TurnEnd {
   }
 
   #send(answer: Uint8Array | string): void {
-    if (this.#socket.send(answer) !== sendStatusSent) this.#lookAtUnread()
-  }
-
-  #lookAtUnread(): void {
-    const bytes = this.#socket.getBufferedAmount()
-    this.#surroundings.unread.changed(this.#unreadBytes, bytes)
-    this.#unreadBytes = bytes
-    this.#isCongested = bytes > 0
+    if (this.#socket.send(answer) !== sendStatusSent) this.#unread.look()
   }
 
   /** Whether one more answer may pile up. uWebSockets.js cannot stop reading: the stream is closed if not. */
   #hasRoom(): boolean {
-    this.#lookAtUnread()
-    const verdict = this.#surroundings.unread.verdict(this.#unreadBytes)
-    if (verdict === 'close') this.close(closeCodes.tryAgainLater, 'read the answers while you send')
-    if (verdict === 'cut') this.#socket.close()
+    this.#unread.look()
+    const verdict = this.#unread.verdict()
+    if (verdict === 'close') this.#leave(closeCodes.tryAgainLater, 'read the answers while you send')
+    if (verdict === 'cut') this.cut()
     return verdict === 'fine'
   }
 }

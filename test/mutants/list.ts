@@ -663,4 +663,32 @@ export const mutants: readonly Mutant[] = [
     replace: '',
     tests: ['test/descriptors.redis.test.ts'],
   },
+  {
+    name: 'bodies that are not complete have no bound together',
+    file: 'apps/web/body.ts',
+    find: 'if (this.#bytes + bytes > this.bytesMax) return false',
+    replace: '',
+    tests: ['test/memory-bounds.test.ts'],
+  },
+  {
+    name: 'messages that are not complete have no bound together',
+    file: 'apps/web/native-memory.ts',
+    find: 'while (this.isShort && shed())',
+    replace: 'while (false && shed())',
+    tests: ['test/memory-bounds.test.ts'],
+  },
+  {
+    name: 'nobody looks at pongs that are not read',
+    file: 'apps/web/stream.ts',
+    find: '    this.#hasRoom()\n    this.#spend(pieceUnits)',
+    replace: '    this.#spend(pieceUnits)',
+    tests: ['test/memory-bounds.test.ts'],
+  },
+  {
+    name: 'unread answers pile up',
+    file: 'apps/web/answer.ts',
+    find: 'if (!isWritten) cut(response)',
+    replace: 'if (!isWritten) response.end(body)',
+    tests: ['test/memory-bounds.test.ts'],
+  },
 ]
