@@ -1,5 +1,6 @@
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { LogOutput } from './log-output.ts'
+import { nextDescriptor } from './descriptors.ts'
 
 const processUsage = globalThis.process
 
@@ -21,7 +22,7 @@ export class Metrics {
       return (user + system) / 1e6
     }
     this.counterOf('process_cpu_seconds_total', 'CPU time, user and system', cpuSeconds)
-    this.gaugeOf('process_resident_memory_bytes', 'Resident memory', () => processUsage.memoryUsage.rss())
+    this.gaugeOf('process_resident_memory_bytes', 'Resident memory', residentBytes)
     this.gaugeOf('process_uptime_seconds', 'Time since the start', () => processUsage.uptime())
     const build = new Gauge({
       name: 'piccolo_build_info',
@@ -76,6 +77,11 @@ export class Metrics {
   snapshot(): Promise<MetricsSnapshot> {
     return this.#registry.getMetricsAsJSON()
   }
+}
+
+/** Not a number where no descriptor is free to find out with. */
+function residentBytes(): number {
+  return nextDescriptor() === null ? Number.NaN : processUsage.memoryUsage.rss()
 }
 
 /** In Prometheus' text format; the snapshots are of different processes. */

@@ -68,10 +68,10 @@ test.each([
   const max = /^(\d+)G$/.exec(readUnit(root, role).get('MemoryMax')![0]!)!
   const restMib = 150
   const clientsBytes =
-    bodiesBytesMax(webOptions.bodyBytesMax.fallback!) +
+    bodiesBytesMax(Number(webOptions.bodyBytesMax.fallback)) +
     nativeBytesMax +
     2 * unreadBytesMax +
-    webOptions.connectionsMax.fallback! * connectionBytesMax
+    Number(webOptions.connectionsMax.fallback) * connectionBytesMax
   const clientsMib = role === 'web' ? clientsBytes / mebibyte : 0
   expect(Number(max[1]) * 1024).toBeGreaterThan(restMib + heaps * heapMib + clientsMib)
 })

@@ -28,8 +28,8 @@ export function answerAccepted(response: HttpResponse, accepted: number, isLast:
 }
 
 /**
- * Of the answers that are given most often and are so short: whether earlier ones lie here is found out at every
- * sixteenth, as that costs a tenth of a request; at random, so that no client can do without these.
+ * Of the answers that are given most often, and short: whether earlier ones lie here is found out at every
+ * sixteenth, as that costs a tenth of a request; at random, so that no client can avoid it.
  */
 const triedShare = 1 / 16
 
@@ -112,8 +112,8 @@ export function endPage(response: HttpResponse, body: string, unread: UnreadAnsw
 }
 
 /**
- * What uWebSockets.js keeps together of answers; one that is longer is written at once, and where it closes the
- * connection, that happens before anything behind its request is read.
+ * What uWebSockets.js keeps together of answers; one that is longer is written at once, and where it closes
+ * the connection, that happens before anything behind its request is read.
  */
 const keptBytes = 16_384
 const tooMuch = bytesOf(problemBody('too_much_at_once').padEnd(keptBytes))

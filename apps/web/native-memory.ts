@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../../lib/clock.ts'
+import { nextDescriptor } from '../../lib/descriptors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Connections } from './connections.ts'
 import type { UnreadAnswers } from './stream-unread.ts'
@@ -76,9 +77,10 @@ export class NativeMemory {
     })
   }
 
-  /** What the timer does. */
+  /** What the timer does. To look takes a descriptor: without one it is left to the next time. */
   look(shed: () => boolean): void {
     const { clock, log, connections } = this.#options
+    if (nextDescriptor() === null) return
     const nowMs = clock.monotonicMs()
     this.#connectionsPeak = Math.max(this.#connectionsPeak, connections.count)
     this.#bytes = this.#measure() - this.#baseBytes
