@@ -2,7 +2,7 @@ import { descriptorsFull, descriptorsMax } from '../../lib/descriptors.ts'
 import { exitCodes, UsageError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 
-/** What a web process has open beside the connections of clients: Node's (24, measured), Redis, its 16 listeners. */
+/** What a web process has open beside connections: Node's (24, measured), Redis, its 16 listeners. */
 const ownDescriptors = 48
 /** Never left to the connections of clients: for files, and for connecting to Redis again. */
 export const keptDescriptors = 32
