@@ -24,7 +24,8 @@ beforeEach(async () => {
   port = await freePort()
 })
 afterEach(() => {
-  for (const pid of seen) if (isRunning(pid)) process.kill(pid, 'SIGKILL')
+  // What a test left behind that was cut short: below what it started, or orphaned.
+  for (const pid of [...seen].flatMap(tree)) if (isRunning(pid)) process.kill(pid, 'SIGKILL')
   seen.clear()
   folder[Symbol.dispose]()
 })
