@@ -41,7 +41,8 @@ export function runConsumer(
 async function makeParts(options: Options, context: ServiceContext & { isRestart: boolean }) {
   const { clock, log, metrics, isRestart } = context
   const queue = await openQueue({ redis: options.redis, role: 'consumer', ...context })
-  const store = openStore(options.database, clock, log)
+  // One that was there is not made anew because it is away.
+  const store = openStore(options.database, clock, log, { mustExist: isRestart })
   const gone = new GoneProducers(clock, options.producerGoneAfterMs, mayComeHome(options, clock, log))
   const consumer = new Consumer({
     queue,

@@ -78,6 +78,26 @@ test('what another one in its place would read as its log is moved into the one 
   expect(total()).toBe('3')
 })
 
+test('a log that is left behind by a stop has nothing in it that another database would read', () => {
+  folder.sql(`.backup ${copy()}`)
+  apply(2)
+  renameSync(copy(), folder.database)
+  store.close()
+  expect(statSync(`${folder.database}-wal`).size).toBe(0)
+  expect(total()).toBe('1')
+  store = open()
+})
+
+test('what was there and is away is not made anew', () => {
+  store.close()
+  rmSync(folder.database)
+  const reopen = () => void openStore(folder.database, systemClock, log, { mustExist: true })
+  expect(code(reopen)).toBe('store_gone')
+  writeFileSync(folder.database, '')
+  expect(code(reopen)).toBe('store_gone')
+  store = open()
+})
+
 test('a file in its place that still grows, or is empty, is not opened', () => {
   rmSync(folder.database)
   for (const text of ['', '', 'a', 'ab', 'abc']) {

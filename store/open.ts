@@ -20,9 +20,10 @@ const checkedAlwaysBytesMax = 64 * 1024 * 1024
  * Opens the store at `path` as its one writer: takes the lock beside it, makes the schema, or takes a
  * database of the seed project over. Throws OperationError when another consumer has it, or when the
  * database is on a file system that machines share, of a newer schema, somebody else's, or corrupt; it is
- * then as it was.
+ * then as it was. With `mustExist` it makes none, and throws `store_gone` where there is nothing yet.
  */
-export function openStore(path: string, clock: Clock, log: Log): Store {
+export function openStore(path: string, clock: Clock, log: Log, { mustExist = false } = {}): Store {
+  if (mustExist && sizeOf(path) === 0) throw storeError('store_gone', `there is no ${path} any more`)
   checkPlace(path, log)
   const file = canonicalPath(path)
   const lock = tryLock(`${file}-lock`)

@@ -114,6 +114,11 @@ export class SqliteStore implements Store {
   }
 
   close(): void {
+    try {
+      this.#files.check()
+    } catch {
+      // That saved what another database beside the log would be corrupted by.
+    }
     this.#database.close()
     this.#onClose()
   }

@@ -96,14 +96,31 @@ test('a copy that is still being written is left alone until it is complete', as
   await isSound()
 })
 
+test('a consumer that dies while the database is away makes no other one', async () => {
+  await startWith(5)
+  renameSync(one(), `${one()}-away`)
+  await says('store_gone')
+  scene.signalConsumer('SIGKILL')
+  await scene.service.says(/store_gone\]/)
+  expect(await committed()).toBe(202)
+  expect(existsSync(one())).toBe(false)
+  renameSync(`${one()}-away`, one())
+  await counts(6)
+  await isSound()
+})
+
 test('another database in its place is not written to, and nothing is lost', async () => {
   await startWith(5)
   execFileSync('sqlite3', [other(), 'CREATE TABLE numbers (key TEXT PRIMARY KEY, value INTEGER)'])
+  renameSync(one(), `${one()}-away`)
   renameSync(other(), one())
+  expect([200, 202]).toContain(await committed())
+  await scene.service.says(/queue_foreign/)
   expect(await committed()).toBe(202)
-  expect(await scene.service.exited).toBe(78)
-  expect(scene.service.output).toContain('queue_foreign')
-  expect(handovers()).toHaveLength(1)
+  expect(scene.folder.totals().size).toBe(0)
+  renameSync(`${one()}-away`, one())
+  await counts(7)
+  await isSound()
 })
 
 test.each(['-wal', '-shm'])(

@@ -691,4 +691,18 @@ export const mutants: readonly Mutant[] = [
     replace: 'if (!isWritten) response.end(body)',
     tests: ['test/memory-bounds.test.ts'],
   },
+  {
+    name: 'a database that is away is made anew',
+    file: 'store/open.ts',
+    find: 'mustExist && sizeOf(path) === 0',
+    replace: 'mustExist && false',
+    tests: ['store/database-files.test.ts'],
+  },
+  {
+    name: 'a stop leaves a log beside another database',
+    file: 'store/sqlite-store.ts',
+    find: '    try {\n      this.#files.check()\n    } catch {',
+    replace: '    try {\n    } catch {',
+    tests: ['store/database-files.test.ts'],
+  },
 ]
