@@ -173,6 +173,22 @@ test('the first form is brought home once it has not changed for a while', async
   expect(handovers()).toEqual([])
 })
 
+test.each(['first form', 'unbound queue'])(
+  'a file that was incomplete and has to wait when it is whole is brought home: %s',
+  async why => {
+    const path = folder.handOver(1, elements, 'theirs')
+    const whole = why === 'first form' ? `${elements.join('\n')}\n` : readFileSync(path)
+    writeFileSync(path, '')
+    start()
+    await time.pass(2_500)
+    expect(errors()).toMatchObject([{ code: 'handover_incomplete' }])
+    writeFileSync(path, whole)
+    await commitAllFor(15_000)
+    expect(await queue.watermarks()).toEqual(new Map([[producerId(1), 9]]))
+    expect(handovers()).toEqual([])
+  },
+)
+
 test('a file of another store is named once and not touched, until the queue is of that store', async () => {
   folder.handOver(1, elements, 'theirs')
   await queue.bind('ours')

@@ -195,8 +195,13 @@ export class HandoverTaker {
       const header = await readHeader(file)
       const store = header?.store ?? null
       const nowMs = this.#clock.monotonicMs()
-      if (header === null && nowMs - watch.unchangedMs < settleMs) return
-      if (store !== null && binding.store === null && nowMs - watch.seenMs < bindingWaitMs) return
+      const isUnsettled = header === null && nowMs - watch.unchangedMs < settleMs
+      const isUnbound = store !== null && binding.store === null && nowMs - watch.seenMs < bindingWaitMs
+      if (isUnsettled || isUnbound) {
+        // To be looked at again, whatever was wrong with it before.
+        watch.leftCode = null
+        return
+      }
       if (store !== null && binding.store !== null && store !== binding.store)
         throw queueError('handover_foreign', `it is of the store ${store}, the queue is of ${binding.store}`)
       const onPiece = () => {
