@@ -6,15 +6,8 @@ import { Accumulator, type Keyed } from './accumulator.ts'
 import { type Courier, greetIntervalMs } from './courier.ts'
 import type { IncrementList } from './increment-list.ts'
 import { type Mood, Pace } from './pace.ts'
-import { Sealing } from './sealing.ts'
+import { Sealing, slicesAfter } from './sealing.ts'
 import type { Generation, Settle, Waiting } from './waiting.ts'
-
-/**
- * Where turns of the event loop are long, a batch takes no more time for it: one slice is written for each such part of
- * the last turn, up to so many.
- */
-const turnPartMs = 2.5
-export const slicesMax = 8
 
 /** How often a stopping process tries to hand on what it holds. */
 const drainIntervalMs = 10
@@ -202,15 +195,13 @@ export class Flusher {
   async #sealOne(): Promise<void> {
     const sealing = this.#sealing
     if (sealing === null) return
-    const { clock } = this.#options
-    let slices = 1
-    while (!sealing.writeSlice()) {
+    for (let slices = 1; !sealing.writeSlice(); ) {
       if (--slices > 0) continue
-      const beganMs = clock.monotonicMs()
+      const beganMs = this.#options.clock.monotonicMs()
       await nextTurn()
       // Draining has sealed it meanwhile.
       if (this.#sealing !== sealing) return
-      slices = Math.min((clock.monotonicMs() - beganMs) / turnPartMs, slicesMax)
+      slices = slicesAfter(this.#options.clock.monotonicMs() - beganMs)
     }
     this.#cut(sealing)
   }

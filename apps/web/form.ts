@@ -1,7 +1,7 @@
 import { hashStart, hashStep } from '../../queue/key-hash.ts'
 import { keyBytesMax } from '../../queue/limits.ts'
 import { asBuffer } from './body.ts'
-import { checkKey, readValue } from './increment.ts'
+import { checkKey, isName, keyName, readValue, valueName } from './increment.ts'
 import type { IncrementList } from './increment-list.ts'
 import type { ProblemCode } from './problems.ts'
 
@@ -11,9 +11,6 @@ const plus = 0x2b
 const percent = 0x25
 const lineFeed = 0x0a
 const carriageReturn = 0x0d
-
-const keyName = Buffer.from('key')
-const valueName = Buffer.from('value')
 
 /** Where in the bytes a field's value stands; `end` is -1 while the field was not seen. */
 interface Span {
@@ -133,12 +130,6 @@ function fieldNamed(bytes: Buffer, start: number, end: number, key: Span, value:
   const decoded = decode(bytes, start, end)
   if (decoded.equals(keyName)) return key
   return decoded.equals(valueName) ? value : null
-}
-
-function isName(bytes: Uint8Array, start: number, end: number, name: Buffer): boolean {
-  if (end - start !== name.length) return false
-  for (let index = 0; index < name.length; index++) if (bytes[start + index] !== name[index]) return false
-  return true
 }
 
 /** Never longer than what it decodes. */

@@ -73,7 +73,7 @@ export function readHead(request: HttpRequest, bodyBytesMax: number): Head | Pro
   return { contentType, contentEncoding, query, isChunked, ack, idempotencyKey }
 }
 
-/** What follows the head of this request, whatever its path; `ambiguous`: two parties could see that differently. */
+/** What follows the head of this request; `ambiguous`: two parties could see that differently. */
 export function readFraming(request: HttpRequest): 'body' | 'no body' | 'ambiguous' {
   if (readHead(request, Number.POSITIVE_INFINITY) === 'framing_ambiguous') return 'ambiguous'
   return headers.contentLength > 0 || headers.transferEncoding !== null ? 'body' : 'no body'

@@ -45,7 +45,7 @@ export class IncrementList {
     this.add(keyStart, keyEnd, hashOf(this.bytes, keyStart, keyEnd), value)
   }
 
-  /** The bytes as a copy, in which decoded ones may be written over the encoded ones. The body itself stays as it is. */
+  /** The bytes as a copy, in which decoded ones may stand for encoded ones: the body stays as it is. */
   ownBytes(): Uint8Array {
     if (!this.#isCopy) this.bytes = new Uint8Array(this.bytes)
     this.#isCopy = true

@@ -2,17 +2,7 @@ import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import { batchKeysMax } from '../../queue/limits.ts'
 import { outcomes } from '../../queue/queue.ts'
 import type { Keyed } from './accumulator.ts'
-import {
-  answerAccepted,
-  answerLater,
-  answerProblem,
-  answerReached,
-  answerTooMuch,
-  cut,
-  type Reached,
-  type Refusal,
-} from './answer.ts'
-import { Body, type BodyMemory } from './body.ts'
+import { answerAccepted, answerReached, type Reached } from './answer.ts'
 import type { Connections } from './connections.ts'
 import { decodeBody } from './content-encoding.ts'
 import type { Flusher } from './flusher.ts'
@@ -21,43 +11,21 @@ import { keyedRequest } from './idempotency.ts'
 import { IncrementList } from './increment-list.ts'
 import { type Ingest, readIncrements, refusal } from './ingest.ts'
 import type { Refusal as IncrementsRefused } from './json.ts'
-import type { NativeMemory } from './native-memory.ts'
-import type { ProblemCode } from './problems.ts'
-import {
-  bodyUnitBytes,
-  bodyUnits,
-  errorsUnits,
-  pieceUnits,
-  requestUnits,
-  type Source,
-  skippedUnits,
-  type Turn,
-} from './turn.ts'
+import type { Receiving, Requests } from './requests.ts'
+import { bodyUnitBytes, bodyUnits, decodingUnits, errorsUnits, type Source, type Turn } from './turn.ts'
 import type { Ack, Waiting } from './waiting.ts'
 
 export interface IncrementRouteOptions {
+  readonly requests: Requests
   readonly ingest: Ingest
   readonly flusher: Flusher
   readonly waiting: Waiting
   readonly connections: Connections
   readonly turn: Turn
   readonly bodyBytesMax: number
-  readonly bodyMemory: BodyMemory
-  readonly memory: NativeMemory
   readonly defaultAck: Ack
   /** Requests that may wait for more than `memory` at a time. */
   readonly waitingMax: number
-}
-
-/** A request whose body comes in pieces. */
-interface Receiving {
-  readonly response: HttpResponse
-  readonly source: Source
-  readonly isChunked: boolean
-  readonly body: Body
-  /** What is to be done with the whole body, which is valid only during the call. */
-  readonly work: (body: Uint8Array) => void
-  isRefused: boolean
 }
 
 /**
@@ -66,86 +34,38 @@ interface Receiving {
  */
 export class IncrementRoute {
   readonly #options: IncrementRouteOptions
-  /** Requests that are not answered yet. */
-  #underWayCount = 0
-  #isDraining = false
   /** Idempotency keys of requests that wait here, with their fingerprints. */
   readonly #inFlight = new Map<string, string>()
-  /**
-   * The client went away before the last byte of its body: nothing was counted, and there is nobody to
-   * tell.
-   */
-  readonly #onAborted = () => {
-    this.#underWayCount--
-  }
-
   constructor(options: IncrementRouteOptions) {
     this.#options = options
   }
 
-  get underWayCount(): number {
-    return this.#underWayCount
-  }
-
-  get isDraining(): boolean {
-    return this.#isDraining
-  }
-
-  /** From now on each answer closes its connection. */
-  startDraining(): void {
-    this.#isDraining = true
-  }
-
   /** `source` is whose share of this turn the request takes. */
   handle(response: HttpResponse, request: HttpRequest, source: Source): void {
-    if (!this.hasShare(response, source)) return
-    this.#underWayCount++
-    response.onAborted(this.#onAborted)
+    const { requests, bodyBytesMax, connections } = this.#options
+    if (!requests.hasShare(response, source)) return
+    requests.underWayCount++
+    response.onAborted(requests.onAborted)
     try {
-      const { bodyBytesMax, connections } = this.#options
       const head = connections.isOverfull ? 'connections_full' : readHead(request, bodyBytesMax)
       if (typeof head === 'string') {
-        this.#refuseUnread(response, head, source)
-      } else {
-        let receiving: Receiving | null = null
-        response.onData((chunk, isLast) => {
-          if (isLast && receiving === null && !head.isChunked && !this.#isDraining) {
-            this.#receiveWhole(response, head, chunk, source)
-          } else {
-            receiving ??= this.#receiving(response, source, head.isChunked, body => {
-              this.#count(response, head, body, source)
-            })
-            this.#receive(receiving, chunk, isLast)
-          }
-        })
+        requests.refuseUnread(response, head, source)
+        return
       }
+      let receiving: Receiving | null = null
+      response.onData((chunk, isLast) => {
+        if (isLast && receiving === null && !head.isChunked && !requests.isDraining) {
+          this.#receiveWhole(response, head, chunk, source)
+        } else {
+          receiving ??= requests.receiving(response, source, head.isChunked, body => {
+            this.#count(response, head, body, source)
+          })
+          requests.receive(receiving, chunk, isLast)
+        }
+      })
     } catch (error) {
-      this.#fault(response, error)
+      requests.fault(response, error)
     }
-  }
-
-  /**
-   * Whether there is something left of the share of `source` in this turn. If not, the request is refused, and
-   * the connection is being closed.
-   */
-  hasShare(response: HttpResponse, source: Source, isHead = false): boolean {
-    const verdict = this.#options.turn.spend(source, requestUnits)
-    if (verdict === 'fine') return true
-    this.#options.ingest.refused('too_much_at_once')
-    if (verdict === 'cut') response.close()
-    else answerTooMuch(response, isHead)
-    return false
-  }
-
-  /** Does `work`, which answers the request, when the body that nobody asked for is over. */
-  skipBody(response: HttpResponse, source: Source, work: () => void): void {
-    this.#underWayCount++
-    response.onAborted(this.#onAborted)
-    const receiving = this.#receiving(response, source, false, () => {
-      work()
-      this.#underWayCount--
-    })
-    response.onData((chunk, isLast) => this.#receive(receiving, chunk, isLast))
   }
 
   /** The usual case: the whole body in one piece, within the bound that its length was checked against. */
@@ -153,63 +73,17 @@ export class IncrementRoute {
     try {
       this.#count(response, head, new Uint8Array(chunk), source)
     } catch (error) {
-      this.#fault(response, error)
+      this.#options.requests.fault(response, error)
     }
-  }
-
-  #receiving(
-    response: HttpResponse,
-    source: Source,
-    isChunked: boolean,
-    work: (body: Uint8Array) => void,
-  ): Receiving {
-    const body = new Body(this.#options.bodyBytesMax, this.#options.bodyMemory)
-    response.onAborted(() => {
-      body.end()
-      this.#onAborted()
-    })
-    return { response, source, isChunked, work, body, isRefused: false }
-  }
-
-  #receive(receiving: Receiving, chunk: ArrayBuffer, isLast: boolean): void {
-    const { response, source, isChunked, work, body } = receiving
-    try {
-      if (receiving.isRefused) {
-        this.#skip(response, source, chunk)
-        return
-      }
-      const isTooMuch = this.#options.turn.spend(source, pieceUnits) !== 'fine' && !isLast
-      const bytes = isTooMuch ? body.end() : body.add(chunk, isLast)
-      receiving.isRefused = isTooMuch || typeof bytes === 'string'
-      if (isTooMuch) {
-        this.#refuseAndClose(response, 'too_much_at_once')
-      } else if (typeof bytes === 'string') {
-        this.#refuseAndClose(response, bytes === 'too large' ? 'body_too_large' : 'unfinished_full')
-      } else if (bytes !== null && (isChunked || this.#isDraining)) {
-        const copy = new Uint8Array(bytes)
-        this.#later(response, () => work(copy))
-      } else if (bytes !== null) {
-        work(bytes)
-      }
-    } catch (error) {
-      this.#fault(response, error)
-    } finally {
-      if (isLast) body.end()
-    }
-  }
-
-  /** A refusal waits for the end of a turn: what comes meanwhile must not keep the turn from ending. */
-  #skip(response: HttpResponse, source: Source, chunk: ArrayBuffer): void {
-    if (this.#options.turn.spend(source, pieceUnits + skippedUnits(chunk.byteLength)) === 'cut')
-      response.close()
   }
 
   #count(response: HttpResponse, head: Head, received: Uint8Array, source: Source): void {
-    const { ingest, turn, waiting, waitingMax, defaultAck, bodyBytesMax } = this.#options
+    const { requests, ingest, turn, waiting, waitingMax, defaultAck, bodyBytesMax } = this.#options
     const body = decodeBody(head.contentEncoding, received, bodyBytesMax)
     // For what comes behind it: this one is here. What could not be decoded may have been as large as any.
     const byteCount = typeof body === 'string' ? bodyBytesMax : body.length
     if (byteCount >= bodyUnitBytes) turn.spend(source, bodyUnits(byteCount))
+    if (head.contentEncoding !== '') turn.spend(source, decodingUnits)
     const asked = head.ack ?? defaultAck
     const mustWait = asked !== 'memory' || head.idempotencyKey !== null
     const isFull = mustWait && waiting.count >= waitingMax
@@ -219,22 +93,27 @@ export class IncrementRoute {
     }
     if (head.idempotencyKey !== null) {
       const refused = this.#countKeyed(response, head, body, head.idempotencyKey)
-      if (refused !== null) this.#answerProblem(response, refused)
+      if (refused !== null) this.#refuse(response, refused, source)
       return
     }
     const outcome = ingest.count(head.contentType, head.query, body)
     if (outcome.code !== null) {
-      turn.spend(source, errorsUnits(outcome.errors.length))
-      this.#answerProblem(response, outcome)
+      this.#refuse(response, outcome, source)
     } else if (outcome.accepted === 0) {
       this.#answerReached(response, { accepted: 0, reached: asked, isComplete: true })
     } else if (asked !== 'memory') {
       this.#await(response, asked, outcome.accepted)
     } else {
-      this.#underWayCount--
-      if (turn.isDeep) response.cork(() => answerAccepted(response, outcome.accepted, this.#isDraining))
-      else answerAccepted(response, outcome.accepted, this.#isDraining)
+      requests.underWayCount--
+      const { isDraining } = requests
+      if (turn.isDeep) response.cork(() => answerAccepted(response, outcome.accepted, isDraining))
+      else answerAccepted(response, outcome.accepted, isDraining)
     }
+  }
+
+  #refuse(response: HttpResponse, refused: IncrementsRefused, source: Source): void {
+    this.#options.turn.spend(source, errorsUnits(refused.errors.length))
+    this.#answerProblem(response, refused)
   }
 
   /** Answers once what was counted has come as far as the client asked. */
@@ -246,7 +125,7 @@ export class IncrementRoute {
     // The increments count all the same: only nobody hears of it.
     response.onAborted(() => {
       cancel()
-      this.#underWayCount--
+      this.#options.requests.underWayCount--
     })
   }
 
@@ -291,61 +170,17 @@ export class IncrementRoute {
       cancel()
       // Its client may well ask again on another connection: the store knows both by their key.
       this.#inFlight.delete(idempotencyKey)
-      this.#underWayCount--
+      this.#options.requests.underWayCount--
     })
   }
 
   #answerReached(response: HttpResponse, reached: Omit<Reached, 'isLast'>): void {
-    this.#underWayCount--
-    response.cork(() => answerReached(response, { ...reached, isLast: this.#isDraining }))
+    this.#options.requests.underWayCount--
+    response.cork(() => answerReached(response, { ...reached, isLast: this.#options.requests.isDraining }))
   }
 
   #answerProblem(response: HttpResponse, { code, errors }: IncrementsRefused): void {
-    this.#underWayCount--
-    this.refuse(response, code, { errors, isLast: this.#isDraining })
-  }
-
-  refuse(response: HttpResponse, code: ProblemCode, refusal: Refusal): void {
-    this.#options.ingest.refused(code)
-    // Whether the client reads shows in no other answer than these.
-    const isSafe = !this.#options.memory.isShort || !(refusal.isLast || refusal.isHead)
-    if (isSafe) response.cork(() => answerProblem(response, code, refusal))
-    else cut(response)
-  }
-
-  /** For a request that another route met: what follows on its connection is not to be trusted. */
-  refuseUnderWay(response: HttpResponse, code: ProblemCode, source: Source): void {
-    this.#underWayCount++
-    this.#refuseUnread(response, code, source)
-  }
-
-  /** Refuses a request by its head. */
-  #refuseUnread(response: HttpResponse, code: ProblemCode, source: Source): void {
-    this.#refuseAndClose(response, code)
-    response.onData(chunk => this.#skip(response, source, chunk))
-  }
-
-  /** What follows on the connection is not to be trusted, or not worth reading. */
-  #refuseAndClose(response: HttpResponse, code: ProblemCode): void {
-    this.#later(response, () => {
-      this.#underWayCount--
-      this.refuse(response, code, { isLast: true })
-    })
-  }
-
-  /** Nothing may be thrown into uWebSockets.js: it would end the process, or never answer the request. */
-  #fault(response: HttpResponse, error: unknown): void {
-    this.#options.ingest.fault(error)
-    this.#refuseAndClose(response, 'fault')
-  }
-
-  #later(response: HttpResponse, work: () => void): void {
-    answerLater(response, this.#onAborted, () => {
-      try {
-        work()
-      } catch (error) {
-        this.#fault(response, error)
-      }
-    })
+    this.#options.requests.underWayCount--
+    this.#options.requests.refuse(response, code, { errors, isLast: this.#options.requests.isDraining })
   }
 }

@@ -2,6 +2,9 @@ import { isUtf8 } from 'node:buffer'
 import { keyBytesMax, valueMax } from '../../queue/limits.ts'
 import type { ProblemCode } from './problems.ts'
 
+export const keyName: Uint8Array = Buffer.from('key')
+export const valueName: Uint8Array = Buffer.from('value')
+
 /** Decimal digits that always fit: 2^53-1 has 16. */
 const exactDigits = 15
 
@@ -39,4 +42,11 @@ export function readValue(bytes: Uint8Array, start: number, end: number): number
   if (digitCount > exactDigits + 1 || value > Math.floor((valueMax - last) / 10)) return 'value_out_of_range'
   value = value * 10 + last
   return isNegative ? 0 - value : value
+}
+
+/** Whether `name` stands from `start` to `end`. */
+export function isName(bytes: Uint8Array, start: number, end: number, name: Uint8Array): boolean {
+  if (end - start !== name.length) return false
+  for (let index = 0; index < name.length; index++) if (bytes[start + index] !== name[index]) return false
+  return true
 }

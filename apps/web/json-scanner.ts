@@ -1,18 +1,15 @@
 import { isUtf8 } from 'node:buffer'
-import { checkKey, readValue } from './increment.ts'
+import { checkKey, isName, keyName, readValue, valueName } from './increment.ts'
 import type { IncrementList } from './increment-list.ts'
+import { backslash, decodeString, escapeEnd } from './json-string.ts'
 import type { ProblemCode } from './problems.ts'
 
 /** Values of members that are not ours may be nested, within reason. */
 const depthMax = 64
 const words = [Buffer.from('true'), Buffer.from('false'), Buffer.from('null')]
-const keyName = Buffer.from('key')
-const valueName = Buffer.from('value')
 /** A longer name is none of ours, even if all of it is escaped. */
 const escapedNameBytesMax = 6 * valueName.length
 const decodedName = Buffer.alloc(escapedNameBytesMax)
-const backslash = 0x5c
-const letterU = 0x75
 
 /**
  * Reads JSON (RFC 8259) of one shape from bytes. Stricter than JSON.parse where that would guess: numbers
@@ -68,8 +65,8 @@ export class JsonScanner {
   }
 
   /**
-   * Reads the array to its end, and that nothing is behind it; `item` reads one, and returns whether to go on.
-   * Returns the index at which it did not, or the text stopped being an array, or null.
+   * Reads the array to its end, and that nothing is behind it; `item` reads one, and returns whether to go
+   * on. Returns the index at which it did not, or the text stopped being an array, or null.
    */
   array(item: (index: number) => boolean): number | null {
     this.#position++
@@ -157,7 +154,7 @@ export class JsonScanner {
   }
 
   /** A member's name, if it is one of ours, `undefined` if not; null when malformed. */
-  #name(): typeof keyName | typeof valueName | undefined | null {
+  #name(): Uint8Array | undefined | null {
     if (this.peek() !== 0x22) return null
     const start = this.#position + 1
     const hasEscape = this.#string()
@@ -182,11 +179,8 @@ export class JsonScanner {
       if (byte < 0x20) return null
       if (byte === backslash) {
         hasEscape = true
-        if (++index >= end) return null
-        if (bytes[index] === letterU) {
-          index += 4
-          if (index >= end || hexadecimal(bytes, index - 3) === -1) return null
-        } else if (shortEscapes[bytes[index]!] === 0) return null
+        index = escapeEnd(bytes, index, end) - 1
+        if (index < 0) return null
       }
     }
     return null
@@ -222,13 +216,8 @@ export class JsonScanner {
     if (byte === 0x22) return this.#string() !== null
     if (byte === 0x2d || (byte >= 0x30 && byte <= 0x39)) return this.#number() !== null
     if (byte === 0x7b || byte === 0x5b) return depth < depthMax && this.#skipNested(depth + 1, byte === 0x7b)
-    for (const word of words) if (word[0] === byte) return this.#word(word)
+    for (const word of words) if (word[0] === byte) return word.every(each => this.#take(each))
     return false
-  }
-
-  #word(word: Uint8Array): boolean {
-    for (let index = 0; index < word.length; index++) if (!this.#take(word[index]!)) return false
-    return true
   }
 
   #skipNested(depth: number, isObject: boolean): boolean {
@@ -252,74 +241,7 @@ export class JsonScanner {
   }
 }
 
-function ourName(bytes: Uint8Array, start: number, end: number): typeof keyName | undefined {
-  const name = end - start === keyName.length ? keyName : valueName
-  if (end - start !== name.length) return undefined
-  for (let index = 0; index < name.length; index++) {
-    if (bytes[start + index] !== name[index]) return undefined
-  }
-  return name
-}
-
-/** By the letter behind the backslash: the byte that it stands for; 0 for none. */
-const shortEscapes = new Uint8Array(256)
-for (const [letter, byte] of Object.entries(
-  JSON.parse('{"b":"\\b","f":"\\f","n":"\\n","r":"\\r","t":"\\t"}'),
-))
-  shortEscapes[letter.charCodeAt(0)] = String(byte).charCodeAt(0)
-for (const letter of '"\\/') shortEscapes[letter.charCodeAt(0)] = letter.charCodeAt(0)
-
-/** The number of four hexadecimal digits; -1 when they are none. */
-function hexadecimal(bytes: Uint8Array, start: number): number {
-  let value = 0
-  for (let index = start; index < start + 4; index++) {
-    const byte = bytes[index]!
-    const letter = byte | 0x20
-    if (byte >= 0x30 && byte <= 0x39) value = value * 16 + byte - 0x30
-    else if (letter >= 0x61 && letter <= 0x66) value = value * 16 + letter - 0x57
-    else return -1
-  }
-  return value
-}
-
-/**
- * Writes what the string literal between `start` and `end` stands for, well-formed as to its escapes, to `target`
- * from `at` on, as UTF-8: never more bytes than the literal has. Returns where that ends; -1 where an escape is
- * half of a surrogate pair.
- */
-function decodeString(bytes: Uint8Array, start: number, end: number, target: Uint8Array, at: number): number {
-  for (let index = start; index < end; index++) {
-    if (bytes[index] !== backslash) {
-      target[at++] = bytes[index]!
-      continue
-    }
-    const letter = bytes[++index]!
-    if (letter !== letterU) {
-      target[at++] = shortEscapes[letter]!
-      continue
-    }
-    let code = hexadecimal(bytes, index + 1)
-    index += 4
-    if (code >= 0xd800 && code < 0xe000) {
-      const isPair = code < 0xdc00 && bytes[index + 1] === backslash && bytes[index + 2] === letterU
-      const low = isPair && index + 6 < end ? hexadecimal(bytes, index + 3) : -1
-      if (low < 0xdc00 || low >= 0xe000) return -1
-      code = 0x10000 + (code - 0xd800) * 0x400 + low - 0xdc00
-      index += 6
-    }
-    at = encodeUtf8(code, target, at)
-  }
-  return at
-}
-
-function encodeUtf8(code: number, target: Uint8Array, at: number): number {
-  if (code < 0x80) {
-    target[at++] = code
-    return at
-  }
-  const continuations = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3
-  const lead = continuations === 1 ? 0xc0 : continuations === 2 ? 0xe0 : 0xf0
-  target[at++] = lead | (code >> (6 * continuations))
-  for (let left = continuations - 1; left >= 0; left--) target[at++] = 0x80 | ((code >> (6 * left)) & 0x3f)
-  return at
+function ourName(bytes: Uint8Array, start: number, end: number): Uint8Array | undefined {
+  if (isName(bytes, start, end, keyName)) return keyName
+  return isName(bytes, start, end, valueName) ? valueName : undefined
 }

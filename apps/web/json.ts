@@ -31,8 +31,8 @@ export function readJson(body: Uint8Array, list: IncrementList): Refusal | null 
 }
 
 /**
- * Reads one object a line into `list`; empty lines do not count. Null, or why the body is refused: what is behind the
- * last error that is listed was not looked at.
+ * Reads one object a line into `list`; empty lines do not count. Null, or why the body is refused: what is
+ * behind the last error that is listed was not looked at.
  */
 export function readNdjson(body: Uint8Array, list: IncrementList): Refusal | null {
   list.reset(body)

@@ -22,6 +22,7 @@ import type { webOptions } from './options.ts'
 import { NativeMemory } from './native-memory.ts'
 import { Producer } from './producer.ts'
 import { webReadiness } from './readiness.ts'
+import { Requests } from './requests.ts'
 import { Server } from './server.ts'
 import { idleSecondsMax, StreamRoute } from './stream-route.ts'
 import { UnreadAnswers } from './stream-unread.ts'
@@ -75,14 +76,14 @@ async function makeParts(
   const bodyMemory = new BodyMemory(bodyBytesMax)
   const unread = new UnreadAnswers(clock, idleSecondsMax * 1000)
   const memory = new NativeMemory({ clock, log, connections, unread })
-  const limits = { bodyBytesMax, bodyMemory, memory, defaultAck, waitingMax }
+  const limits = { bodyBytesMax, memory, defaultAck, waitingMax }
   const turn = new Turn(clock)
-  const counting = { ingest, flusher, waiting, connections, turn, ...limits }
-  const route = new IncrementRoute(counting)
-  const streams = new StreamRoute({ ...counting, route, unread, metrics })
+  const requests = new Requests({ ingest, turn, bodyBytesMax, bodyMemory, memory })
+  const counting = { requests, ingest, flusher, waiting, connections, turn, ...limits }
+  const streams = new StreamRoute({ ...counting, unread, metrics })
   const server = new Server({
-    ...{ ingest, route, streams, connections, turn, status, clock },
-    ...{ descriptorsMax, descriptorsError, unread },
+    ...{ ingest, requests, streams, connections, turn, status, clock },
+    ...{ descriptorsMax, descriptorsError, unread, route: new IncrementRoute(counting) },
   })
 
   publishMetrics(metrics, { flusher, producer, waiting, connections, taker, server })

@@ -4,8 +4,8 @@ import { keyedRequest } from './idempotency.ts'
 import { IncrementList } from './increment-list.ts'
 import { readJson, readNdjson } from './json.ts'
 
-// A request holds up all others while it is read: no body may take much longer than another of its length. Before
-// there was a bound, some of these took a hundred times as long as good lines.
+// A request holds up all others while it is read: no body may take much longer than another of its length.
+// Before there was a bound, some of these took a hundred times as long as good lines.
 
 const bodyBytes = 4 * 1024 * 1024
 /** To read good lines takes the least of all: this is some four times what the slowest of these takes. */

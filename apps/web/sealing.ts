@@ -4,6 +4,14 @@ import { batchKeysMax, sliceKeysMax } from '../../queue/limits.ts'
 import type { Accumulator, Keyed } from './accumulator.ts'
 import type { Generation } from './waiting.ts'
 
+/** Slices of a batch in one turn of the event loop. */
+export const slicesMax = 8
+
+/** How many to write after a turn that took so long: where turns are long, batches do not wait for more. */
+export function slicesAfter(turnMs: number): number {
+  return Math.min(turnMs / 2.5, slicesMax)
+}
+
 export interface SealingOptions {
   readonly accumulator: Accumulator
   /** When its oldest increment was accepted. */

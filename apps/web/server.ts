@@ -16,6 +16,7 @@ import type { IncrementRoute } from './increment-route.ts'
 import type { Ingest } from './ingest.ts'
 import { Listener } from './listener.ts'
 import type { ProblemCode } from './problems.ts'
+import type { Requests } from './requests.ts'
 import type { StreamRoute } from './stream-route.ts'
 import type { UnreadAnswers } from './stream-unread.ts'
 import type { Source, Turn } from './turn.ts'
@@ -27,6 +28,7 @@ const drainIntervalMs = 5
 
 export interface ServerOptions {
   readonly ingest: Ingest
+  readonly requests: Requests
   readonly route: IncrementRoute
   readonly streams: StreamRoute
   readonly connections: Connections
@@ -45,8 +47,8 @@ interface Page {
 }
 
 /**
- * How many apps of uWebSockets.js share the port, and its connections, as the kernel spreads them. It tells a handler
- * nothing about the connection of a request: only that two of different apps are not of the same.
+ * How many apps of uWebSockets.js share the port, and its connections, as the kernel spreads them. It tells a
+ * handler nothing about the connection of a request: only that two of different apps are not of the same.
  */
 const appCount = 16
 
@@ -109,15 +111,15 @@ export class Server {
    * not complete at the deadline is cut, uncounted.
    */
   async drain(timeoutMs: number): Promise<void> {
-    const { clock, route, streams, connections } = this.#options
-    route.startDraining()
+    const { clock, requests, streams, connections } = this.#options
+    requests.startDraining()
     streams.startDraining()
     this.#listener.stop()
     const deadlineMs = clock.monotonicMs() + timeoutMs
     let idleEndMs = clock.monotonicMs() + idleGraceMs
     while (connections.count > 0) {
       const nowMs = clock.monotonicMs()
-      if (route.underWayCount + streams.underWayCount > 0) idleEndMs = nowMs + idleGraceMs
+      if (requests.underWayCount + streams.underWayCount > 0) idleEndMs = nowMs + idleGraceMs
       if (nowMs >= Math.min(idleEndMs, deadlineMs)) break
       await sleep(clock, drainIntervalMs)
     }
@@ -135,7 +137,7 @@ export class Server {
 
   /** A page for GET and HEAD. */
   #page(door: Door, path: string, type: string, make: () => Promise<Page>): void {
-    const { route, ingest, unread } = this.#options
+    const { requests, ingest, unread } = this.#options
     const handle = this.#handler(door, (response, isHead) => {
       let isAborted = false
       response.onAborted(() => {
@@ -147,13 +149,13 @@ export class Server {
           response.cork(() => {
             response.writeStatus(status).writeHeader('Content-Type', type)
             if (isHead) endHead(response, body)
-            else if (route.isDraining) response.end(body, true)
+            else if (requests.isDraining) response.end(body, true)
             else endPage(response, body, unread)
           })
         },
         error => {
           ingest.fault(error)
-          if (!isAborted) route.refuse(response, 'fault', { isHead, isLast: true })
+          if (!isAborted) requests.refuse(response, 'fault', { isHead, isLast: true })
         },
       )
     })
@@ -168,11 +170,11 @@ export class Server {
   }
 
   #refusing(door: Door, code: ProblemCode, allow?: string): Handler {
-    const { route } = this.#options
+    const { requests } = this.#options
     return this.#handler(door, (response, isHead) => {
-      route.refuse(response, code, {
+      requests.refuse(response, code, {
         isHead,
-        isLast: route.isDraining,
+        isLast: requests.isDraining,
         ...(allow !== undefined && { allow }),
       })
     })
@@ -180,13 +182,13 @@ export class Server {
 
   /** A handler that does `work`, which answers the request, when its body is over, if it has one. */
   #handler(door: Door, work: (response: HttpResponse, isHead: boolean) => void): Handler {
-    const { route } = this.#options
+    const { requests } = this.#options
     return (response, request) => {
       const isHead = request.getCaseSensitiveMethod() === 'HEAD'
-      if (!route.hasShare(response, door, isHead)) return
+      if (!requests.hasShare(response, door, isHead)) return
       const framing = readFraming(request)
-      if (framing === 'ambiguous') route.refuseUnderWay(response, 'framing_ambiguous', door)
-      else if (framing === 'body') route.skipBody(response, door, () => work(response, isHead))
+      if (framing === 'ambiguous') requests.refuseUnderWay(response, 'framing_ambiguous', door)
+      else if (framing === 'body') requests.skipBody(response, door, () => work(response, isHead))
       else work(response, isHead)
     }
   }

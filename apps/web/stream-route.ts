@@ -7,9 +7,9 @@ import type {
 } from 'uWebSockets.js'
 import type { Metrics } from '../../lib/metrics.ts'
 import type { Connections } from './connections.ts'
-import type { IncrementRoute } from './increment-route.ts'
 import { closeCodes, Stream, type StreamSurroundings } from './stream.ts'
 import type { NativeMemory } from './native-memory.ts'
+import type { Requests } from './requests.ts'
 import { readUpgrade, type StreamMode } from './stream-upgrade.ts'
 import type { Source } from './turn.ts'
 import type { Ack } from './waiting.ts'
@@ -25,7 +25,7 @@ const cutBodies = 2
 
 export interface StreamRouteOptions extends StreamSurroundings {
   /** Answers what opens no stream. */
-  readonly route: IncrementRoute
+  readonly requests: Requests
   readonly connections: Connections
   readonly defaultAck: Ack
   readonly memory: NativeMemory
@@ -132,15 +132,15 @@ export class StreamRoute {
     context: us_socket_context_t,
     source: HttpSource,
   ): void {
-    const { route, connections, memory } = this.#options
-    if (!route.hasShare(response, source)) return
+    const { requests, connections, memory } = this.#options
+    if (!requests.hasShare(response, source)) return
     const upgrade = connections.isOverfull
       ? 'connections_full'
       : !memory.hasRoom
         ? 'unfinished_full'
         : readUpgrade(request, this.#options.defaultAck)
     if (typeof upgrade === 'string') {
-      route.refuseUnderWay(response, upgrade, source)
+      requests.refuseUnderWay(response, upgrade, source)
       return
     }
     const attached: Attached = { mode: upgrade.mode, stream: null }

@@ -7,15 +7,7 @@ import { countedText, type MessagesCounted, problemText, UsualAnswer } from './s
 import { type UnreadAnswers, UnreadOfStream } from './stream-unread.ts'
 import type { StreamMode } from './stream-upgrade.ts'
 import { StreamWait } from './stream-wait.ts'
-import {
-  bodyUnits,
-  errorsUnits,
-  messageUnits,
-  pieceUnits,
-  type Source,
-  type Turn,
-  type TurnEnd,
-} from './turn.ts'
+import { bodyUnits, errorsUnits, messageUnits, type Source, type Turn, type TurnEnd } from './turn.ts'
 import type { Ack, Waiting } from './waiting.ts'
 
 /** Why the server closes a stream (RFC 6455, 7.4.1, and IANA's registry). */
@@ -108,7 +100,7 @@ export class Stream implements Source, TurnEnd {
   /** A ping, which is answered already, or a pong. */
   controlled(): void {
     this.#hasRoom()
-    this.#spend(pieceUnits)
+    this.#spend(messageUnits)
   }
 
   endTurn(): void {

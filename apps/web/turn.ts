@@ -2,11 +2,13 @@ import type { Clock } from '../../lib/clock.ts'
 
 /** What a request takes of a share, beside its body; a message of a stream, a ping, a piece of a body. */
 export const requestUnits = 16
-export const messageUnits = 2
+export const messageUnits = 1
 export const pieceUnits = 1
+/** To begin to decompress a body takes longer than all the rest of a request. */
+export const decodingUnits = 7 * requestUnits
 /** How often the clock is read: never for a client with 64 requests under way. */
 const lookUnits = 65 * requestUnits
-/** What any connection may do in any turn: 512 requests, 2 MiB of bodies, 4,096 messages, or 8,192 pings. */
+/** What any connection may do in any turn: 512 requests, 2 MiB of bodies, 8,192 messages or pings. */
 const shareUnits = 512 * requestUnits
 /** And for each one whose requests cannot be told from its own: 64 more, to so many connections. */
 const neighborUnits = 64 * requestUnits
@@ -36,8 +38,8 @@ export interface TurnEnd {
  * while its data fills a buffer of 512 KiB: whoever sends faster than we answer would keep every timer and
  * every other client waiting, without end. Only closing the connection makes it stop.
  *
- * What comes from one connection in one turn comes in a row. A share that is not used up is never refused, however
- * long the turn: many connections with a few requests each take their time, and that is that.
+ * What comes from one connection in one turn comes in a row. A share that is not used up is never refused,
+ * however long the turn: many connections with a few requests each take their time, and that is that.
  */
 export class Turn {
   readonly #clock: Clock
@@ -66,8 +68,8 @@ export class Turn {
   }
 
   /**
-   * So much was answered in a row that uWebSockets.js may not keep answers of this connection together any more: it would
-   * write each part of one by itself.
+   * So much was answered in a row that uWebSockets.js may not keep answers of this connection together any
+   * more: it would write each part of one by itself.
    */
   get isDeep(): boolean {
     return this.#units >= this.#deepUnits

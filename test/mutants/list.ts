@@ -589,7 +589,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'pings cost nothing',
     file: 'apps/web/stream.ts',
-    find: '    this.#spend(pieceUnits)',
+    find: '    this.#spend(messageUnits)\n',
     replace: '',
     tests: ['test/turn.test.ts'],
   },
@@ -602,9 +602,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a refused body goes on for ever',
-    file: 'apps/web/increment-route.ts',
-    find: "skippedUnits(chunk.byteLength)) === 'cut')",
-    replace: "skippedUnits(chunk.byteLength)) === 'cut' && false)",
+    file: 'apps/web/requests.ts',
+    find: "spend(source, units) === 'cut')",
+    replace: "spend(source, units) === 'cut' && false)",
     tests: ['test/turn.test.ts'],
   },
   {
@@ -637,7 +637,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'half of a surrogate pair is a key',
-    file: 'apps/web/json-scanner.ts',
+    file: 'apps/web/json-string.ts',
     find: 'if (low < 0xdc00 || low >= 0xe000) return -1',
     replace: '',
     tests: ['apps/web/json-oracle.test.ts'],
@@ -680,8 +680,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'nobody looks at pongs that are not read',
     file: 'apps/web/stream.ts',
-    find: '    this.#hasRoom()\n    this.#spend(pieceUnits)',
-    replace: '    this.#spend(pieceUnits)',
+    find: '    this.#hasRoom()\n    this.#spend(messageUnits)',
+    replace: '    this.#spend(messageUnits)',
     tests: ['test/memory-bounds.test.ts'],
   },
   {
