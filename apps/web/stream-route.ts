@@ -97,8 +97,8 @@ export class StreamRoute {
 
   /**
    * Closes some streams, to get back the memory of messages that have not come to their end; returns false
-   * when there is none. Whose these are cannot be seen: those first that are being closed anyway or have never
-   * brought a whole message, the newest first.
+   * when there is none. Whose these are cannot be seen: those first that are being closed anyway or have
+   * never brought a whole message, the newest first.
    */
   readonly shed = (): boolean => {
     const newestFirst = [...this.#streams].reverse()
