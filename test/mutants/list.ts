@@ -295,8 +295,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a hand-over file of the first form is taken while it is being copied',
     file: 'apps/web/handover.ts',
-    find: 'if (header === null && nowMs - watch.unchangedMs < settleMs) return',
-    replace: '',
+    find: 'header === null && nowMs - watch.unchangedMs < settleMs',
+    replace: 'false',
     tests: ['apps/web/handover.test.ts'],
   },
   {
