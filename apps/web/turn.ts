@@ -16,7 +16,7 @@ const neighborsMax = 128
 /** To cork answers one by one costs something: not before so many connections can have had 64 of them. */
 const deepConnectionsMax = 8
 /** From when on a turn is too long for more than that. */
-const turnMs = 20
+export const turnMs = 20
 /** What may come behind before a connection that is being closed is cut. */
 const behindUnits = 64 * requestUnits
 

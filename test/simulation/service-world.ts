@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { turnMs } from '../../apps/web/turn.ts'
 import type { Push } from '../../queue/queue.ts'
 import { producerId } from '../builders.ts'
 import { Random } from '../random.ts'
@@ -25,8 +26,8 @@ const calmRoundMs = 6_000
 const calmRoundCountMax = Math.ceil((5 * producerGoneAfterMs) / calmRoundMs)
 /** Longer than a web process tries to hand on what it holds. */
 const stopMs = 4_000
-/** Nothing bounds a turn of the event loop today. With a bound of 100 ms, `endless-turn` is held. */
-const turnMsMax = 5_000
+/** What one client can make of a turn: it is closed then, after what it may do in any. */
+const turnMsMax = 5 * turnMs
 /** A web process that nothing else hinders (no fault, no outage, no full queue) has pushed everything that is older than its flush interval and this. */
 const pushMsMax = 200
 const dayMs = 86_400_000
@@ -377,11 +378,11 @@ export class ServiceWorld {
     const web = this.#serving()[0]
     if (web === undefined) return
     web.life.pause()
-    const turnMs = 5 * this.#random.below(turnMsMax / 5)
-    this.#note(`a turn of web ${web.id} lasts ${turnMs} ms`)
+    const lastsMs = 5 * this.#random.below(turnMsMax / 5)
+    this.#note(`a turn of web ${web.id} lasts ${lastsMs} ms`)
     for (let count = 0; count < 5; count++) {
       if (this.#webs.has(web)) this.#clients.add(web)
-      await this.#time.pass(turnMs / 5)
+      await this.#time.pass(lastsMs / 5)
     }
     if (!this.#webs.delete(web)) return
     web.life.die()
