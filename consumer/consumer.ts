@@ -1,6 +1,5 @@
 import { type Clock, sleep } from '../lib/clock.ts'
 import { Doze } from '../lib/doze.ts'
-import { classified } from '../lib/descriptors.ts'
 import { OperationError } from '../lib/errors.ts'
 import { type Log, RepeatedError } from '../lib/log.ts'
 import type { Readiness } from '../lib/status-server.ts'
@@ -210,8 +209,7 @@ export class Consumer {
     gone.watch(store.parked())
   }
 
-  #failed(what: unknown, repeated: RepeatedError): Round {
-    const error = classified(what)
+  #failed(error: unknown, repeated: RepeatedError): Round {
     if (!(error instanceof OperationError)) throw error
     const { retry } = error.policy
     if (retry === 'restart' || retry === 'never') throw error

@@ -84,15 +84,17 @@ export class NativeMemory {
     const nowMs = clock.monotonicMs()
     this.#connectionsPeak = Math.max(this.#connectionsPeak, connections.count)
     this.#bytes = this.#measure() - this.#baseBytes
-    const before = this.#bytes
+    const bytesBefore = this.#bytes
+    let isShed = false
     while (this.isShort && shed()) {
+      isShed = true
       this.#refuseUntilMs = nowMs + refuseMs
       this.#bytes = this.#measure() - this.#baseBytes
     }
-    if (before > nativeBytesMax)
+    if (isShed)
       log.warn(
-        { bytesBefore: before, bytes: this.#bytes },
-        'streams were closed: their unfinished messages take too much memory',
+        { bytesBefore, bytes: this.#bytes },
+        'streams were closed: their unfinished messages take too much',
       )
     if (!this.isShort) this.#wasFineMs = nowMs
     else if (nowMs - this.#wasFineMs > grantedAfterMs) this.#baseBytes += this.#bytes

@@ -50,7 +50,6 @@ export class Stream implements Source, TurnEnd {
   /** The one of this turn; null while there is none. */
   #waitOfTurn: StreamWait | null = null
   readonly #unread: UnreadOfStream
-  /** Counts nothing any more. */
   #isDraining = false
   /** Why it is closed as soon as its client has read what lies here; null while it is not to be. */
   #leaving: { readonly code: number; readonly reason: string; readonly late: Timer } | null = null
@@ -163,12 +162,9 @@ export class Stream implements Source, TurnEnd {
     this.giveUp()
     this.#answerJoined()
     this.#unread.look()
-    if (!this.#unread.isThere) {
-      this.close(code, reason)
-      return
-    }
     this.#isDraining = true
     this.#leaving = { code, reason, late: this.#surroundings.unread.later(() => this.cut()) }
+    if (!this.#unread.isThere) this.close(code, reason)
   }
 
   #count(message: ArrayBuffer): Outcome {
