@@ -5,6 +5,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { makeFolder } from '../lib/make-folder.ts'
 import { DatabaseFiles } from './database-files.ts'
+import { defineDecimals } from './decimals.ts'
 import { storeError } from './errors.ts'
 import { checkPlace } from './file-system.ts'
 import { applicationId, migrations, schema, schemaVersion } from './schema.ts'
@@ -125,6 +126,7 @@ function makeSchema(database: Database, clock: Clock, log: Log): void {
 function migrate(database: Database, log: Log): void {
   const from = database.pragma('user_version', { simple: true }) as number
   if (from === schemaVersion) return
+  defineDecimals(database)
   database
     .transaction(() => {
       for (let version = from + 1; version <= schemaVersion; version++) database.exec(migrations[version]!)

@@ -22,6 +22,31 @@ const rejectedByDigest = `
 CREATE UNIQUE INDEX rejected_elements_by_digest ON rejected_elements (digest);
 `
 
+/** Why a sum is in `set_aside`, and what its adjustment is called. */
+export const overflowReason = 'the total would leave 64 bits'
+export const overflowAdjustment = 'set aside'
+
+/** What overflows comes again and again: one row a key, and one adjustment for all. */
+const overflowIndexes = `
+CREATE UNIQUE INDEX set_aside_by_key ON set_aside (key) WHERE reason = '${overflowReason}';
+CREATE UNIQUE INDEX adjustments_by_running_reason ON adjustments (reason)
+  WHERE reason = '${overflowAdjustment}';
+`
+
+/** Until version 2 each time had rows of its own. */
+const mergeOverflows = `
+INSERT INTO set_aside (key, value, reason, set_aside_ms)
+  SELECT key, sum_of_decimals(value), 'merged', max(set_aside_ms)
+  FROM set_aside WHERE reason = '${overflowReason}' GROUP BY key;
+DELETE FROM set_aside WHERE reason = '${overflowReason}';
+UPDATE set_aside SET reason = '${overflowReason}' WHERE reason = 'merged';
+INSERT INTO adjustments (sum, reason, adjusted_ms)
+  SELECT sum_of_decimals(sum), '${overflowAdjustment}', max(adjusted_ms)
+  FROM adjustments WHERE reason LIKE 'set aside: %' HAVING count(*) > 0;
+DELETE FROM adjustments WHERE reason LIKE 'set aside: %';
+${overflowIndexes}
+`
+
 /**
  * Every table of a database. `numbers` is a public interface and never changes; all others are ours.
  * Times are milliseconds since the epoch, UTC.
@@ -63,6 +88,7 @@ CREATE TABLE parked (
 ) STRICT, WITHOUT ROWID;
 
 -- Sums that could not be added to a total, with the reason. Not in numbers; nothing else is lost with them.
+-- Those that overflowed are added up by key.
 CREATE TABLE set_aside (
   id           INTEGER PRIMARY KEY,
   key          TEXT NOT NULL,
@@ -91,6 +117,7 @@ CREATE TABLE rejected_elements (
 ${rejectedByDigest}
 
 ${idempotencyKeys}
+${overflowIndexes}
 `
 
 const rejectedMigration = `
@@ -104,5 +131,5 @@ ${rejectedByDigest}
 /** By the version that they lead to: what makes it of the one before. */
 export const migrations: Readonly<Record<number, string>> = {
   2: `ALTER TABLE producers ADD COLUMN duplicate INTEGER NOT NULL DEFAULT 0; ${idempotencyKeys}`,
-  3: rejectedMigration,
+  3: `${rejectedMigration} ${mergeOverflows}`,
 }

@@ -19,6 +19,12 @@ const log = pino({ level: 'silent' })
 let folder: string
 let path: string
 const stores: Store[] = []
+/** Takes away what version 3 added to a database. */
+const toVersion2 = `
+  DROP INDEX rejected_elements_by_digest; ALTER TABLE rejected_elements DROP COLUMN bytes;
+  ALTER TABLE rejected_elements DROP COLUMN digest;
+  DROP INDEX set_aside_by_key; DROP INDEX adjustments_by_running_reason;
+  PRAGMA user_version = 2;`
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'piccolo-store-'))
@@ -44,9 +50,6 @@ function apply(store: Store, batches: ReceivedBatch[], gone: number[] = []): App
 function sql(statement: string): string {
   return execFileSync('sqlite3', [path, statement], { encoding: 'utf8' }).trim()
 }
-/** As it was before version 3. */
-const withoutDigests = `DROP INDEX rejected_elements_by_digest; ALTER TABLE rejected_elements DROP COLUMN bytes;
-  ALTER TABLE rejected_elements DROP COLUMN digest`
 function code(work: () => unknown): string {
   try {
     work()
@@ -101,7 +104,7 @@ describe('requests with an idempotency key', () => {
     expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe('a|5\nb|1')
   })
 
-  test('a transaction that is done again for an overflow decides the same', () => {
+  test('a request whose sum overflows is decided about like any other', () => {
     const store = open()
     apply(store, [batch({ sequence: 1, sums: { max: 2n ** 63n - 1n } })])
     const keyed = [once, keyedRequest('over', 'max', 1), again]
@@ -185,6 +188,33 @@ describe('applying batches', () => {
     expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe(`a|${2n ** 63n - 1n}\nb|2`)
     expect(sql('SELECT key, value FROM set_aside ORDER BY key')).toBe(`a|1\nc|${2n ** 63n}`)
     expect(sql('SELECT watermark FROM producers')).toBe('2')
+  })
+
+  test('what is set aside of one key adds up in one row, and in one adjustment for all', () => {
+    const store = open()
+    const max = 2n ** 63n - 1n
+    apply(store, [batch({ sequence: 1, sums: { a: max, b: max } })])
+    apply(store, [batch({ sequence: 2, sums: { a: 7, b: max, c: -(2n ** 70n) } })])
+    apply(store, [batch({ sequence: 3, sums: { a: max, b: 1, c: 3 } })])
+    expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe(`a|${max}\nb|${max}\nc|3`)
+    expect(sql('SELECT key, value FROM set_aside ORDER BY key')).toBe(
+      `a|${max + 7n}\nb|${max + 1n}\nc|${-(2n ** 70n)}`,
+    )
+    expect(sql('SELECT sum FROM adjustments')).toBe(String(2n ** 70n - 2n * max - 8n))
+  })
+
+  test('one total at its limit costs its own statement a second try, and no other', () => {
+    const store = open()
+    const keys = Array.from({ length: 1_000 }, (_, index) => `key ${1_000 + index}`)
+    const sums = Object.fromEntries(keys.map(key => [key, 1]))
+    apply(store, [batch({ sequence: 1, sums: { ...sums, 'key 1500': 2n ** 63n - 1n } })])
+    let pauseCount = 0
+    const second = batch({ sequence: 2, sums })
+    const given = { batches: [second], rejected: [], gone: new Set<string>(), pause: () => pauseCount++ }
+    expect(store.apply(given)).toMatchObject({ rowCount: 999, setAsideCount: 1 })
+    expect(pauseCount).toBe(10)
+    expect(sql('SELECT count(*) FROM numbers WHERE value = 2')).toBe('999')
+    expect(sql('SELECT value FROM numbers WHERE key = "key 1500"')).toBe(String(2n ** 63n - 1n))
   })
 
   test('the sum of all that was applied is kept exactly, whatever its size', () => {
@@ -321,7 +351,7 @@ describe('opening a store', () => {
     const store = open()
     apply(store, [batch({ sequence: 1, sums: { a: 5 } })])
     close(store)
-    sql(`DROP TABLE idempotency_keys; ALTER TABLE producers DROP COLUMN duplicate; ${withoutDigests};
+    sql(`${toVersion2} DROP TABLE idempotency_keys; ALTER TABLE producers DROP COLUMN duplicate;
       PRAGMA user_version = 1`)
     const opened = open()
     apply(opened, [
@@ -336,13 +366,32 @@ describe('opening a store', () => {
   test('of elements that an older version rejected the newest stay, and all are counted', () => {
     const store = open()
     close(store)
-    sql(`${withoutDigests}; PRAGMA user_version = 2;
+    sql(`${toVersion2}
       WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rejectedMax + 50})
       INSERT INTO rejected_elements SELECT i, hex(zeroblob(3000)), 'old', 1 FROM n`)
     const opened = open()
     opened.apply({ batches: [], rejected: [{ element: 'new', reason: 'x' }], gone: new Set() })
     expect(sql('SELECT count(*), min(id), max(id), max(length(element)) FROM rejected_elements')).toBe(
       `${rejectedMax}|52|${rejectedMax + 51}|${rejectedBytesKept}`,
+    )
+  })
+
+  test('rows that were set aside one by one become one a key, and their adjustments one, exactly', () => {
+    close(open())
+    const overflow = 'the total would leave 64 bits'
+    sql(`${toVersion2} INSERT INTO set_aside (key, value, reason, set_aside_ms) VALUES
+        ('a', '9223372036854775807', '${overflow}', 5), ('b', '-3', '${overflow}', 6),
+        ('a', '9223372036854775807', '${overflow}', 7), ('', 'x', 'taken over', 8), ('', 'y', 'taken over', 9);
+      INSERT INTO adjustments (sum, reason, adjusted_ms) VALUES
+        ('12', 'taken over from a seed database', 1), ('-9223372036854775807', 'set aside: a', 5),
+        ('3', 'set aside: b', 6), ('-9223372036854775807', 'set aside: a', 7)`)
+    const store = open()
+    apply(store, [batch({ sequence: 1, sums: { a: 2n ** 64n } })])
+    expect(sql('SELECT key, value FROM set_aside ORDER BY key, value')).toBe(
+      `|x\n|y\na|${2n ** 65n - 2n}\nb|-3`,
+    )
+    expect(sql('SELECT sum, reason FROM adjustments ORDER BY id')).toBe(
+      `12|taken over from a seed database\n${5n - 2n ** 65n}|set aside`,
     )
   })
 

@@ -4,15 +4,15 @@ import type { BatchOutcomes } from '../queue/queue.ts'
 import { SumTable } from '../queue/sum-table.ts'
 import type { DatabaseFiles } from './database-files.ts'
 import { IdempotencyKeys } from './idempotency.ts'
-import { type MergedSums, mergeSums } from './merged-sums.ts'
+import { mergeSums } from './merged-sums.ts'
 import { ParkedBatches } from './parked-batches.ts'
 import { type ProducerRow, Producers } from './producers.ts'
 import { RejectedElements } from './rejected-elements.ts'
+import { SetAside } from './set-aside.ts'
 import { appliesAll, sequenceBatches } from './sequencing.ts'
 import { assertDurable, checkpoint, type Database, logBytes, translateErrors } from './sqlite.ts'
-import { prepareStatements } from './statements.ts'
 import type { Account, Application, Applied, Rejected, Store } from './store.ts'
-import { type KeySum, type KeysAndSums, sumOfAll, TotalOverflow, Totals } from './totals.ts'
+import { type KeysAndSums, sumOfAll, Totals } from './totals.ts'
 
 type Files = Pick<DatabaseFiles, 'check'>
 /** Of a database in memory. */
@@ -43,7 +43,7 @@ export class SqliteStore implements Store {
   readonly #rejected: RejectedElements
   readonly #onClose: () => void
   readonly #files: Files
-  readonly #statements: ReturnType<typeof prepareStatements>
+  readonly #setAside: SetAside
   readonly #pageBytes: number
   #checkedDurable = false
 
@@ -57,7 +57,7 @@ export class SqliteStore implements Store {
     this.#producers = new Producers(database)
     this.#parked = new ParkedBatches(database)
     this.#rejected = new RejectedElements(database)
-    this.#statements = prepareStatements(database)
+    this.#setAside = new SetAside(database)
     this.#pageBytes = database.pragma('page_size', { simple: true }) as number
     this.id = (database.prepare('SELECT id FROM store').get() as { id: string }).id
   }
@@ -68,7 +68,7 @@ export class SqliteStore implements Store {
 
   apply(application: Application): Applied {
     return translateErrors(() => {
-      const applied = this.#applyOrRollBack(application)
+      const applied = this.#transaction(() => this.#write(application))
       if (!this.#checkedDurable) assertDurable(this.#database)
       this.#checkedDurable = true
       return applied
@@ -123,19 +123,6 @@ export class SqliteStore implements Store {
     this.#onClose()
   }
 
-  #applyOrRollBack(application: Application): Applied {
-    const addAll = (sums: MergedSums) => {
-      this.#totals.add(sums, application.pause)
-      return []
-    }
-    try {
-      return this.#transaction(() => this.#write(application, addAll))
-    } catch (error) {
-      if (!(error instanceof TotalOverflow)) throw error
-      return this.#transaction(() => this.#write(application, sums => this.#totals.addCarefully(sums)))
-    }
-  }
-
   /** IMMEDIATE: the watermarks that are read inside are those that the writes go with. */
   #transaction<T>(work: () => T): T {
     return translateErrors(() => {
@@ -147,11 +134,7 @@ export class SqliteStore implements Store {
     })
   }
 
-  /** `add` adds sums to totals and answers those that do not fit. */
-  #write(
-    { batches, merged, rejected, gone, waiting }: Application,
-    add: (sums: MergedSums) => readonly KeySum[],
-  ): Applied {
+  #write({ batches, merged, rejected, gone, waiting, pause }: Application): Applied {
     const now = this.#clock.nowMs()
     const names = new Set([...batches.map(({ producer }) => producer), ...gone, ...(waiting ?? [])])
     const producers = new Map([...names].map(producer => [producer, this.#producers.row(producer)]))
@@ -169,8 +152,8 @@ export class SqliteStore implements Store {
     const decided = sequenced.apply.map(batch => this.#decide(batch, now))
     const isWhole = merged !== undefined && appliesAll(sequenced, batches)
     const sums = isWhole ? merged : mergeSums(SumTable.of(decided.flatMap(({ parts }) => parts)))
-    const setAside = add(sums)
-    for (const [key, sum] of setAside) this.#setAside(key, sum, now)
+    const setAside = this.#totals.add(sums, pause)
+    this.#setAside.add(setAside, now)
     const lost = this.#writeProgress(producers, decided, now)
     return {
       watermarks: sequenced.watermarks,
@@ -207,12 +190,6 @@ export class SqliteStore implements Store {
   #recall(batch: Batch): BatchOutcomes {
     const { producer, sequence } = batch
     return { producer, sequence, letters: this.#idempotencyKeys.recall(batch) }
-  }
-
-  #setAside(key: string, sum: number | bigint, now: number): void {
-    this.#statements.setAside.run(key, String(sum), 'the total would leave 64 bits', now)
-    const adjustment = (-BigInt(sum)).toString()
-    this.#statements.adjust.run(adjustment, `set aside: ${key}`, now)
   }
 
   #writeProgress(producers: ReadonlyMap<string, ProducerRow>, decided: readonly Decided[], now: number) {

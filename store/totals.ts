@@ -36,61 +36,64 @@ export function sumOfAll(part: KeysAndSums): bigint {
   return exact + BigInt(sum)
 }
 
-/** A total would leave 64 bits. The transaction has to be rolled back and done again by `addCarefully`. */
-export class TotalOverflow extends Error {
-  override name = 'TotalOverflow'
-}
-
 /** Adds sums to totals inside the caller's transaction. */
 export class Totals {
+  readonly #database: Database
   readonly #many: Statement
-  readonly #one: Statement
   readonly #oneIfItFits: Statement
   /** Bound to `#many`; made once. */
   readonly #values: (string | Sum)[] = Array(2 * rowsPerStatement)
 
   constructor(database: Database) {
+    this.#database = database
     const rows = Array(rowsPerStatement).fill('(?, ?)').join(', ')
     this.#many = database.prepare(`INSERT INTO numbers (key, value) VALUES ${rows} ${conflict}`)
-    this.#one = database.prepare(`INSERT INTO numbers (key, value) VALUES (?, ?) ${conflict}`)
     // A sum beyond 64 bits turns REAL in SQLite.
     const fits = `WHERE typeof(value + excluded.value) = 'integer'`
     this.#oneIfItFits = database.prepare(`INSERT INTO numbers (key, value) VALUES (?, ?) ${conflict} ${fits}`)
   }
 
   /**
-   * Throws TotalOverflow if any total would leave 64 bits; the transaction is then good for nothing but a
-   * rollback. `pause` is called between statements.
+   * Adds all sums whose totals stay within 64 bits, and answers the others, whose totals are unchanged.
+   * `pause` is called between statements.
    */
-  add(merged: MergedSums, pause?: () => void): void {
+  add(merged: MergedSums, pause?: () => void): KeySum[] {
     const count = merged.ends.length
+    const unfit: KeySum[] = []
+    let row = 0
+    for (; row + rowsPerStatement <= count; row += rowsPerStatement) {
+      if (!this.#tryAddMany(merged, row)) this.#addSingly(merged, row, row + rowsPerStatement, unfit)
+      pause?.()
+    }
+    this.#addSingly(merged, row, count, unfit)
+    return unfit
+  }
+
+  /**
+   * False when a total would leave 64 bits: no row of this statement was added then. SQLite undoes the failed
+   * statement and no more; any other error may have ended the transaction, and is thrown.
+   */
+  #tryAddMany(merged: MergedSums, from: number): boolean {
     const values = this.#values
+    for (let index = 0; index < rowsPerStatement; index++) {
+      values[2 * index] = keyAt(merged, from + index)
+      values[2 * index + 1] = sumAt(merged, from + index)
+    }
     try {
-      let row = 0
-      for (; row + rowsPerStatement <= count; row += rowsPerStatement) {
-        for (let index = 0; index < rowsPerStatement; index++) {
-          values[2 * index] = keyAt(merged, row + index)
-          values[2 * index + 1] = sumAt(merged, row + index)
-        }
-        this.#many.run(values)
-        pause?.()
-      }
-      for (; row < count; row++) this.#one.run(keyAt(merged, row), sumAt(merged, row))
+      this.#many.run(values)
+      return true
     } catch (error) {
-      if (isOverflow(error)) throw new TotalOverflow('a total would leave 64 bits', { cause: error })
+      if (isOverflow(error) && this.#database.inTransaction) return false
       throw error
     }
   }
 
-  /** Slower, one row at a time; answers the sums that did not fit, whose totals are unchanged. */
-  addCarefully(merged: MergedSums): KeySum[] {
-    const unfit: KeySum[] = []
-    for (let row = 0; row < merged.ends.length; row++) {
+  #addSingly(merged: MergedSums, from: number, end: number, unfit: KeySum[]): void {
+    for (let row = from; row < end; row++) {
       const [key, sum] = [keyAt(merged, row), sumAt(merged, row)]
       const isOutside = sum < totalMin || sum > totalMax
       if (isOutside || this.#oneIfItFits.run(key, sum).changes === 0) unfit.push([key, sum])
     }
-    return unfit
   }
 }
 

@@ -165,6 +165,13 @@ export const mutants: readonly Mutant[] = [
     tests: ['store/merged-sums.test.ts'],
   },
   {
+    name: 'what stood in one statement with a sum that does not fit is left out',
+    file: 'store/totals.ts',
+    find: 'if (!this.#tryAddMany(merged, row)) this.#addSingly(merged, row, row + rowsPerStatement, unfit)',
+    replace: 'this.#tryAddMany(merged, row)',
+    tests: [storeTests],
+  },
+  {
     name: 'totals are committed by themselves, before the watermarks',
     file: 'store/sqlite-store.ts',
     find: 'const lost = this.#writeProgress(producers, decided, now)',
