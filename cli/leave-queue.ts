@@ -3,7 +3,7 @@ import { errorText, OperationError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { batchIdOf } from '../queue/batch.ts'
 import type { EmbeddedQueue } from '../queue/embedded.ts'
-import { leaveBatches, listHandovers, type Leftover, type Place } from '../queue/handover.ts'
+import { leaveBatches, listHandovers, type Leftover, type Place, runsOf } from '../queue/handover.ts'
 import { systemDisk } from '../queue/handover-disk.ts'
 import { readManifestAt } from '../queue/handover-reader.ts'
 
@@ -45,19 +45,6 @@ export async function leaveQueue({ queue, place, clock, timeoutMs, log }: LeaveQ
     if (clock.monotonicMs() >= deadlineMs) return false
     await sleep(clock, retryIntervalMs)
   }
-}
-
-/** In the order of the sequences, each once, and divided where one is missing. */
-function runsOf(elements: readonly string[]): string[][] {
-  const bySequence = new Map(elements.map(element => [batchIdOf(element)!.sequence, element]))
-  const runs: string[][] = []
-  let previous = Number.NaN
-  for (const [sequence, element] of [...bySequence].sort(([left], [right]) => left - right)) {
-    if (sequence === previous + 1) runs.at(-1)!.push(element)
-    else runs.push([element])
-    previous = sequence
-  }
-  return runs
 }
 
 /** Whether a complete file has all of these batches. */

@@ -27,7 +27,19 @@ export async function claimQueue(
   const missing = new Map(
     [...confirmed].filter(([producer, watermark]) => watermark > (committed.get(producer) ?? 0)),
   )
-  if (missing.size === 0) return
+  if (missing.size > 0) acceptLoss(store, missing, { committed, acceptOlderStore, log })
+  await publishGivenUp(queue, store)
+}
+
+function acceptLoss(
+  store: Store,
+  missing: ReadonlyMap<string, number>,
+  {
+    committed,
+    acceptOlderStore,
+    log,
+  }: { committed: ReadonlyMap<string, number>; acceptOlderStore: boolean; log: Log },
+): void {
   let batchCount = 0
   for (const [producer, watermark] of missing) batchCount += watermark - (committed.get(producer) ?? 0)
   if (!acceptOlderStore)
@@ -37,4 +49,12 @@ export async function claimQueue(
     )
   store.acceptLoss(missing)
   log.warn({ batchCount, producerCount: missing.size }, 'accepted a database that lacks confirmed batches')
+}
+
+/** The queue may have forgotten it, or never heard: only where it is known are such batches let through. */
+async function publishGivenUp(queue: ConsumerQueue, store: Store): Promise<void> {
+  const givenUp = store.givenUp()
+  if (givenUp.size === 0) return
+  const watermarks = new Map([...store.watermarks()].filter(([producer]) => givenUp.has(producer)))
+  await queue.publish({ watermarks, givenUp, parked: [], outcomes: [], discarded: [] })
 }

@@ -6,8 +6,9 @@ import type { Applied, Rejected } from '../store/store.ts'
 /** Whoever makes up elements makes up as many as he likes: a line a second tells of them. */
 const rejectedIntervalMs = 1_000
 /** Producers of one transaction that are named with what was lost of them; the ledger has them all. */
-const lostToldMax = 10
-const lostMessage = 'increments lost: their producer and the queue both lost them'
+const producersToldMax = 10
+const lostMessage = 'increments lost: neither their producer nor the queue brings them'
+const recoveredMessage = 'increments arrived that had been given up: they count'
 
 /** Tells in the log what became of elements, in a bounded number of lines. */
 export class CommitLog {
@@ -24,11 +25,15 @@ export class CommitLog {
     this.#clock = clock
   }
 
-  committed({ applied, rowCount, lost, setAsideCount }: Applied, rejected: readonly Rejected[]): void {
+  committed(
+    { applied, rowCount, lost, recovered, setAsideCount }: Applied,
+    rejected: readonly Rejected[],
+  ): void {
     if (this.#rejectedCount === 0) this.#reason = rejected[0]?.reason ?? ''
     this.#rejectedCount += rejected.length
     this.tell()
-    this.#tellLost([...lost])
+    this.#tellEach('error', lostMessage, [...lost])
+    this.#tellEach('warn', recoveredMessage, [...recovered])
     if (setAsideCount > 0)
       this.#log.error({ sumCount: setAsideCount }, 'sums set aside: a total would leave 64 bits')
     if (applied.length > 0) this.#log.debug({ batchCount: applied.length, rowCount }, 'batches committed')
@@ -45,11 +50,15 @@ export class CommitLog {
     this.#rejectedToldMs = now
   }
 
-  #tellLost(lost: readonly (readonly [producer: string, increments: number])[]): void {
-    for (const [producer, increments] of lost.slice(0, lostToldMax))
-      this.#log.error({ producer, increments }, lostMessage)
-    const more = lost.slice(lostToldMax)
+  #tellEach(
+    level: 'error' | 'warn',
+    message: string,
+    counts: readonly (readonly [producer: string, increments: number])[],
+  ): void {
+    for (const [producer, increments] of counts.slice(0, producersToldMax))
+      this.#log[level]({ producer, increments }, message)
+    const more = counts.slice(producersToldMax)
     const increments = more.reduce((sum, [, each]) => sum + each, 0)
-    if (more.length > 0) this.#log.error({ producerCount: more.length, increments }, lostMessage)
+    if (more.length > 0) this.#log[level]({ producerCount: more.length, increments }, message)
   }
 }

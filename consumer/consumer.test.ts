@@ -247,3 +247,15 @@ test('a store that lacks what was confirmed is refused until the loss is accepte
   expect(store.watermarks()).toEqual(new Map([[producerId(7), 3]]))
   await claim(false)
 })
+
+test('a consumer that starts tells the queue what was given up, so that such batches are let through', async () => {
+  const [watermarks, parked] = [new Map([[producerId(7), 3]]), [{ producer: producerId(7), sequence: 5 }]]
+  await queue.publish({ watermarks, parked, outcomes: [], discarded: [] })
+  expect(await queue.greet(producerId(7), 2)).toMatchObject({ pushed: 3, applied: 3 })
+  await claimQueue(queue, store, { acceptOlderStore: true, log })
+  const element = encodeBatch(batch({ producer: 7, sequence: 2, sums: { a: 5 } }))
+  await queue.push({ producer: producerId(7), sequence: 2, lowest: 2, element })
+  await counted('a', '5')
+  expect(folder.sql('SELECT first, last FROM given_up')).toBe('1|1\n3|3')
+  await until('the queue is empty', async () => (await queue.length()) === 0)
+})

@@ -173,9 +173,9 @@ export class Consumer {
       return this.#failed(error, this.#storeError)
     }
     try {
-      const { watermarks, parked, outcomes, rejected } = applied
+      const { watermarks, parked, outcomes, rejected, givenUp } = applied
       const discarded = rejected.map(({ element }) => element)
-      await queue.publish({ watermarks, parked, outcomes, discarded })
+      await queue.publish({ watermarks, parked, outcomes, discarded, givenUp })
     } catch (error) {
       return this.#failed(error, this.#queueError)
     }

@@ -18,6 +18,7 @@ export class ConsumerMetrics {
   #rows = 0
   #setAside = 0
   #lost = 0
+  #recovered = 0
   #duplicates = 0
   #rejected = 0
 
@@ -39,6 +40,7 @@ export class ConsumerMetrics {
       ['piccolo_rows_written_total', 'Totals written, one for each key of a transaction', () => this.#rows],
       ['piccolo_sums_set_aside_total', 'Sums that did not fit into a 64-bit total', () => this.#setAside],
       ['piccolo_increments_lost_total', 'Increments that the ledger declared lost', () => this.#lost],
+      ['piccolo_increments_recovered_total', 'Of these, what arrived later', () => this.#recovered],
       [
         'piccolo_increments_duplicate_total',
         'Increments of repeated requests, not counted again',
@@ -66,5 +68,6 @@ export class ConsumerMetrics {
     this.#duplicates += applied.duplicateCount
     this.#increments -= applied.duplicateCount
     for (const increments of applied.lost.values()) this.#lost += increments
+    for (const increments of applied.recovered.values()) this.#recovered += increments
   }
 }

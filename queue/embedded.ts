@@ -1,15 +1,18 @@
 import type { Clock } from '../lib/clock.ts'
 import { type BatchId, batchIdOf, type QueuedBatch, queuedBatchOf } from './batch.ts'
 import { listBatchesMax, readBatchesMax, readBytesMax } from './limits.ts'
-import type {
-  ConsumerQueue,
-  Element,
-  Position,
-  ProducerQueue,
-  Publication,
-  Push,
-  ReadBounds,
+import {
+  type ConsumerQueue,
+  type Element,
+  type GivenUp,
+  isMissing,
+  type Position,
+  type ProducerQueue,
+  type Publication,
+  type Push,
+  type ReadBounds,
 } from './queue.ts'
+import { isWithin, type SequenceRange } from './sequence-ranges.ts'
 
 /**
  * The queue inside the parent process of `piccolo up`: same semantics as the Redis lists, each method one
@@ -28,6 +31,8 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
   readonly #aliveMs = new Map<string, number>()
   /** By producer and sequence. */
   readonly #outcomes = new Map<string, Map<number, string>>()
+  /** By producer. */
+  readonly #givenUp = new Map<string, GivenUp & { readonly queued: Set<number> }>()
   #store: string | null = null
   readonly #pushedListeners = new Set<() => void>()
   readonly #appliedListeners = new Set<() => void>()
@@ -39,16 +44,20 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
 
   async connect(): Promise<void> {}
 
-  async push({ producer, sequence, lowest, element }: Push): Promise<Position> {
+  async push({ producer, sequence, lowest, settled = lowest - 1, element }: Push): Promise<Position> {
     this.#aliveMs.set(producer, this.#clock.nowMs())
-    let pushed = Math.max(this.#pushed.get(producer) ?? 0, lowest - 1)
-    if (sequence === pushed + 1 && this.#elements.length < this.#batchesMax) {
+    const pushed = Math.max(this.#pushed.get(producer) ?? 0, settled)
+    const isNext = sequence === pushed + 1
+    const givenUp = this.#givenUpOf(producer)
+    const comesBack = isMissing(givenUp, sequence)
+    const isTaken = (isNext || comesBack) && this.#elements.length < this.#batchesMax
+    if (isTaken) {
       this.#elements.push(element)
-      this.#pushed.set(producer, sequence)
-      pushed = sequence
+      if (comesBack) givenUp!.queued.add(sequence)
+      if (isNext) this.#pushed.set(producer, sequence)
       for (const listener of this.#pushedListeners) listener()
     }
-    return { ...this.#position(producer, lowest), pushed }
+    return { ...this.#position(producer, lowest), pushed: isTaken && isNext ? sequence : pushed }
   }
 
   async greet(producer: string, lowest: number): Promise<Position> {
@@ -76,13 +85,16 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     return this.#elements.slice(skip, end)
   }
 
-  async publish({ watermarks, parked, discarded, outcomes }: Publication): Promise<void> {
+  async publish({ watermarks, parked, discarded, outcomes, givenUp }: Publication): Promise<void> {
     for (const { producer, sequence, letters } of outcomes) {
       const known = this.#outcomes.get(producer) ?? new Map<number, string>()
       this.#outcomes.set(producer, known.set(sequence, known.get(sequence) ?? letters))
     }
-    for (const [producer, watermark] of watermarks)
+    for (const [producer, watermark] of watermarks) {
+      const isLate = watermark < (this.#applied.get(producer) ?? 0)
+      if (!isLate) this.#giveUp(producer, givenUp?.get(producer) ?? [])
       this.#applied.set(producer, Math.max(watermark, this.#applied.get(producer) ?? 0))
+    }
     for (const { producer } of parked) this.#pushed.set(producer, watermarks.get(producer) ?? 0)
     const done = { parked: new Set(parked.map(nameOf)), discarded: new Set<Element>(discarded) }
     let removed = 0
@@ -113,7 +125,8 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
       ...this.#applied.keys(),
     ])) {
       if ((this.#aliveMs.get(producer) ?? 0) >= silentBefore) continue
-      for (const known of [this.#aliveMs, this.#pushed, this.#applied, this.#outcomes]) known.delete(producer)
+      const all = [this.#aliveMs, this.#pushed, this.#applied, this.#outcomes, this.#givenUp]
+      for (const known of all) known.delete(producer)
       forgotten++
     }
     return forgotten
@@ -157,18 +170,35 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     const known = this.#outcomes.get(producer)
     for (const sequence of known?.keys() ?? []) if (sequence < lowest) known!.delete(sequence)
     if (known?.size === 0) this.#outcomes.delete(producer)
+    const givenUp = this.#givenUpOf(producer)
     return {
       pushed: this.#pushed.get(producer) ?? 0,
       applied: this.#applied.get(producer) ?? 0,
       outcomes: new Map(known),
+      ...(givenUp && { givenUp: { ranges: givenUp.ranges, queued: new Set(givenUp.queued) } }),
     }
+  }
+
+  #giveUp(producer: string, ranges: readonly SequenceRange[]): void {
+    const queued = [...(this.#givenUpOf(producer)?.queued ?? [])].filter(each => isWithin(ranges, each))
+    if (ranges.length === 0) this.#givenUp.delete(producer)
+    else this.#givenUp.set(producer, { ranges, queued: new Set(queued) })
+  }
+
+  /** What came back may have vanished; from an empty list it has. */
+  #givenUpOf(producer: string) {
+    const givenUp = this.#givenUp.get(producer)
+    if (this.#elements.length === 0) givenUp?.queued.clear()
+    return givenUp
   }
 
   #isDone(element: string, done: { parked: ReadonlySet<string>; discarded: ReadonlySet<Element> }): boolean {
     if (done.discarded.has(element)) return true
     const id = batchIdOf(element)
     if (id === null) return false
-    return id.sequence <= (this.#applied.get(id.producer) ?? 0) || done.parked.has(nameOf(id))
+    if (done.parked.has(nameOf(id))) return true
+    const isSettled = id.sequence <= (this.#applied.get(id.producer) ?? 0)
+    return isSettled && !isWithin(this.#givenUp.get(id.producer)?.ranges ?? [], id.sequence)
   }
 }
 

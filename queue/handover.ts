@@ -14,7 +14,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { errorText } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { makeFolder } from '../lib/make-folder.ts'
-import { queuedBatchOf } from './batch.ts'
+import { batchIdOf, queuedBatchOf } from './batch.ts'
 import { queueError } from './errors.ts'
 import { type Disk, isMissing } from './handover-disk.ts'
 import { handoverPieces } from './handover-form.ts'
@@ -115,6 +115,19 @@ export function leaveBatches(place: Place, leftover: Leftover, log: Log): string
   }
   const message = `${batchCount} batches of producer ${leftover.producer} can be written nowhere`
   throw queueError('handover_unwritable', message)
+}
+
+/** In the order of the sequences, each once, and divided where one is missing. */
+export function runsOf(elements: readonly string[]): string[][] {
+  const bySequence = new Map(elements.map(element => [batchIdOf(element)!.sequence, element]))
+  const runs: string[][] = []
+  let previous = Number.NaN
+  for (const [sequence, element] of [...bySequence].sort(([left], [right]) => left - right)) {
+    if (sequence === previous + 1) runs.at(-1)!.push(element)
+    else runs.push([element])
+    previous = sequence
+  }
+  return runs
 }
 
 /** Whole or not at all, and on the disk when it returns. Throws what the file system throws. */

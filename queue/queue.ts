@@ -1,4 +1,5 @@
 import type { BatchId } from './batch.ts'
+import { isWithin, type SequenceRange } from './sequence-ranges.ts'
 
 /** What the queue knows of one producer. */
 export interface Position {
@@ -11,6 +12,24 @@ export interface Position {
    * order. Of every such batch from the `lowest` that was given up to `applied`.
    */
   readonly outcomes: ReadonlyMap<number, string>
+  /** None when it is absent. */
+  readonly givenUp?: GivenUp
+}
+
+/**
+ * Batches of one producer that the store did not wait for any longer. They are at or below its watermark, and
+ * not applied: one that arrives all the same still is.
+ */
+export interface GivenUp {
+  /** In order. */
+  readonly ranges: readonly SequenceRange[]
+  /** Those of them that have come back and are in the list. */
+  readonly queued: ReadonlySet<number>
+}
+
+/** Whether the store would still take this batch, and the list does not have it. */
+export function isMissing(givenUp: GivenUp | undefined, sequence: number): boolean {
+  return givenUp !== undefined && !givenUp.queued.has(sequence) && isWithin(givenUp.ranges, sequence)
 }
 
 /** What the store made of a keyed request. */
@@ -35,8 +54,10 @@ export interface BatchOutcomes extends BatchId {
 export type Element = string | Buffer
 
 export interface Push extends BatchId {
-  /** The producer's lowest unconfirmed sequence: what is below needs no queue any more. */
+  /** The producer's lowest unconfirmed sequence: it has heard what became of those below. */
   readonly lowest: number
+  /** All up to here was committed or given up: it does not have to be in the list. Default `lowest - 1`. */
+  readonly settled?: number
   /** The encoded batch. */
   readonly element: string
 }
@@ -51,9 +72,10 @@ export interface ProducerQueue {
   /** Resolves once the queue can be used; rejects when this try has failed. The other calls try again. */
   connect(): Promise<void>
   /**
-   * Appends the batch if it is the next in order after `max(pushed, lowest - 1)` and the list has room, and
-   * does nothing otherwise. Either way the answer says where the producer stands, and the producer counts as
-   * alive. `pushed` just below the batch means that there is no room.
+   * Appends the batch if it is the next in order after `max(pushed, settled)`, or was given up and is not in
+   * the list, and if the list has room; does nothing otherwise. Either way the answer says where the
+   * producer stands, and it counts as alive. `pushed` just below the batch means that there is no room, as
+   * does that it is still missing.
    */
   push(push: Push): Promise<Position>
   /** Says that the producer lives, and asks where it stands; outcomes below `lowest` are dropped. */
@@ -86,6 +108,8 @@ export interface Publication {
   readonly outcomes: readonly BatchOutcomes[]
   /** Elements that are no batches; the store keeps them, so they may go. */
   readonly discarded: readonly Element[]
+  /** Of every producer in `watermarks` that has any: what was given up and has not arrived. Default: none. */
+  readonly givenUp?: ReadonlyMap<string, readonly SequenceRange[]>
 }
 
 /** The queue as the consumer of a shard sees it. Every call may be repeated at any time. */
@@ -99,10 +123,14 @@ export interface ConsumerQueue {
    */
   read(bounds?: ReadBounds): Promise<Element[]>
   /**
-   * In one atomic step: raises `applied` to the watermarks; keeps the outcomes for their producers; sets
-   * `pushed` of a producer with parked batches back to its watermark, so that it sends the missing ones
-   * again; removes from the head what is applied, parked or discarded; and, if the list is empty then, sets
-   * every `pushed` back to its `applied`.
+   * In one atomic step: raises `applied` to the watermarks; notes what was given up, unless a higher
+   * watermark is known; keeps the outcomes for their producers; sets `pushed` of a producer with parked
+   * batches back to its watermark, so that it sends the missing ones again; removes from the head what is
+   * applied, parked or discarded, and not what was given up and came back; and, if the list is empty then,
+   * sets every `pushed` back to its `applied`.
+   *
+   * Of two publications of one watermark the later one gives up no more than the earlier: in the wrong order
+   * they bring back at most what has arrived, which the store knows when it comes again.
    */
   publish(publication: Publication): Promise<void>
   /** Every watermark that was ever published for the shard and is not forgotten. */

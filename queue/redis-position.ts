@@ -1,30 +1,32 @@
 import { batchIdOf } from './batch.ts'
 import { queueError } from './errors.ts'
-import type { Element, Position, Publication } from './queue.ts'
+import type { Element, GivenUp, Position, Publication } from './queue.ts'
+import { rangesText, readRanges } from './sequence-ranges.ts'
 
-/** What the scripts `push` and `greet` answer: pushed, applied, and outcomes as `7:ad 9:a`. */
+/**
+ * What the scripts `push` and `greet` answer: pushed, applied, outcomes as `7:ad 9:a`, and what was given up as
+ * `5-7 9-9 +6`.
+ */
 export function readPosition(answer: unknown): Position {
-  const [pushed, applied, known] = answer as [string, string, string]
+  const [pushed, applied, known, givenUp] = answer as [string, string, string, string]
   const [sequencePushed, watermark] = [Number(pushed), Number(applied)]
   if (!Number.isSafeInteger(sequencePushed) || !Number.isSafeInteger(watermark))
     throw queueError('queue_refused', `Redis answered ${JSON.stringify(answer)} where two numbers were due`)
   const outcomes = new Map<number, string>()
   for (const [, sequence, letters] of known.matchAll(/(\d+):([a-z]+)/g))
     outcomes.set(Number(sequence), letters!)
-  return { pushed: sequencePushed, applied: watermark, outcomes }
+  const position = { pushed: sequencePushed, applied: watermark, outcomes }
+  return givenUp === '' ? position : { ...position, givenUp: readGivenUp(givenUp) }
 }
 
-/** What the hash `applied` holds, but for what nobody of us wrote there. */
-export function readWatermarks(applied: Readonly<Record<string, string>>): Map<string, number> {
-  const entries = Object.entries(applied).filter(([producer, watermark]) =>
-    batchIdOf(`${producer} ${watermark} {`),
-  )
-  return new Map(entries.map(([producer, watermark]) => [producer, Number(watermark)]))
+function readGivenUp(text: string): GivenUp {
+  const queued = [...text.matchAll(/\+(\d+)/g)].map(([, sequence]) => Number(sequence))
+  return { ranges: readRanges(text), queued: new Set(queued) }
 }
 
-/** The four lists of the script `publish`, each behind the number of its items. */
+/** The five lists of the script `publish`, each behind the number of its items. */
 export function publicationArguments(publication: Publication): (Element | number)[] {
-  const { watermarks, parked, discarded, outcomes } = publication
+  const { watermarks, parked, discarded, outcomes, givenUp = new Map() } = publication
   return [
     watermarks.size,
     ...[...watermarks].flat(),
@@ -34,5 +36,15 @@ export function publicationArguments(publication: Publication): (Element | numbe
     ...discarded,
     outcomes.length,
     ...outcomes.flatMap(({ producer, sequence, letters }) => [producer, `${sequence}:${letters}`]),
+    givenUp.size,
+    ...[...givenUp].flatMap(([producer, ranges]) => [producer, rangesText(ranges)]),
   ]
+}
+
+/** What the hash `applied` holds, but for what nobody of us wrote there. */
+export function readWatermarks(applied: Readonly<Record<string, string>>): Map<string, number> {
+  const entries = Object.entries(applied).filter(([producer, watermark]) =>
+    batchIdOf(`${producer} ${watermark} {`),
+  )
+  return new Map(entries.map(([producer, watermark]) => [producer, Number(watermark)]))
 }

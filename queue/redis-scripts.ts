@@ -5,11 +5,11 @@ import { countMax, oversizedBytesKept } from './limits.ts'
  * it promises. Numbers travel as decimal text: Redis integers above 2^53 are not exact in every client, and
  * Lua prints large numbers in scientific notation unless told otherwise.
  *
- * KEYS are always: batches, pushed, applied, alive, store, outcomes, wake (a pub/sub channel).
+ * KEYS are always: batches, pushed, applied, alive, store, outcomes, wake (a pub/sub channel), given_up.
  */
 const keys = `
 local batches, pushed, applied, alive, store = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local outcomes, wake = KEYS[6], KEYS[7]
+local outcomes, wake, given_up = KEYS[6], KEYS[7], KEYS[8]
 -- What nobody of us wrote there counts as nothing; 'nan' is a number for Lua, and no number is.
 local function number_in(hash, field)
   local number = tonumber(redis.call('HGET', hash, field) or '0')
@@ -41,35 +41,63 @@ local function outcomes_of(producer, lowest)
 end
 `
 
+/**
+ * What was given up of a producer, as `5-7 9-9 +6`: ranges, and what of them has come back into the list. It may
+ * have vanished from there; from an empty list it has.
+ */
+const givenUpOf = `
+local function given_up_of(producer)
+  local known = redis.call('HGET', given_up, producer) or ''
+  if redis.call('EXISTS', batches) == 0 then known = string.gsub(known, ' %+%d+', '') end
+  return known
+end
+local function is_within(ranges, sequence)
+  for first, last in string.gmatch(ranges, '(%d+)-(%d+)') do
+    if tonumber(first) <= sequence and sequence <= tonumber(last) then return true end
+  end
+  return false
+end
+`
+
 /** A consumer of another database must neither read nor remove: its totals would be split between the two. */
 const guard = `
 local bound = redis.call('GET', store)
 if bound and bound ~= ARGV[1] then return redis.error_reply('FOREIGN ' .. bound) end
 `
 
-/** ARGV: producer, sequence, lowest, element, batches at most. Answers pushed, applied and outcomes. */
-const pushScript = `${keys}${outcomesOf}
+/**
+ * ARGV: producer, sequence, lowest, element, batches at most, settled. Answers pushed, applied, outcomes and what
+ * was given up.
+ */
+const pushScript = `${keys}${outcomesOf}${givenUpOf}
 local producer, sequence, lowest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 say_alive(producer)
-local last = math.max(number_in(pushed, producer), lowest - 1)
-if sequence == last + 1 and redis.call('LLEN', batches) < tonumber(ARGV[5]) then
-  redis.call('HSET', pushed, producer, text(sequence))
+local last = math.max(number_in(pushed, producer), tonumber(ARGV[6]))
+local known = given_up_of(producer)
+local comes_back = is_within(known, sequence)
+  and not string.find(known .. ' ', ' +' .. text(sequence) .. ' ', 1, true)
+local is_next = sequence == last + 1
+if (is_next or comes_back) and redis.call('LLEN', batches) < tonumber(ARGV[5]) then
+  if comes_back then redis.call('HSET', given_up, producer, known .. ' +' .. text(sequence)) end
+  if is_next then redis.call('HSET', pushed, producer, text(sequence)) end
   local answer = redis.pcall('RPUSH', batches, ARGV[4])
   if type(answer) == 'table' and answer.err then
-    redis.call('HSET', pushed, producer, text(last))
+    if comes_back then redis.call('HSET', given_up, producer, known) end
+    if is_next then redis.call('HSET', pushed, producer, text(last)) end
     return answer
   end
-  last = sequence
+  if comes_back then known = known .. ' +' .. text(sequence) end
+  if is_next then last = sequence end
   wake_up('pushed')
 end
-return { text(last), text(number_in(applied, producer)), outcomes_of(producer, lowest) }
+return { text(last), text(number_in(applied, producer)), outcomes_of(producer, lowest), known }
 `
 
-/** ARGV: producer, lowest. Answers pushed, applied and outcomes. */
-const greetScript = `${keys}${outcomesOf}
+/** ARGV: producer, lowest. Answers pushed, applied, outcomes and what was given up. */
+const greetScript = `${keys}${outcomesOf}${givenUpOf}
 say_alive(ARGV[1])
 local known = outcomes_of(ARGV[1], tonumber(ARGV[2]))
-return { text(number_in(pushed, ARGV[1])), text(number_in(applied, ARGV[1])), known }
+return { text(number_in(pushed, ARGV[1])), text(number_in(applied, ARGV[1])), known, given_up_of(ARGV[1]) }
 `
 
 /** ARGV: store id. Answers the id that the shard is bound to. Writes nothing if it is: Redis may be full. */
@@ -107,15 +135,15 @@ return elements
 `
 
 /**
- * ARGV: store id, bytes of the largest batch; then four lists, each preceded by the number of its items:
+ * ARGV: store id, bytes of the largest batch; then five lists, each preceded by the number of its items:
  * producer and watermark, producer and sequence of parked batches, discarded elements, producer and sequence
- * with letters.
+ * with letters, producer and ranges that were given up.
  *
  * Removal comes first and reads the watermarks from ARGV and from the hash: where a full Redis refuses to
  * write the hashes (before Redis 7, which lets a script say that it frees memory), the list still shrinks.
  * What was removed without being published is sent again, skipped by the store, and published then.
  */
-const publishScript = `${keys}${guard}${shortened}
+const publishScript = `${keys}${guard}${shortened}${givenUpOf}
 local bytes_max = tonumber(ARGV[2])
 local next = 3
 local function items(width)
@@ -128,9 +156,12 @@ local function items(width)
 end
 local watermarks, parked, discarded, settled = items(2), items(2), items(1), items(2)
 
-local watermark_of, is_parked, is_discarded = {}, {}, {}
+local watermark_of, is_parked, is_discarded, published, ranges_of = {}, {}, {}, {}, {}
+for _, item in ipairs(items(2)) do published[item[1]] = item[2] end
 for _, item in ipairs(watermarks) do
-  watermark_of[item[1]] = math.max(tonumber(item[2]), number_in(applied, item[1]))
+  local producer, watermark, known = item[1], tonumber(item[2]), number_in(applied, item[1])
+  watermark_of[producer] = math.max(watermark, known)
+  if watermark >= known then ranges_of[producer] = published[producer] or '' end
 end
 for _, item in ipairs(parked) do is_parked[item[1] .. ' ' .. item[2]] = true end
 for _, item in ipairs(discarded) do is_discarded[item[1]] = true end
@@ -141,7 +172,8 @@ local function is_done(element)
   if not producer then return false end
   if is_parked[producer .. ' ' .. sequence] then return true end
   local watermark = watermark_of[producer] or number_in(applied, producer)
-  return tonumber(sequence) <= watermark
+  if tonumber(sequence) > watermark then return false end
+  return not is_within(ranges_of[producer] or given_up_of(producer), tonumber(sequence))
 end
 local head = redis.call('LINDEX', batches, 0)
 while head and is_done(head) do
@@ -158,6 +190,14 @@ for _, item in ipairs(settled) do
   elseif not string.find(' ' .. known, ' ' .. sequence .. ':', 1, true) then
     redis.call('HSET', outcomes, item[1], known .. ' ' .. item[2])
   end
+end
+-- Before the watermarks, too: who sees that a batch is covered sees whether it was given up.
+for producer, ranges in pairs(ranges_of) do
+  for sequence in string.gmatch(given_up_of(producer), ' %+(%d+)') do
+    if is_within(ranges, tonumber(sequence)) then ranges = ranges .. ' +' .. sequence end
+  end
+  if ranges == '' then redis.call('HDEL', given_up, producer)
+  else redis.call('HSET', given_up, producer, ranges) end
 end
 for producer, watermark in pairs(watermark_of) do redis.call('HSET', applied, producer, text(watermark)) end
 for _, item in ipairs(parked) do redis.call('HSET', pushed, item[1], text(watermark_of[item[1]] or 0)) end
@@ -186,7 +226,7 @@ for _, hash in ipairs({ alive, pushed, applied }) do
 end
 local count = 0
 for producer in pairs(forgotten) do
-  for _, hash in ipairs({ alive, pushed, applied, outcomes }) do redis.call('HDEL', hash, producer) end
+  for _, hash in ipairs({ alive, pushed, applied, outcomes, given_up }) do redis.call('HDEL', hash, producer) end
   count = count + 1
 end
 return count
@@ -221,5 +261,6 @@ export function redisKeys(shardIndex: number) {
     store: key('store'),
     outcomes: key('outcomes'),
     wake: key('wake'),
+    givenUp: key('given-up'),
   }
 }

@@ -70,9 +70,10 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   }
 
   async push(push: Push): Promise<Position> {
-    const { producer, sequence, lowest, element } = push
+    const { producer, sequence, lowest, settled = lowest - 1, element } = push
+    const bounds = [this.#batchesMax, settled]
     try {
-      return readPosition(await this.#call('push', producer, sequence, lowest, element, this.#batchesMax))
+      return readPosition(await this.#call('push', producer, sequence, lowest, element, ...bounds))
     } catch (error) {
       if (isTimeout(error)) this.#pushInDoubt = push
       throw error

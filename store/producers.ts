@@ -1,13 +1,17 @@
-import type { Progress } from './sequencing.ts'
+import type { ProducerAccount } from './accounts.ts'
+import { type GivenUpRange, withRange } from './given-up.ts'
 import type { Database, Statement } from './sqlite.ts'
 import type { Account } from './store.ts'
 
-export interface ProducerRow extends Progress {
-  readonly applied: number
-  readonly lost: number
-  readonly duplicate: number
-  readonly sum: string
+export interface ProducerRow extends ProducerAccount {
   readonly first_ms: number
+}
+
+interface GivenUpRow {
+  readonly producer: string
+  readonly first: number
+  readonly last: number
+  readonly counted: number
 }
 
 /** What the database knows of each producer, inside the caller's transaction. */
@@ -16,6 +20,10 @@ export class Producers {
   readonly #write: Statement
   readonly #watermarks: Statement
   readonly #account: Statement
+  readonly #givenUp: Statement
+  readonly #allGivenUp: Statement
+  readonly #giveUp: Statement
+  readonly #giveUpNoLonger: Statement
 
   constructor(database: Database) {
     const prepare = (sql: string): Statement => database.prepare(sql)
@@ -25,10 +33,13 @@ export class Producers {
     this.#write = prepare('INSERT OR REPLACE INTO producers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
     this.#watermarks = prepare('SELECT producer, watermark FROM producers')
     this.#account = prepare(
-      // Not sum(), which fails beyond 64 bits.
-      `SELECT total(sealed) AS sealed, total(applied) AS applied, total(duplicate) AS duplicate,
-        total(lost) AS lost FROM producers`,
+      `SELECT coalesce(sum(sealed), 0) AS sealed, coalesce(sum(applied), 0) AS applied,
+        coalesce(sum(duplicate), 0) AS duplicate, coalesce(sum(lost), 0) AS lost FROM producers`,
     )
+    this.#givenUp = prepare('SELECT * FROM given_up WHERE producer = ? ORDER BY first')
+    this.#allGivenUp = prepare('SELECT * FROM given_up ORDER BY producer, first')
+    this.#giveUp = prepare('INSERT INTO given_up VALUES (?, ?, ?, ?)')
+    this.#giveUpNoLonger = prepare('DELETE FROM given_up WHERE producer = ? AND first = ?')
   }
 
   row(producer: string): ProducerRow {
@@ -50,4 +61,41 @@ export class Producers {
   account(): Account {
     return this.#account.get() as Account
   }
+
+  givenUp(producer: string): GivenUpRange[] {
+    return (this.#givenUp.all(producer) as GivenUpRow[]).map(rangeOf)
+  }
+
+  /** Of every producer that has any. */
+  allGivenUp(): Map<string, GivenUpRange[]> {
+    const all = new Map<string, GivenUpRange[]>()
+    for (const row of this.#allGivenUp.all() as GivenUpRow[])
+      all.set(row.producer, [...(all.get(row.producer) ?? []), rangeOf(row)])
+    return all
+  }
+
+  /** Writes what differs. */
+  writeGivenUp(producer: string, before: readonly GivenUpRange[], after: readonly GivenUpRange[]): void {
+    if (before === after) return
+    const [known, kept] = [new Set(before), new Set(after)]
+    for (const range of before) if (!kept.has(range)) this.#giveUpNoLonger.run(producer, range.first)
+    for (const range of after) {
+      if (known.has(range)) continue
+      this.#giveUp.run(producer, range.first, range.last, range.isCounted ? 1 : 0)
+    }
+  }
+
+  /** Moves the watermark up, if it is lower, and gives up what is between. */
+  giveUpTo(producer: string, watermark: number, nowMs: number): void {
+    const row = this.row(producer)
+    if (row.watermark >= watermark) return
+    const before = this.givenUp(producer)
+    const range = { first: row.watermark + 1, last: watermark }
+    this.writeGivenUp(producer, before, withRange(before, range))
+    this.write(producer, { ...row, watermark }, nowMs)
+  }
+}
+
+function rangeOf({ first, last, counted }: GivenUpRow): GivenUpRange {
+  return { first, last, isCounted: counted === 1 }
 }

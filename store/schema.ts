@@ -22,6 +22,18 @@ const rejectedByDigest = `
 CREATE UNIQUE INDEX rejected_elements_by_digest ON rejected_elements (digest);
 `
 
+const givenUp = `
+-- Batches that were not waited for any longer, as ranges of sequences at or below the watermark. One that
+-- arrives all the same is applied, and leaves its range and what is lost.
+CREATE TABLE given_up (
+  producer TEXT NOT NULL,
+  first    INTEGER NOT NULL,
+  last     INTEGER NOT NULL,
+  counted  INTEGER NOT NULL, -- 1 when producers.lost has them, 0 until a later batch says how many they are
+  PRIMARY KEY (producer, first)
+) STRICT, WITHOUT ROWID;
+`
+
 /** Why a sum is in `set_aside`, and what its adjustment is called. */
 export const overflowReason = 'the total would leave 64 bits'
 export const overflowAdjustment = 'set aside'
@@ -68,10 +80,10 @@ CREATE TABLE store (
 -- sealed = applied + duplicate + pending + lost.
 CREATE TABLE producers (
   producer   TEXT PRIMARY KEY,
-  watermark  INTEGER NOT NULL, -- every batch up to this sequence is committed, or counted in lost
+  watermark  INTEGER NOT NULL, -- every batch up to this sequence is committed or given up
   sealed     INTEGER NOT NULL, -- increments that the producer had sealed up to its watermark
   applied    INTEGER NOT NULL, -- increments in committed batches that were added to totals
-  lost       INTEGER NOT NULL, -- increments in batches that neither the queue nor the producer could bring
+  lost       INTEGER NOT NULL, -- increments in batches that were given up and have not arrived
   sum        TEXT NOT NULL,    -- sum of the values of all applied increments, a decimal of any size
   first_ms   INTEGER NOT NULL, -- when its first batch was committed
   last_ms    INTEGER NOT NULL, -- when its last batch was committed
@@ -117,6 +129,7 @@ CREATE TABLE rejected_elements (
 ${rejectedByDigest}
 
 ${idempotencyKeys}
+${givenUp}
 ${overflowIndexes}
 `
 
@@ -131,5 +144,5 @@ ${rejectedByDigest}
 /** By the version that they lead to: what makes it of the one before. */
 export const migrations: Readonly<Record<number, string>> = {
   2: `ALTER TABLE producers ADD COLUMN duplicate INTEGER NOT NULL DEFAULT 0; ${idempotencyKeys}`,
-  3: `${rejectedMigration} ${mergeOverflows}`,
+  3: `${rejectedMigration} ${mergeOverflows} ${givenUp}`,
 }

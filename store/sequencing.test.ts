@@ -10,16 +10,21 @@ function sequence(given: {
   watermark?: number
   parked?: number[]
   gone?: boolean
+  givenUp?: [number, number][]
 }): Sequenced {
   const parked = (given.parked ?? []).map(sequence => ({ producer: p1, sequence }))
   return sequenceBatches({
     batches: (given.read ?? []).map(sequence => batch({ sequence })),
     progress: new Map([[p1, { watermark: given.watermark ?? 0, sealed: 0 }]]),
     parked,
+    givenUp: new Map([
+      [p1, (given.givenUp ?? []).map(([first, last]) => ({ first, last, isCounted: true }))],
+    ]),
     loadParked: ({ sequence }) => batch({ sequence }),
     gone: new Set(given.gone ? [p1] : []),
   })
 }
+const ranges = ({ givenUp }: Sequenced) => givenUp.get(p1)!.map(({ first, last }) => [first, last])
 const sequences = (batches: readonly Pick<Batch, 'sequence'>[]) => batches.map(({ sequence }) => sequence)
 
 test('batches in order are applied and move the watermark', () => {
@@ -69,12 +74,40 @@ test('a parked copy of what was applied is thrown away', () => {
   expect(sequences(unpark)).toEqual([2])
 })
 
-test('a producer that is gone gets its parked batches applied over the gaps, which are counted', () => {
-  const { apply, unpark, missing, watermarks } = sequence({ parked: [3, 4, 7], watermark: 1, gone: true })
-  expect(sequences(apply)).toEqual([3, 4, 7])
-  expect(sequences(unpark)).toEqual([3, 4, 7])
-  expect(missing.get(p1)).toBe(3)
-  expect(watermarks.get(p1)).toBe(7)
+test('a producer that is gone gets its parked batches applied over the gaps, which are given up', () => {
+  const sequenced = sequence({ parked: [3, 4, 7], watermark: 1, gone: true })
+  expect(sequences(sequenced.apply)).toEqual([3, 4, 7])
+  expect(sequences(sequenced.unpark)).toEqual([3, 4, 7])
+  expect(ranges(sequenced)).toEqual([
+    [2, 2],
+    [5, 6],
+  ])
+  expect(sequenced.watermarks.get(p1)).toBe(7)
+})
+
+test('a batch that was given up and arrives is applied, once, and the watermark stays', () => {
+  const sequenced = sequence({ read: [6, 4, 6, 9], watermark: 8, givenUp: [[5, 7]] })
+  expect(sequences(sequenced.apply)).toEqual([6, 9])
+  expect(ranges(sequenced)).toEqual([
+    [5, 5],
+    [7, 7],
+  ])
+  expect(sequenced.watermarks.get(p1)).toBe(9)
+  const rest = sequence({
+    read: [7, 5, 5],
+    watermark: 9,
+    givenUp: [
+      [5, 5],
+      [7, 7],
+    ],
+  })
+  expect(sequences(rest.apply)).toEqual([7, 5])
+  expect(ranges(rest)).toEqual([])
+})
+
+test('a parked batch that was given up with those before it is applied', () => {
+  const { apply, unpark } = sequence({ parked: [4], watermark: 6, givenUp: [[3, 6]] })
+  expect([sequences(apply), sequences(unpark)]).toEqual([[4], [4]])
 })
 
 test('the watermark of a producer with parked batches is told even if nothing of it was read', () => {
@@ -93,6 +126,7 @@ test('a batch of a producer that would have sealed less than before is left out,
   const { apply, park, reject, watermarks } = sequenceBatches({
     batches,
     progress: new Map(),
+    givenUp: new Map(),
     parked,
     loadParked: () => null,
     gone: new Set(),
@@ -105,7 +139,8 @@ test('a batch of a producer that would have sealed less than before is left out,
 
 test('what is parked and no batch any more is thrown away, and gives nothing up', () => {
   const parked = [{ producer: p1, sequence: 9 }]
-  const given = { batches: [], progress: new Map(), parked, loadParked: () => null, gone: new Set([p1]) }
-  const { apply, unpark, missing, watermarks } = sequenceBatches(given)
-  expect([apply, unpark, missing.size, watermarks.get(p1)]).toEqual([[], parked, 0, 0])
+  const nothing = { batches: [], progress: new Map(), givenUp: new Map() }
+  const given = { ...nothing, parked, loadParked: () => null, gone: new Set([p1]) }
+  const { apply, unpark, givenUp, watermarks } = sequenceBatches(given)
+  expect([apply, unpark, givenUp.size, watermarks.get(p1)]).toEqual([[], parked, 0, 0])
 })

@@ -1,5 +1,7 @@
 import { assert } from '../lib/assert.ts'
 import type { BatchId, ReceivedBatch } from '../queue/batch.ts'
+import { isWithin } from '../queue/sequence-ranges.ts'
+import { type GivenUpRange, withoutSequence, withRange } from './given-up.ts'
 
 /** What the store knows of a producer before the batches at hand. */
 export interface Progress {
@@ -15,6 +17,8 @@ export interface SequencingInput {
   readonly progress: ReadonlyMap<string, Progress>
   /** In the store's table, in any order: all of every producer of `batches`. */
   readonly parked: readonly BatchId[]
+  /** What was given up and has not arrived; absent where there is nothing. */
+  readonly givenUp: ReadonlyMap<string, readonly GivenUpRange[]>
   /** The batch behind one of `parked`; null when what is there is none. */
   readonly loadParked: (id: BatchId) => ReceivedBatch | null
   /** Producers that have been silent for so long that their missing batches are given up. */
@@ -22,7 +26,10 @@ export interface SequencingInput {
 }
 
 export interface Sequenced {
-  /** To be added to the totals, each producer's in the order of its sequences. */
+  /**
+   * To be added to the totals: each producer's next ones in the order of their sequences, and among them, at or
+   * below its watermark, those that had been given up.
+   */
   readonly apply: readonly ReceivedBatch[]
   /** To be kept until what they have to follow arrives. */
   readonly park: readonly ReceivedBatch[]
@@ -30,20 +37,21 @@ export interface Sequenced {
   readonly unpark: readonly BatchId[]
   /** Of every producer of `batches` and of `parked`. */
   readonly watermarks: ReadonlyMap<string, number>
-  /** Batches given up, per producer. */
-  readonly missing: ReadonlyMap<string, number>
+  /** What was given up and has not arrived, by now. */
+  readonly givenUp: ReadonlyMap<string, readonly GivenUpRange[]>
   /** Batches that their producers cannot have sealed: they would have sealed less than before. */
   readonly reject: readonly ReceivedBatch[]
 }
 
 /**
  * Decides what each batch does. A batch at or below its producer's watermark is a redelivery and is
- * skipped; the next in order is applied and moves the watermark; one further on is parked. Then parked ones
- * that are now in order are applied, and those of producers that are gone are applied over the gap. One that
- * says that its producer had sealed less than the batches before it is made up, and is as if it had not come.
- * No clock, no I/O.
+ * skipped, unless it was given up: then it is applied, and given up no longer. The next in order is applied
+ * and moves the watermark; one further on is parked. Then parked ones that are now in order are applied, and
+ * those of producers that are gone are applied over the gap, which is given up. One that says that its producer
+ * had sealed less than the batches before it is made up, and is as if it had not come. No clock, no I/O.
  */
-export function sequenceBatches({ batches, progress, parked, loadParked, gone }: SequencingInput): Sequenced {
+export function sequenceBatches(input: SequencingInput): Sequenced {
+  const { batches, progress, parked, loadParked, gone } = input
   const watermarks = new Map<string, number>()
   const watermarkOf = (producer: string) => watermarks.get(producer) ?? progress.get(producer)?.watermark ?? 0
   const sealed = new Map<string, number>()
@@ -51,7 +59,8 @@ export function sequenceBatches({ batches, progress, parked, loadParked, gone }:
   const park = new Map<string, ReceivedBatch>()
   const reject: ReceivedBatch[] = []
   const unpark: BatchId[] = []
-  const missing = new Map<string, number>()
+  const givenUp = new Map(input.givenUp)
+  const givenUpOf = (producer: string) => givenUp.get(producer) ?? []
 
   /** Answers whether it took the batch. */
   const take = (batch: ReceivedBatch) => {
@@ -65,6 +74,14 @@ export function sequenceBatches({ batches, progress, parked, loadParked, gone }:
     watermarks.set(producer, batch.sequence)
     sealed.set(producer, batch.sealed)
     return true
+  }
+  const isGivenUp = ({ producer, sequence }: BatchId) => isWithin(givenUpOf(producer), sequence)
+  /** Takes a batch that was given up. */
+  const takeBack = (batch: ReceivedBatch | null) => {
+    if (batch === null) return
+    const { producer, sequence } = batch
+    givenUp.set(producer, withoutSequence(givenUpOf(producer), sequence))
+    apply.push(batch)
   }
   const waiting = new Map<string, Map<number, BatchId>>()
   const wait = (id: BatchId) => {
@@ -80,8 +97,9 @@ export function sequenceBatches({ batches, progress, parked, loadParked, gone }:
   for (const batch of batches) {
     const watermark = watermarkOf(batch.producer)
     watermarks.set(batch.producer, watermark)
-    if (batch.sequence <= watermark) continue
-    if (batch.sequence === watermark + 1) take(batch)
+    if (batch.sequence <= watermark) {
+      if (isGivenUp(batch)) takeBack(batch)
+    } else if (batch.sequence === watermark + 1) take(batch)
     else if (!alreadyParked.has(nameOf(batch)) && !park.has(nameOf(batch))) {
       park.set(nameOf(batch), batch)
       wait(batch)
@@ -94,14 +112,20 @@ export function sequenceBatches({ batches, progress, parked, loadParked, gone }:
       const gap = sequence - watermark - 1
       if (gap > 0 && !gone.has(producer)) break
       const name = nameOf(id)
-      // Below the watermark: its missing predecessor came together with another copy of it.
-      const batch = gap < 0 ? null : (park.get(name) ?? loadParked(id))
-      if (batch !== null && take(batch) && gap > 0) missing.set(producer, (missing.get(producer) ?? 0) + gap)
+      if (gap < 0) {
+        // Its predecessor came together with another copy of it, or an operator accepted that it is lost.
+        if (isGivenUp(id)) takeBack(loadParked(id))
+      } else {
+        const batch = park.get(name) ?? loadParked(id)
+        const isTaken = batch !== null && take(batch)
+        if (isTaken && gap > 0)
+          givenUp.set(producer, withRange(givenUpOf(producer), { first: watermark + 1, last: sequence - 1 }))
+      }
       if (!park.delete(name)) unpark.push(id)
     }
   }
   for (const batch of park.values()) assert(batch.sequence > watermarkOf(batch.producer) + 1)
-  return { apply, park: [...park.values()], unpark, watermarks, missing, reject }
+  return { apply, park: [...park.values()], unpark, watermarks, givenUp, reject }
 }
 
 /** Whether exactly these batches are to be applied: nothing skipped, parked, or taken from the parked. */

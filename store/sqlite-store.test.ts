@@ -7,7 +7,7 @@ import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../lib/clock.ts'
 import { OperationError } from '../lib/errors.ts'
-import { decodeBatch, type ReceivedBatch } from '../queue/batch.ts'
+import { decodeBatch, type KeyedRequest, type ReceivedBatch } from '../queue/batch.ts'
 import { encodeBatch } from '../queue/batch-writer.ts'
 import { parkedPerProducerMax, rejectedBytesKept, rejectedMax } from '../queue/limits.ts'
 import { batch, keyedRequest, producerId } from '../test/builders.ts'
@@ -23,7 +23,7 @@ const stores: Store[] = []
 const toVersion2 = `
   DROP INDEX rejected_elements_by_digest; ALTER TABLE rejected_elements DROP COLUMN bytes;
   ALTER TABLE rejected_elements DROP COLUMN digest;
-  DROP INDEX set_aside_by_key; DROP INDEX adjustments_by_running_reason;
+  DROP INDEX set_aside_by_key; DROP INDEX adjustments_by_running_reason; DROP TABLE given_up;
   PRAGMA user_version = 2;`
 
 beforeEach(() => {
@@ -278,6 +278,89 @@ describe('applying batches', () => {
     const sums = Object.fromEntries(Array.from({ length: 1_234 }, (_, index) => [`key ${index}`, index]))
     apply(open(), [batch({ sequence: 1, sums })])
     expect(sql('SELECT count(*), sum(value) FROM numbers')).toBe(`1234|${(1_233 * 1_234) / 2}`)
+  })
+})
+
+describe('batches that were given up', () => {
+  const ledger = () => sql('SELECT watermark, sealed, applied, duplicate, lost FROM producers')
+  const ranges = () => sql('SELECT first, last, counted FROM given_up ORDER BY first')
+  /** Of ten times as many increments as its sequence says. */
+  const tenfold = (sequence: number, keyed: readonly KeyedRequest[] = []) =>
+    batch({
+      sequence,
+      increments: 10 * sequence,
+      sealed: 5 * sequence * (sequence + 1),
+      sums: { a: 10 * sequence - keyed.length },
+      keyed,
+    })
+
+  test('count when they arrive all the same, and are lost no longer', () => {
+    const first = open()
+    apply(first, [tenfold(1), tenfold(5)])
+    expect(apply(first, [], [1]).lost).toEqual(new Map([[producerId(1), 90]]))
+    expect([ledger(), ranges()]).toEqual(['5|150|60|0|90', '2|4|1'])
+    close(first)
+    const store = open()
+    expect(store.givenUp()).toEqual(new Map([[producerId(1), [{ first: 2, last: 4, isCounted: true }]]]))
+    const third = apply(store, [tenfold(3), tenfold(3), tenfold(5)])
+    expect(third.applied).toHaveLength(1)
+    expect(third.recovered).toEqual(new Map([[producerId(1), 30]]))
+    expect(third.watermarks).toEqual(new Map([[producerId(1), 5]]))
+    expect([...third.givenUp.values()].flat()).toMatchObject([{ first: 2 }, { first: 4 }])
+    expect([ledger(), ranges()]).toEqual(['5|150|90|0|60', '2|2|1\n4|4|1'])
+    const rest = apply(store, [tenfold(4), tenfold(6), tenfold(2), tenfold(3)])
+    expect([rest.givenUp, rest.lost]).toEqual([new Map(), new Map()])
+    expect([ledger(), ranges()]).toEqual(['6|210|210|0|0', ''])
+    expect(sql('SELECT value FROM numbers')).toBe('210')
+    expect(sql('SELECT sum FROM producers')).toBe('210')
+  })
+
+  test('bring their requests, of which those that were sent again meanwhile do not count', () => {
+    const store = open()
+    const [once, other] = [keyedRequest('k', 'b', 1), keyedRequest('l', 'c', 1)]
+    apply(store, [tenfold(1), tenfold(3)], [])
+    apply(store, [], [1])
+    apply(store, [batch({ producer: 2, sequence: 1, sums: {}, keyed: [once] })])
+    const applied = apply(store, [tenfold(2, [once, other])])
+    expect(applied.outcomes).toEqual([{ producer: producerId(1), sequence: 2, letters: 'da' }])
+    expect(apply(store, [tenfold(2, [once, other])]).outcomes).toEqual(applied.outcomes)
+    expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe('a|58\nb|1\nc|1')
+    expect(sql(`SELECT sealed, applied, duplicate, lost FROM producers WHERE producer = '00000001'`)).toBe(
+      '60|59|1|0',
+    )
+  })
+
+  test('are those between, where an operator accepted a loss: whether counted before they arrive or not', () => {
+    const store = open()
+    apply(store, [tenfold(1), tenfold(4)])
+    store.acceptLoss(new Map([[producerId(1), 5]]))
+    expect(ranges()).toBe('2|5|0')
+    // It was parked.
+    const waiting = new Set([producerId(1)])
+    expect(store.apply({ batches: [], rejected: [], gone: new Set(), waiting }).applied).toHaveLength(1)
+    expect([ledger(), ranges()]).toEqual(['5|50|50|0|0', '2|3|0\n5|5|0'])
+    apply(store, [tenfold(2)])
+    expect([ledger(), ranges()]).toEqual(['5|70|70|0|0', '3|3|0\n5|5|0'])
+    store.acceptLoss(new Map([[producerId(1), 7]]))
+    expect(ranges()).toBe('3|3|0\n5|7|0')
+    // Six comes before, and seven behind the one that says how much was lost.
+    const applied = apply(store, [tenfold(6), tenfold(8), tenfold(7)])
+    expect([applied.lost, applied.recovered]).toEqual([
+      new Map([[producerId(1), 150]]),
+      new Map([[producerId(1), 70]]),
+    ])
+    expect([ledger(), ranges()]).toEqual(['8|360|280|0|80', '3|3|1\n5|5|1'])
+    apply(store, [tenfold(5), tenfold(3)])
+    expect([ledger(), ranges()]).toEqual(['8|360|360|0|0', ''])
+  })
+
+  test('never make what is lost negative, whatever they say of themselves', () => {
+    const store = open()
+    apply(store, [tenfold(1), batch({ sequence: 3, increments: 5, sealed: 18 })])
+    apply(store, [], [1])
+    expect(ledger()).toBe('3|18|15|0|3')
+    apply(store, [tenfold(2)])
+    expect(ledger()).toBe('3|35|35|0|0')
   })
 })
 

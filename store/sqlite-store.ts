@@ -1,6 +1,9 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Batch, BatchId, ReceivedBatch } from '../queue/batch.ts'
 import type { BatchOutcomes } from '../queue/queue.ts'
+import type { SequenceRange } from '../queue/sequence-ranges.ts'
+import { type Counted, type Entered, enterBatches } from './accounts.ts'
+import { countedRanges, type GivenUpRange } from './given-up.ts'
 import { SumTable } from '../queue/sum-table.ts'
 import type { DatabaseFiles } from './database-files.ts'
 import { IdempotencyKeys } from './idempotency.ts'
@@ -9,7 +12,7 @@ import { ParkedBatches } from './parked-batches.ts'
 import { type ProducerRow, Producers } from './producers.ts'
 import { RejectedElements } from './rejected-elements.ts'
 import { SetAside } from './set-aside.ts'
-import { appliesAll, sequenceBatches } from './sequencing.ts'
+import { appliesAll, type Sequenced, sequenceBatches } from './sequencing.ts'
 import { assertDurable, checkpoint, type Database, logBytes, translateErrors } from './sqlite.ts'
 import type { Account, Application, Applied, Rejected, Store } from './store.ts'
 import { type KeysAndSums, sumOfAll, Totals } from './totals.ts'
@@ -20,15 +23,10 @@ const noFiles: Files = { check: () => {} }
 const backwards = 'a batch whose producer would have sealed less than before'
 
 /** A batch that is being applied, and what of it counts. */
-interface Decided {
-  readonly batch: ReceivedBatch
+interface Decided extends Counted {
   /** To be added to the totals. */
   readonly parts: readonly KeysAndSums[]
   readonly outcomes: BatchOutcomes
-  /** Increments in `parts`. */
-  readonly applied: number
-  /** Increments of the other keyed requests. */
-  readonly duplicate: number
 }
 
 /** The store in a SQLite database that has our schema; see `openStore`. */
@@ -79,6 +77,10 @@ export class SqliteStore implements Store {
     return translateErrors(() => this.#producers.watermarks())
   }
 
+  givenUp(): Map<string, readonly SequenceRange[]> {
+    return translateErrors(() => this.#producers.allGivenUp())
+  }
+
   parked(): BatchId[] {
     return translateErrors(() => this.#parked.all())
   }
@@ -88,12 +90,9 @@ export class SqliteStore implements Store {
   }
 
   acceptLoss(watermarks: ReadonlyMap<string, number>): void {
+    const now = this.#clock.nowMs()
     this.#transaction(() => {
-      for (const [producer, watermark] of watermarks) {
-        const row = this.#producers.row(producer)
-        if (row.watermark < watermark)
-          this.#producers.write(producer, { ...row, watermark }, this.#clock.nowMs())
-      }
+      for (const [producer, watermark] of watermarks) this.#producers.giveUpTo(producer, watermark, now)
     })
   }
 
@@ -138,10 +137,12 @@ export class SqliteStore implements Store {
     const now = this.#clock.nowMs()
     const names = new Set([...batches.map(({ producer }) => producer), ...gone, ...(waiting ?? [])])
     const producers = new Map([...names].map(producer => [producer, this.#producers.row(producer)]))
+    const givenUp = new Map([...names].map(producer => [producer, this.#producers.givenUp(producer)]))
     const found: Rejected[] = []
     const sequenced = sequenceBatches({
       batches,
       progress: producers,
+      givenUp,
       parked: this.#parked.of(names),
       loadParked: id => this.#parked.load(id, found),
       gone,
@@ -154,20 +155,25 @@ export class SqliteStore implements Store {
     const sums = isWhole ? merged : mergeSums(SumTable.of(decided.flatMap(({ parts }) => parts)))
     const setAside = this.#totals.add(sums, pause)
     this.#setAside.add(setAside, now)
-    const lost = this.#writeProgress(producers, decided, now)
+    const entered = enterBatches(producers, givenUp, decided)
+    for (const [producer, { account }] of entered) this.#producers.write(producer, account, now)
+    const appliedNow = new Set(sequenced.apply)
+    const repeated = batches.filter(batch => isRepeated(batch, producers) && !appliedNow.has(batch))
     return {
       watermarks: sequenced.watermarks,
       parked: this.#parked.of(names),
       applied: sequenced.apply,
       rejected: found,
       outcomes: [
-        ...batches.filter(batch => isRepeated(batch, producers)).map(batch => this.#recall(batch)),
+        ...repeated.map(batch => this.#recall(batch)),
         ...decided.map(({ outcomes }) => outcomes).filter(({ letters }) => letters !== ''),
       ],
       duplicateCount: decided.reduce((count, { duplicate }) => count + duplicate, 0),
       rowCount: sums.ends.length - setAside.length,
       setAsideCount: setAside.length,
-      lost,
+      lost: countsOf(entered, ({ lost }) => lost),
+      recovered: countsOf(entered, ({ recovered }) => recovered),
+      givenUp: this.#writeGivenUp(givenUp, sequenced.givenUp, entered),
     }
   }
 
@@ -178,9 +184,11 @@ export class SqliteStore implements Store {
     const all = keyed.reduce((count, request) => count + request.increments, 0)
     const counted = applied.reduce((count, request) => count + request.increments, 0)
     const duplicate = all - counted
+    const parts = [batch, ...applied]
     return {
       batch,
-      parts: [batch, ...applied],
+      parts,
+      sum: parts.reduce((sum, part) => sum + sumOfAll(part), 0n),
       outcomes: { producer, sequence, letters },
       applied: increments - duplicate,
       duplicate,
@@ -192,25 +200,19 @@ export class SqliteStore implements Store {
     return { producer, sequence, letters: this.#idempotencyKeys.recall(batch) }
   }
 
-  #writeProgress(producers: ReadonlyMap<string, ProducerRow>, decided: readonly Decided[], now: number) {
-    const rows = new Map<string, ProducerRow>()
-    const lost = new Map<string, number>()
-    for (const { batch, parts, applied, duplicate } of decided) {
-      const row = rows.get(batch.producer) ?? producers.get(batch.producer)!
-      const missing = Math.max(0, batch.sealed - batch.increments - row.sealed)
-      if (missing > 0) lost.set(batch.producer, (lost.get(batch.producer) ?? 0) + missing)
-      rows.set(batch.producer, {
-        watermark: batch.sequence,
-        sealed: batch.sealed,
-        applied: row.applied + applied,
-        duplicate: row.duplicate + duplicate,
-        lost: row.lost + missing,
-        sum: parts.reduce((sum, part) => sum + sumOfAll(part), BigInt(row.sum)).toString(),
-        first_ms: row.first_ms || now,
-      })
+  /** Answers what is given up now, of every producer that has any. */
+  #writeGivenUp(
+    before: ReadonlyMap<string, readonly GivenUpRange[]>,
+    sequenced: Sequenced['givenUp'],
+    entered: ReadonlyMap<string, Entered<ProducerRow>>,
+  ): Map<string, readonly GivenUpRange[]> {
+    const givenUp = new Map<string, readonly GivenUpRange[]>()
+    for (const [producer, ranges] of sequenced) {
+      const after = entered.get(producer)?.hasAdvanced ? countedRanges(ranges) : ranges
+      this.#producers.writeGivenUp(producer, before.get(producer)!, after)
+      if (after.length > 0) givenUp.set(producer, after)
     }
-    for (const [producer, row] of rows) this.#producers.write(producer, row, now)
-    return lost
+    return givenUp
   }
 }
 
@@ -220,4 +222,13 @@ function isRepeated(
   producers: ReadonlyMap<string, ProducerRow>,
 ): boolean {
   return keyed.length > 0 && sequence <= producers.get(producer)!.watermark
+}
+
+/** Those that are not zero. */
+function countsOf(
+  entered: ReadonlyMap<string, Entered<ProducerRow>>,
+  count: (entered: Entered<ProducerRow>) => number,
+): Map<string, number> {
+  const counts = [...entered].map(([producer, each]) => [producer, count(each)] as const)
+  return new Map(counts.filter(([, number]) => number > 0))
 }

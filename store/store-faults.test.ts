@@ -6,7 +6,7 @@ import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../lib/clock.ts'
 import { OperationError } from '../lib/errors.ts'
-import { batch, keyedRequest } from '../test/builders.ts'
+import { batch, keyedRequest, producerId } from '../test/builders.ts'
 import { openStore } from './open.ts'
 import { type Database, openForWriting } from './sqlite.ts'
 import { SqliteStore } from './sqlite-store.ts'
@@ -23,14 +23,18 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
-/** Something of everything: sums, a redelivery, a gap that closes, keyed requests, an overflow, garbage. */
+/**
+ * Something of everything: sums, a redelivery, a gap that closes, keyed requests, an overflow, garbage, a batch
+ * that was given up and arrives, and one that is given up.
+ */
 const first: Application = {
   batches: [
     batch({ sequence: 1, sums: { a: 1, max: 2n ** 63n - 1n }, keyed: [keyedRequest('k', 'a', 10)] }),
     batch({ producer: 2, sequence: 2, sums: { b: 2 } }),
+    batch({ producer: 4, sequence: 4, sums: { e: 1 } }),
   ],
   rejected: [],
-  gone: new Set(),
+  gone: new Set([producerId(4)]),
 }
 const second: Application = {
   batches: [
@@ -42,11 +46,21 @@ const second: Application = {
     }),
     batch({ producer: 2, sequence: 1, sums: { b: 20 } }),
     batch({ producer: 3, sequence: 5, sums: { d: 7 } }),
+    batch({ producer: 4, sequence: 2, sums: { e: 10 } }),
+    batch({ producer: 5, sequence: 2, sums: { e: 100 } }),
   ],
   rejected: [{ element: 'garbage', reason: 'is no batch' }],
-  gone: new Set(),
+  gone: new Set([producerId(5)]),
 }
-const tables = ['numbers', 'parked', 'set_aside', 'adjustments', 'rejected_elements', 'idempotency_keys']
+const tables = [
+  'numbers',
+  'parked',
+  'given_up',
+  'set_aside',
+  'adjustments',
+  'rejected_elements',
+  'idempotency_keys',
+]
 const ledger = 'SELECT producer, watermark, sealed, applied, lost, sum, duplicate FROM producers'
 
 /** All that the database holds, but for times. */

@@ -1,5 +1,6 @@
 import type { BatchId, ReceivedBatch, Sum } from '../queue/batch.ts'
 import type { BatchOutcomes, Element } from '../queue/queue.ts'
+import type { SequenceRange } from '../queue/sequence-ranges.ts'
 import type { MergedSums } from './merged-sums.ts'
 
 /** An element of the queue that is no batch, or that its producer cannot have sent. */
@@ -45,6 +46,10 @@ export interface Applied {
   readonly setAsideCount: number
   /** Increments that this application declared lost, per producer. */
   readonly lost: ReadonlyMap<string, number>
+  /** Increments that an earlier one had declared lost and that arrived now, per producer. */
+  readonly recovered: ReadonlyMap<string, number>
+  /** Of every producer in `watermarks` that has any: what was given up and has not arrived. */
+  readonly givenUp: ReadonlyMap<string, readonly SequenceRange[]>
 }
 
 /** The ledger of all producers together, in increments: `sealed` is the sum of the others. */
@@ -65,19 +70,22 @@ export interface Store {
   check(): void
   /**
    * Applies batches in one transaction: totals and watermarks move together or not at all.
-   * A batch at or below its producer's watermark is a redelivery and is skipped; one that is ahead is parked.
+   * A batch at or below its producer's watermark is a redelivery and is skipped, unless it was given up; one
+   * that is ahead is parked.
    * On any throw the batches are still in the queue, and the store is unchanged, or knows them again:
    * `store_gone` may come after a commit to files that have lost their name meanwhile.
    */
   apply(application: Application): Applied
   /** Highest committed sequence per producer. */
   watermarks(): Map<string, number>
+  /** Batches at or below the watermark that have not arrived, of every producer that has any. */
+  givenUp(): Map<string, readonly SequenceRange[]>
   account(): Account
   /** All batches that wait in the store for one before them. */
   parked(): BatchId[]
   /**
    * Moves watermarks up to what the queue remembers as confirmed, which an older copy of the store has
-   * never seen. The batches in between are lost; the next batch of each producer says how many increments
+   * never seen. The batches in between are given up; the next batch of each producer says how many increments
    * they held.
    */
   acceptLoss(watermarks: ReadonlyMap<string, number>): void

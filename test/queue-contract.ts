@@ -23,6 +23,7 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
   })
   afterEach(() => dispose())
 
+  const range = (first: number, last: number) => ({ first, last })
   const element = (producer: number, sequence: number) => encodeBatch(batch({ producer, sequence }))
   const push = (producer: number, sequence: number, lowest = 1) =>
     queue.push({ producer: producerId(producer), sequence, lowest, element: element(producer, sequence) })
@@ -151,6 +152,66 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     await publish({ watermarks: new Map([[p1, 7]]), outcomes: outcomes('a') })
     await publish({ watermarks: new Map([[p1, 7]]), outcomes: outcomes('d') })
     expect((await queue.greet(p1, 7)).outcomes).toEqual(new Map([[7, 'a']]))
+  })
+
+  test('a batch that was given up is taken when it arrives, once, and stays until it is applied', async () => {
+    await push(1, 1)
+    await push(2, 1)
+    await publish({ watermarks: new Map([[p1, 9]]), givenUp: new Map([[p1, [range(3, 5), range(8, 8)]]]) })
+    expect(await queue.read()).toEqual([element(2, 1)])
+    const missing = { ranges: [range(3, 5), range(8, 8)], queued: new Set() }
+    expect(await queue.greet(p1, 3)).toMatchObject({ applied: 9, givenUp: missing })
+    expect(await push(1, 4, 3)).toMatchObject({ pushed: 2, givenUp: { ...missing, queued: new Set([4]) } })
+    await push(1, 4, 3)
+    await push(1, 6, 3)
+    expect(await queue.read()).toEqual([element(2, 1), element(1, 4)])
+    await publish({ watermarks: new Map([[p2, 1]]) })
+    expect(await queue.read()).toEqual([element(1, 4)])
+    const rest = [range(3, 3), range(5, 5), range(8, 8)]
+    await publish({ watermarks: new Map([[p1, 9]]), givenUp: new Map([[p1, rest]]) })
+    expect(await queue.length()).toBe(0)
+    expect((await queue.greet(p1, 3)).givenUp).toEqual({ ranges: rest, queued: new Set() })
+    await publish({ watermarks: new Map([[p1, 9]]) })
+    expect((await queue.greet(p1, 3)).givenUp).toBeUndefined()
+  })
+
+  test('what came back and is in the list is known through publications, and sought again once it is empty', async () => {
+    const givenUp = new Map([[p1, [range(1, 12)]]])
+    const queued = async () => (await queue.greet(p1, 1)).givenUp!.queued
+    await publish({ watermarks: new Map([[p1, 12]]), givenUp })
+    await push(2, 1)
+    await push(1, 11, 1)
+    await push(1, 1, 1)
+    await publish({ watermarks: new Map([[p1, 12]]), givenUp })
+    expect(await queued()).toEqual(new Set([1, 11]))
+    await publish({ discarded: [element(2, 1), element(1, 11), element(1, 1)] })
+    expect([await queue.length(), await queued()]).toEqual([0, new Set()])
+    await push(1, 11, 1)
+    expect([await queue.length(), await queued()]).toEqual([1, new Set([11])])
+  })
+
+  test('a late publication of a lower watermark does not take back what was given up', async () => {
+    const givenUp = new Map([[p1, [range(2, 3)]]])
+    await publish({ watermarks: new Map([[p1, 4]]), givenUp })
+    await publish({ watermarks: new Map([[p1, 1]]) })
+    expect((await push(1, 2, 2)).givenUp).toEqual({ ranges: [range(2, 3)], queued: new Set([2]) })
+    await publish({ watermarks: new Map([[p1, 1]]) })
+    expect(await queue.read()).toEqual([element(1, 2)])
+  })
+
+  test('a producer that holds what was given up is taken at its next batch, too, by a queue that forgot', async () => {
+    const pushed = (sequence: number, settled: number) =>
+      queue.push({ producer: p1, sequence, lowest: 2, settled, element: element(1, sequence) })
+    expect(await pushed(2, 1)).toMatchObject({ pushed: 2 })
+    expect(await pushed(7, 6)).toMatchObject({ pushed: 7 })
+    expect(await queue.length()).toBe(2)
+  })
+
+  test('what was given up is forgotten with its producer', async () => {
+    await queue.greet(p1, 1)
+    await publish({ watermarks: new Map([[p1, 4]]), givenUp: new Map([[p1, [range(2, 3)]]]) })
+    expect(await queue.forget(-2_000)).toBe(1)
+    expect((await queue.greet(p1, 1)).givenUp).toBeUndefined()
   })
 
   test('a shard stays bound to its first store', async () => {

@@ -3,7 +3,7 @@ import { OperationError } from '../../lib/errors.ts'
 import type { RepeatedError } from '../../lib/log.ts'
 import { queueError } from '../../queue/errors.ts'
 import { windowBatchesMax } from '../../queue/limits.ts'
-import type { Position, ProducerQueue } from '../../queue/queue.ts'
+import { isMissing, type Position, type ProducerQueue } from '../../queue/queue.ts'
 import type { Producer } from './producer.ts'
 
 /** A producer says at least so often that it lives. */
@@ -31,7 +31,7 @@ export class Courier {
 
   readonly #onPosition: (position: Position) => void
 
-  /** `onPosition` hears whatever the queue says of the producer. */
+  /** `onPosition` hears how far the producer's batches have come, whenever the queue says it. */
   constructor(
     producer: Producer,
     queue: ProducerQueue,
@@ -93,7 +93,7 @@ export class Courier {
         if (push === null) break
         const position = await this.#queue.push(push)
         this.#hear(position)
-        if (position.pushed === push.sequence - 1)
+        if (position.pushed === push.sequence - 1 || isMissing(position.givenUp, push.sequence))
           throw queueError('queue_long', 'the list has no room for a batch')
       }
       if (asksAtEnd || (pushCount === 0 && this.#isGreetingDue())) await this.#greet()
@@ -118,7 +118,7 @@ export class Courier {
 
   #hear(position: Position): void {
     this.producer.heard(position)
-    this.#onPosition(position)
+    this.#onPosition(this.producer.reached(position))
   }
 
   #isGreetingDue(): boolean {

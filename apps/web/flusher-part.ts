@@ -2,7 +2,7 @@ import type { Part } from '../../lib/lifecycle.ts'
 import { errorText } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Binding } from '../../queue/binding.ts'
-import { leaveBatches, type Place } from '../../queue/handover.ts'
+import { leaveBatches, type Place, runsOf } from '../../queue/handover.ts'
 import type { Flusher } from './flusher.ts'
 import type { Producer } from './producer.ts'
 
@@ -33,9 +33,9 @@ export function flusherPart(
       if (isSafe) return
       sealRest(flusher, log)
       const elements = producer.unconfirmed.map(({ element }) => element)
-      if (elements.length === 0) return
       try {
-        leaveBatches(options, { store: binding.store, producer: producer.id, elements }, log)
+        for (const run of runsOf(elements))
+          leaveBatches(options, { store: binding.store, producer: producer.id, elements: run }, log)
       } catch (error) {
         const increments = producer.unconfirmedIncrements
         log.fatal({ increments, code: 'handover_unwritable' }, 'lost, but for what the queue has')

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { encodeBatch } from '../../queue/batch-writer.ts'
 import { windowBatchesMax, windowBytesMax } from '../../queue/limits.ts'
 import { batch, producerId } from '../../test/builders.ts'
@@ -104,4 +104,48 @@ test('a producer that was handed over goes on under its name and numbers', () =>
   expect(next(producer)).toEqual([5, 5])
   producer.heard({ pushed: 6, applied: 6 })
   expect(producer.unconfirmed).toEqual([])
+})
+
+describe('batches that were given up', () => {
+  const givenUp = (first: number, last: number, ...queued: number[]) => ({
+    givenUp: { ranges: [{ first, last }], queued: new Set(queued) },
+  })
+
+  test('are kept though they are below the watermark, and pushed once, until the list lost them', () => {
+    const producer = producerWith(6)
+    producer.heard({ pushed: 5, applied: 5, ...givenUp(2, 3) })
+    expect(producer.unconfirmed.map(({ sequence }) => sequence)).toEqual([2, 3, 6])
+    expect(producer.nextPush()).toMatchObject({ sequence: 2, lowest: 2, settled: 1 })
+    expect(producer.isAllPushed).toBe(false)
+    producer.heard({ pushed: 5, applied: 5, ...givenUp(2, 3, 2) })
+    expect(producer.nextPush()).toMatchObject({ sequence: 3, lowest: 2, settled: 1 })
+    producer.heard({ pushed: 5, applied: 5, ...givenUp(2, 3, 2, 3) })
+    expect(producer.nextPush()).toMatchObject({ sequence: 6, lowest: 2, settled: 5 })
+    producer.heard({ pushed: 6, applied: 5, ...givenUp(2, 3, 2, 3) })
+    expect([producer.nextPush(), producer.isAllPushed]).toEqual([null, true])
+    producer.heard({ pushed: 6, applied: 6, ...givenUp(2, 2) })
+    expect(producer.isAllPushed).toBe(false)
+    expect(producer.nextPush()).toMatchObject({ sequence: 2, lowest: 2 })
+    producer.heard({ pushed: 6, applied: 6 })
+    expect(producer.unconfirmed).toEqual([])
+  })
+
+  test('hold back what is told to those that wait', () => {
+    const producer = producerWith(6)
+    const position = { pushed: 6, applied: 5, outcomes: new Map(), ...givenUp(3, 4) }
+    producer.heard(position)
+    expect(producer.reached(position)).toMatchObject({ pushed: 2, applied: 2 })
+    const later = { pushed: 6, applied: 5, outcomes: new Map() }
+    producer.heard(later)
+    expect(producer.reached(later)).toEqual(later)
+  })
+
+  test('leave gaps between what is kept, and a queue that knows nothing takes each run of it', () => {
+    const producer = producerWith(7)
+    producer.heard({ pushed: 7, applied: 6, ...givenUp(2, 3, 2, 3) })
+    producer.heard({ pushed: 0, applied: 0 })
+    expect(producer.nextPush()).toMatchObject({ sequence: 2, settled: 1 })
+    producer.heard({ pushed: 3, applied: 0 })
+    expect(producer.nextPush()).toMatchObject({ sequence: 7, lowest: 2, settled: 6 })
+  })
 })

@@ -1,7 +1,8 @@
 import { assert } from '../../lib/assert.ts'
 import { type BatchId, type QueuedBatch, queuedBatchOf } from '../../queue/batch.ts'
 import { windowBatchesMax, windowBytesMax } from '../../queue/limits.ts'
-import type { Position, Push } from '../../queue/queue.ts'
+import { type GivenUp, isMissing, type Position, type Push } from '../../queue/queue.ts'
+import { isWithin } from '../../queue/sequence-ranges.ts'
 
 /** A sealed batch as its producer keeps it. The bytes never change. */
 export interface Sealed extends QueuedBatch {
@@ -12,7 +13,7 @@ export interface Sealed extends QueuedBatch {
 
 /**
  * What one producer has to send, and what it may forget. A batch is kept until the store's watermark covers
- * it:
+ * it, and beyond that while the store says that it was given up:
  *
  *     sealed ──▶ pushed ──▶ confirmed, forgotten
  *       ▲           │
@@ -23,15 +24,17 @@ export interface Sealed extends QueuedBatch {
 export class Producer {
   readonly id: string
   /**
-   * Sealed and not yet confirmed, oldest first, without gaps. Empty when all that was sealed is in the
-   * store.
+   * Sealed and not yet confirmed, oldest first; without gaps beyond the watermark. Empty when all that was
+   * sealed is in the store.
    */
-  readonly #unconfirmed: Sealed[] = []
+  #unconfirmed: Sealed[] = []
   #unconfirmedBytes = 0
   #unconfirmedIncrements = 0
   #sequenceSealed: number
   /** The next to be pushed for the first time, or again after the queue lost it. Never below `lowest`. */
   #sequenceNext: number
+  /** As far as the queue said last. */
+  #givenUp: GivenUp | undefined
 
   constructor(id: string) {
     this.id = id
@@ -70,7 +73,8 @@ export class Producer {
 
   /** The queue had all that was sealed when it last answered, or the store has it. */
   get isAllPushed(): boolean {
-    return this.#sequenceNext > this.#sequenceSealed
+    const isMissingYet = ({ sequence }: Sealed) => isMissing(this.#givenUp, sequence)
+    return this.#sequenceNext > this.#sequenceSealed && !this.#unconfirmed.some(isMissingYet)
   }
 
   /** Seals the element that `encode` makes for the next sequence, and answers that sequence. */
@@ -93,21 +97,51 @@ export class Producer {
   nextPush(): Push | null {
     const first = this.#unconfirmed[0]
     if (first === undefined) return null
-    const batch = this.#unconfirmed[this.#sequenceNext - first.sequence]
+    const batch = this.#unconfirmed.find(
+      ({ sequence }) => sequence >= this.#sequenceNext || isMissing(this.#givenUp, sequence),
+    )
     if (batch === undefined) return null
-    return { producer: this.id, sequence: batch.sequence, lowest: first.sequence, element: batch.element }
+    const { sequence, element } = batch
+    return {
+      producer: this.id,
+      sequence,
+      lowest: first.sequence,
+      settled: this.#settledBelow(batch),
+      element,
+    }
   }
 
   /**
    * To be called with every answer of the queue, to a push as to a greeting. What it lacks is pushed again,
-   * even if it had it before: the queue forgot, or lost it on the way to the store.
+   * even if it had it before: the queue forgot, or lost it on the way to the store, or the store gave it up.
    */
-  heard({ pushed, applied }: Pick<Position, 'pushed' | 'applied'>): void {
-    while (this.#unconfirmed.length > 0 && this.#unconfirmed[0]!.sequence <= applied) {
-      const { element, increments } = this.#unconfirmed.shift()!
+  heard({ pushed, applied, givenUp }: Pick<Position, 'pushed' | 'applied' | 'givenUp'>): void {
+    const isConfirmed = ({ sequence }: Sealed) =>
+      sequence <= applied && !isWithin(givenUp?.ranges ?? [], sequence)
+    for (const { element, increments } of this.#unconfirmed.filter(isConfirmed)) {
       this.#unconfirmedBytes -= element.length
       this.#unconfirmedIncrements -= increments
     }
+    this.#unconfirmed = this.#unconfirmed.filter(each => !isConfirmed(each))
+    this.#givenUp = givenUp
     this.#sequenceNext = Math.max(pushed + 1, this.lowest)
+  }
+
+  /**
+   * How far everything has come, by what the queue said last: not beyond a batch that was given up and is
+   * still here.
+   */
+  reached(position: Position): Position {
+    const { pushed, applied } = position
+    if (this.lowest > applied) return position
+    return { ...position, pushed: Math.min(pushed, this.lowest - 1), applied: this.lowest - 1 }
+  }
+
+  /** Between two runs of unconfirmed batches all is in the store: the queue need not have it first. */
+  #settledBelow(batch: Sealed): number {
+    let index = this.#unconfirmed.indexOf(batch)
+    let { sequence } = batch
+    while (this.#unconfirmed[--index]?.sequence === sequence - 1) sequence--
+    return sequence - 1
   }
 }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { decodeBatch } from '../../queue/batch.ts'
+import { type Batch, decodeBatch } from '../../queue/batch.ts'
 import { listHandovers } from '../../queue/handover.ts'
 import type { Push } from '../../queue/queue.ts'
 import type { ServiceClients } from './service-clients.ts'
@@ -27,8 +27,8 @@ export class ServiceJudge {
   readonly #database: string
   readonly #webs: ReadonlySet<WebProcess>
   readonly #ended: Ended[] = []
-  /** The keys of every batch that was ever sent, by producer and sequence. */
-  readonly #sent = new Map<string, Map<number, readonly string[]>>()
+  /** Every batch that was ever sent, by producer and sequence. */
+  readonly #sent = new Map<string, Map<number, Batch>>()
   /** In hand-over files, or in the hands of an operator. */
   readonly #leftBehind = new Set<string>()
   readonly #excused = new Set<string>()
@@ -50,8 +50,8 @@ export class ServiceJudge {
   }
 
   pushed({ producer, sequence, element }: Push): void {
-    const sent = this.#sent.get(producer) ?? new Map<number, readonly string[]>()
-    this.#sent.set(producer, sent.set(sequence, decodeBatch(element).keys))
+    const sent = this.#sent.get(producer) ?? new Map<number, Batch>()
+    this.#sent.set(producer, sent.set(sequence, decodeBatch(element)))
   }
 
   /** Resolves to those of its increments that died with it. */
@@ -115,7 +115,7 @@ export class ServiceJudge {
       if (missing !== undefined) return `${missing} of web ${web.id} is missing`
     }
     for (const { web, lowest } of this.#ended) {
-      for (const [sequence, keys] of this.#sent.get(web.id) ?? []) {
+      for (const [sequence, { keys }] of this.#sent.get(web.id) ?? []) {
         const missing = keys.find(key => this.#disk.countOf(key) !== 1 && !this.#disk.isUndone(key))
         if (sequence < lowest && missing !== undefined) return `${missing} was confirmed and is missing`
       }
@@ -140,7 +140,14 @@ export class ServiceJudge {
     if (applied !== this.#disk.number('SELECT coalesce(sum(value), 0) FROM numbers'))
       return `the ledger says that ${applied} were applied`
     if (lost > 0 && !mayLoseQueue) return `${lost} were lost although the queue lost nothing`
-    return null
+    const missing = this.#givenUp().reduce((total, { increments }) => total + increments, 0)
+    return lost === missing ? null : `${lost} were lost, and what is given up held ${missing}`
+  }
+
+  /** Batches that were given up and did not arrive. */
+  #givenUp(): Batch[] {
+    const batches = [...this.#sent.values()].flatMap(sent => [...sent.values()])
+    return batches.filter(({ producer, sequence }) => this.#disk.isGivenUp(producer, sequence))
   }
 
   /** Null when what the queue had of each producer is applied, or known to be lost. */

@@ -199,7 +199,7 @@ export class ServiceWorld {
     const onLeft = (keys: readonly string[], path: string) => {
       this.#note(`web ${web.id} leaves ${keys.length} keys`)
       if (word === 'handover-cut-off') this.#judge.cutOff(web, keys, path)
-      if (word !== undefined) void this.#operator.carry(path, word)
+      if (word !== undefined) void this.#operator.carry(path, word).then(() => this.#bringBesideDatabase())
     }
     web.stop(onLeft).then(
       async left => {
@@ -217,11 +217,11 @@ export class ServiceWorld {
     this.#broken ??= `web ${web.id} met a fault: ${error.stack}`
   }
 
-  #pause(process: { readonly life: Life } | undefined): void {
+  #pause(process: { readonly life: Life } | undefined, msMax = pauseMsMax): void {
     if (process === undefined || process.life.isPaused || this.#has('endless-turn')) return
     process.life.pause()
     this.#note('a process is paused')
-    this.#time.after(this.#random.below(pauseMsMax), () => process.life.resume())
+    this.#time.after(this.#random.below(msMax), () => process.life.resume())
   }
 
   #startConsumer(): void {
@@ -306,6 +306,7 @@ export class ServiceWorld {
       'store-copied': () => this.#copyStore(),
       'file-errors': () => this.#leaveFile(),
       'handover-late': () => this.#leaveLate(),
+      'silent-too-long': () => this.#standStill(),
     }
     for (const word of handoverWords) events[word] ??= () => this.#leaveFile(word)
     return [...this.#words].map(word => events[word]).filter(event => event !== undefined)
@@ -357,8 +358,26 @@ export class ServiceWorld {
   /** The batch that the others wait for is in the file alone, and that comes when it was given up. */
   async #leaveLate(): Promise<void> {
     const web = this.#serving()[0]
+    if (web === undefined || !(await this.#openGap(web))) return
+    this.#cutNetwork(stopMs)
+    this.#stopWeb(web, 'handover-late')
+    for (const { life } of this.#consumers) life.resume()
+    await this.#time.pass(stopMs)
+  }
+
+  /** The batch that the others wait for is in a process alone that says nothing until it was given up. */
+  async #standStill(): Promise<void> {
+    const web = this.#serving()[0]
+    if (web === undefined || !(await this.#openGap(web))) return
+    this.#pause(web, 2 * producerGoneAfterMs)
+    for (const { life } of this.#consumers) life.resume()
+    await this.#time.pass(2 * producerGoneAfterMs)
+  }
+
+  /** The queue loses the oldest of several batches. Resolves to false where it must not. */
+  async #openGap(web: WebProcess): Promise<boolean> {
     const [consumer] = this.#consumers
-    if (!this.#mayLoseQueue || web === undefined || consumer === undefined) return
+    if (!this.#mayLoseQueue || consumer === undefined) return false
     this.#pause(consumer)
     for (let count = 0; count < 3; count++) {
       this.#addSome(web)
@@ -367,10 +386,7 @@ export class ServiceWorld {
     this.#note('the oldest batch vanishes')
     await this.#shard.loseHead()
     await this.#judge.takeStock()
-    this.#cutNetwork(stopMs)
-    this.#stopWeb(web, 'handover-late')
-    consumer.life.resume()
-    await this.#time.pass(stopMs)
+    return true
   }
 
   /** Whatever it accepts meanwhile is held at the level `memory` alone. */

@@ -59,6 +59,11 @@ export class SimulatedDisk {
     return this.number(`SELECT sealed FROM producers WHERE producer = '${producer}'`)
   }
 
+  isGivenUp(producer: string, sequence: number): boolean {
+    const where = `producer = '${producer}' AND ${sequence} BETWEEN first AND last`
+    return this.number(`SELECT count(*) FROM given_up WHERE ${where}`) > 0
+  }
+
   /** How often the key, which was sent with 1, was counted. */
   countOf(key: string): number {
     return (this.#total.get(key) as number | undefined) ?? 0

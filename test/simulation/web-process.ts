@@ -8,7 +8,7 @@ import { type Settle, Waiting } from '../../apps/web/waiting.ts'
 import { RepeatedError } from '../../lib/log.ts'
 import { decodeBatch } from '../../queue/batch.ts'
 import { Binding } from '../../queue/binding.ts'
-import { leaveBatches, type Place } from '../../queue/handover.ts'
+import { leaveBatches, type Place, runsOf } from '../../queue/handover.ts'
 import { increments } from '../increments.ts'
 import type { FaultyQueue } from './faulty-queue.ts'
 import { promptDisk } from './prompt-disk.ts'
@@ -108,11 +108,13 @@ export class WebProcess {
     this.#isStopping = true
     const isDone = await this.#flusher.drain(stopTimeoutMs)
     const elements = isDone ? [] : this.#producer.unconfirmed.map(({ element }) => element)
-    const left = elements.flatMap(element => decodeBatch(element).keys)
-    const leftover = { store: this.#binding.store, producer: this.id, elements }
-    if (elements.length > 0) onLeft(left, leaveBatches(this.#place, leftover, log))
+    const keysOf = (run: readonly string[]) => run.flatMap(element => decodeBatch(element).keys)
+    for (const run of runsOf(elements)) {
+      const leftover = { store: this.#binding.store, producer: this.id, elements: run }
+      onLeft(keysOf(run), leaveBatches(this.#place, leftover, log))
+    }
     await this.#taker.stop()
     this.life.die()
-    return left
+    return keysOf(elements)
   }
 }

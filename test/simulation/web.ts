@@ -13,6 +13,10 @@ export class Web {
   readonly waiting: Waiting
   /** Every unkeyed increment that it accepted. */
   readonly all: string[] = []
+  /** Increments of each batch, by its sequence. */
+  readonly sealed = new Map<number, number>()
+  /** It died, and had written down what it held. */
+  hasLeft = false
   /** Accepted and not yet sealed. */
   open: string[] = []
   #keyed: Keyed[] = []
@@ -59,6 +63,7 @@ export class Web {
       keyed: keyed.map(({ request }) => request),
     }
     const sequence = this.producer.seal(id => encodeBatch({ ...id, ...content }), nowMs)
+    this.sealed.set(sequence, increments)
     for (const [position, each] of keyed.entries()) Object.assign(each, { sequenceLast: sequence, position })
     this.#generation.sequenceLast = sequence
     this.#generation = { sequenceLast: null }
@@ -69,6 +74,6 @@ export class Web {
   /** What the courier does with every answer of the queue. */
   heard(position: Position): void {
     this.producer.heard(position)
-    this.waiting.progress(position)
+    this.waiting.progress(this.producer.reached(position))
   }
 }

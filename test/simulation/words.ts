@@ -9,6 +9,8 @@ export const words = {
   'handover-slow': 'a hand-over file is copied to where it is looked for, in pieces, from nothing on',
   'handover-cut-off': 'the copy of a hand-over file stops in the middle and is never finished',
   'handover-late': 'a hand-over file comes after its missing batches were given up',
+  'silent-too-long':
+    'a web process stands still while its missing batches are given up, and goes on with them',
   'file-errors': 'EMFILE, EACCES, EIO and ENOSPC for whoever looks after hand-over files',
   'push-times-out': 'the answer to every push is lost, for as long as the service runs',
   'endless-turn':
@@ -34,10 +36,6 @@ export interface NotYetHeld {
  * this list, and every schedule has it from then on.
  */
 export const notYetHeld: { readonly [W in Word]?: NotYetHeld } = {
-  'handover-late': {
-    broken: /is missing/,
-    reason: 'batches that were given up are skipped for good, whether they come or not',
-  },
   'last-batches': {
     broken: /in silence/,
     reason:

@@ -1,8 +1,11 @@
 import type { Keyed } from '../../apps/web/accumulator.ts'
+import { Producer } from '../../apps/web/producer.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { decodeBatch, type ReceivedBatch } from '../../queue/batch.ts'
+import { batchIdOf, decodeBatch, type ReceivedBatch } from '../../queue/batch.ts'
 import { EmbeddedQueue } from '../../queue/embedded.ts'
+import { runsOf } from '../../queue/handover.ts'
 import { outcomes, type Position, type Publication, type Push } from '../../queue/queue.ts'
+import { isWithin } from '../../queue/sequence-ranges.ts'
 import { keyedRequest, producerId } from '../builders.ts'
 import { Random } from '../random.ts'
 import { MemoryStore } from './memory-store.ts'
@@ -11,6 +14,8 @@ import { Web } from './web.ts'
 const storeId = 'the store'
 const goneAfterMs = 60_000
 const calmRoundCount = 200
+/** By then what is missing was given up; batches that were left come home all the same. */
+const homecomingRound = 60
 
 /** A client's request with an idempotency key, which it sends until it hears what became of it. */
 interface Insisted {
@@ -20,13 +25,16 @@ interface Insisted {
   isDone: boolean
 }
 
+/** Whoever pushes: a web process, or one that brings home what another one left. */
+type Pusher = Pick<Web, 'producer' | 'heard'>
+
 /**
  * The delivery protocol under random faults, run by the code that production runs (Producer, Waiting,
  * EmbeddedQueue, sequenceBatches, decideKeyed), with only time, network and disk replaced. Every increment
  * is a key of its own, so that the fate of each is known. What must hold: nothing counts twice; whatever its
- * producer still holds or has seen confirmed counts once in the end; what a client was told has been
- * committed is in the store at that moment; a request with an idempotency key counts once, however often it
- * was sent.
+ * producer still holds, has left behind, or has seen confirmed counts once in the end, though it may have been
+ * given up meanwhile; what a client was told has been committed is in the store at that moment; a request with
+ * an idempotency key counts once, however often it was sent.
  */
 export class World {
   readonly history: string[] = []
@@ -48,6 +56,9 @@ export class World {
   #isBackupFrozen = false
   #webs: Web[] = []
   readonly #dead: Web[] = []
+  /** What dead ones had written down, until somebody brings it home. */
+  #left: (readonly string[])[] = []
+  readonly #takers: Pusher[] = []
   #webCount = 0
   #incrementCount = 0
   readonly #insisted: Insisted[] = []
@@ -85,10 +96,11 @@ export class World {
     for (let round = 0; round < calmRoundCount; round++) {
       this.#passTime(300)
       if (round % 40 === 20) this.#insistOnAll()
-      for (const web of this.#webs) {
-        web.seal(this.#nowMs)
-        await this.#push(web, true)
-        await this.#greet(web, true)
+      if (round === homecomingRound) while (this.#left.length > 0) this.#bringHome()
+      for (const web of this.#webs) web.seal(this.#nowMs)
+      for (const pusher of this.#pushers) {
+        await this.#push(pusher, true)
+        await this.#greet(pusher, true)
       }
       await this.#consume('first', true)
     }
@@ -96,16 +108,18 @@ export class World {
 
   /** Null when every promise was kept. */
   verdict(): string | null {
-    const { counts, parked, lostBatchCount } = this.#store
+    const { counts, parked, givenUp } = this.#store
     if (this.#broken !== null) return this.#broken
     for (const [key, count] of counts) if (count !== 1) return `${key} was applied ${count} times`
     for (const web of this.#webs) {
       if (!web.holdsNothing) return `${web.producer.id} still holds something`
       for (const key of web.all) if (!counts.has(key)) return `${key} of a living producer is missing`
     }
+    for (const { producer } of this.#takers)
+      if (producer.unconfirmed.length > 0) return `what ${producer.id} left does not come home`
     for (const web of this.#dead) {
       const unconfirmed = web.producer.unconfirmed.flatMap(({ element }) => decodeBatch(element).keys)
-      const held = new Set([...web.open, ...unconfirmed])
+      const held = new Set([...web.open, ...(web.hasLeft ? [] : unconfirmed)])
       for (const key of web.all)
         if (!counts.has(key) && !held.has(key)) return `${key} was confirmed and is missing`
     }
@@ -114,8 +128,21 @@ export class World {
       if (!counts.has(key)) return `${key} is missing although its client was told that it counts`
     }
     if (parked.size > 0) return 'something is parked for ever'
-    if (!this.#mayLoseQueue && lostBatchCount > 0)
-      return 'batches were given up although the queue lost nothing'
+    if (!this.#mayLoseQueue && [...givenUp.values()].flat().length > 0)
+      return 'batches are given up although the queue lost nothing'
+    return this.#ledger()
+  }
+
+  /** What is lost is exactly what was given up and did not arrive. */
+  #ledger(): string | null {
+    for (const [id, { sealed, applied, duplicate, lost }] of this.#store.accounts) {
+      if (sealed !== applied + duplicate + lost) return `the account of ${id} does not add up`
+      const web = [...this.#webs, ...this.#dead].find(({ producer }) => producer.id === id)!
+      const ranges = this.#store.givenUp.get(id) ?? []
+      const missing = [...web.sealed].filter(([sequence]) => isWithin(ranges, sequence))
+      const due = missing.reduce((sum, [, increments]) => sum + increments, 0)
+      if (lost !== due) return `${id} has lost ${lost} increments, its missing batches held ${due}`
+    }
     return null
   }
 
@@ -127,8 +154,8 @@ export class World {
     else if (dice < 0.22) this.#insist(web, this.#newInsisted())
     else if (dice < 0.26) this.#insistAgain()
     else if (dice < 0.4) web.seal(this.#nowMs)
-    else if (dice < 0.6) await this.#push(web)
-    else if (dice < 0.63) await this.#greet(web)
+    else if (dice < 0.6) await this.#push(this.#random.pick(this.#pushers))
+    else if (dice < 0.63) await this.#greet(this.#random.pick(this.#pushers))
     else if (dice < 0.86) await this.#consume(this.#random.chance(0.7) ? 'first' : 'second')
     else if (dice < 0.89) this.#rounds.delete(this.#random.chance(0.5) ? 'first' : 'second')
     else if (dice < 0.92) await this.#haunt()
@@ -137,6 +164,7 @@ export class World {
     else if (dice < 0.97) await this.#loseHead()
     else if (dice < 0.98) this.#kill(web)
     else if (dice < 0.99) this.#setWallClock()
+    else this.#bringHome()
   }
 
   #addAndWait(web: Web): void {
@@ -183,7 +211,11 @@ export class World {
     if (mayLeave && this.#random.chance(0.1)) leave()
   }
 
-  async #push(web: Web, isCalm = false): Promise<void> {
+  get #pushers(): Pusher[] {
+    return [...this.#webs, ...this.#takers]
+  }
+
+  async #push(web: Pusher, isCalm = false): Promise<void> {
     const push = web.producer.nextPush()
     if (push === null) return
     const name = `${push.producer} push ${push.sequence}`
@@ -200,7 +232,7 @@ export class World {
     web.heard(position)
   }
 
-  async #greet(web: Web, isCalm = false): Promise<void> {
+  async #greet(web: Pusher, isCalm = false): Promise<void> {
     const position = await this.#queue.greet(web.producer.id, web.producer.lowest)
     if (isCalm || this.#random.chance(0.8)) web.heard(position)
   }
@@ -219,8 +251,10 @@ export class World {
       const elements = (await this.#queue.read()).slice(0, 1 + this.#random.below(5))
       this.#rounds.set(name, { read: elements.map(decodeBatch) })
     } else if ('read' in round) {
-      const isGone = () => isCalm || this.#random.chance(0.2)
-      const gone = new Set(this.#dead.map(web => web.producer.id).filter(isGone))
+      // One that lives may have been silent for a minute, too.
+      const isGone = (web: Web) => this.#random.chance(this.#dead.includes(web) ? (isCalm ? 1 : 0.2) : 0.05)
+      const webs = [...this.#dead, ...(isCalm ? [] : this.#webs)]
+      const gone = new Set(webs.filter(isGone).map(web => web.producer.id))
       this.#rounds.set(name, { committed: this.#store.apply(round.read, gone) })
       this.#note(`${name} commits ${round.read.map(each => `${each.producer} ${each.sequence}`)}`)
     } else {
@@ -263,9 +297,26 @@ export class World {
 
   #kill(web: Web): void {
     this.#dead.push(web)
+    if (web.producer.unconfirmed.length > 0 && this.#random.chance(0.5)) {
+      web.hasLeft = true
+      this.#left.push(web.producer.unconfirmed.map(({ element }) => element))
+    }
     this.#webs = this.#webs.filter(each => each !== web)
     this.#newWeb()
     this.#note(`${web.producer.id} dies`)
+  }
+
+  /** What a dead one left is found, perhaps long after it was given up. */
+  #bringHome(): void {
+    const elements = this.#left.pop()
+    if (elements === undefined) return
+    for (const run of runsOf(elements)) {
+      const { producer: id, sequence } = batchIdOf(run[0]!)!
+      const producer = Producer.resumed(id, sequence)
+      for (const element of run) producer.seal(() => element, this.#nowMs)
+      this.#takers.push({ producer, heard: position => producer.heard(position) })
+      this.#note(`what ${id} left is brought home`)
+    }
   }
 
   #newWeb(): void {
