@@ -10,6 +10,7 @@ import { CommitLog } from './commit-log.ts'
 import type { Courtesy } from './courtesy.ts'
 import { EndedProducers } from './ended-producers.ts'
 import type { GoneProducers } from './gone-producers.ts'
+import { KeySweep } from './key-sweep.ts'
 import type { ConsumerMetrics } from './metrics.ts'
 import type { Prepared } from './preparation.ts'
 import { Reader, type ReadingParts, type Taken, usualReading } from './reader.ts'
@@ -18,9 +19,6 @@ import { Reader, type ReadingParts, type Taken, usualReading } from './reader.ts
 const idlePollMsMin = 50
 const idlePollMsMax = 400
 const retryDelayMs = { soon: 100, later: 1_000 } as const
-/** Idempotency keys that are dropped in one transaction; the next ones in the next round. */
-const keysForgottenMax = 1_000
-const keysForgetIntervalMs = 1_000
 
 /** Those that a transaction is about besides the ones whose batches it applies. */
 type Producers = Required<Pick<Application, 'gone' | 'waiting'>>
@@ -43,6 +41,8 @@ export interface ConsumerParts {
   readonly gone: GoneProducers
   /** How long an idempotency key is kept. */
   readonly idempotencyWindowMs: number
+  /** Default: no bound. */
+  readonly idempotencyKeysMax?: number
   readonly reading?: ReadingParts
   /** None: it never leaves the core to others. */
   readonly courtesy?: Courtesy
@@ -69,11 +69,12 @@ export class Consumer {
   readonly #commitLog: CommitLog
   readonly #checkpoints: Checkpoints
   readonly #ended: EndedProducers
-  #keysForgottenMs = Number.NEGATIVE_INFINITY
+  readonly #keySweep: KeySweep
 
   constructor(parts: ConsumerParts) {
     this.#parts = parts
     this.#reader = new Reader(parts.queue, parts.reading ?? usualReading(parts.log))
+    this.#keySweep = new KeySweep(parts.store, parts.clock, parts.idempotencyWindowMs)
     this.#checkpoints = new Checkpoints(parts.store, parts.clock, parts.metrics)
     this.#commitLog = new CommitLog(parts.log, parts.clock)
     this.#ended = new EndedProducers(parts)
@@ -119,7 +120,7 @@ export class Consumer {
     for (;;) {
       if (this.#stopRequested) remaining ??= await this.#parts.queue.length().catch(() => 0)
       const { outcome, elementCount } = await this.#round()
-      this.#forgetIdempotencyKeys()
+      this.#sweepKeys()
       this.#commitLog.tell()
       if (remaining !== null) {
         remaining -= elementCount
@@ -186,12 +187,14 @@ export class Consumer {
 
   /** Its `rejected` are all elements that were. */
   #apply(prepared: Prepared, { bytes, isFull }: Taken, producers: Producers): Applied {
-    const { store, clock, metrics } = this.#parts
+    const { store, clock, metrics, idempotencyKeysMax = Number.POSITIVE_INFINITY } = this.#parts
     // With more waiting behind these, there is no time for it.
     const courtesy = isFull ? undefined : this.#parts.courtesy
     courtesy?.begin()
     const startedMs = clock.monotonicMs()
-    const applied = store.apply({ ...prepared, ...producers, pause: courtesy && (() => courtesy.pause()) })
+    const pause = courtesy && (() => courtesy.pause())
+    const applied = store.apply({ ...prepared, ...producers, pause, idempotencyKeysMax })
+    this.#keySweep.arrived(applied.newKeyCount)
     const [ms, now] = [clock.monotonicMs() - startedMs, clock.nowMs()]
     this.#reader.committed({ bytes, ms, ageMs: now - (applied.applied[0]?.oldestMs ?? now) })
     const rejected = [...prepared.rejected, ...applied.rejected]
@@ -225,17 +228,12 @@ export class Consumer {
     }
   }
 
-  /** In small steps, so that no commit waits long for it; one that fails is made again later. */
-  #forgetIdempotencyKeys(): void {
-    const { store, clock, idempotencyWindowMs } = this.#parts
-    const now = clock.monotonicMs()
-    if (now - this.#keysForgottenMs < keysForgetIntervalMs) return
+  /** What fails is made again later. */
+  #sweepKeys(): void {
     try {
-      const count = store.forgetIdempotencyKeys(clock.nowMs() - idempotencyWindowMs, keysForgottenMax)
-      if (count < keysForgottenMax) this.#keysForgottenMs = now
+      this.#keySweep.sweep()
     } catch (error) {
       this.#failed(error, this.#storeError)
-      this.#keysForgottenMs = now
     }
   }
 

@@ -52,6 +52,7 @@ async function makeParts(options: Options, context: ServiceContext & { isRestart
     gone,
     metrics: new ConsumerMetrics(metrics),
     idempotencyWindowMs: durationMs(options.idempotencyWindow),
+    idempotencyKeysMax: options.idempotencyKeysMax,
     courtesy: new Courtesy(clock),
   })
   metrics.gaugeOf('piccolo_queue_batches', 'Batches in the queue', () =>
@@ -62,6 +63,9 @@ async function makeParts(options: Options, context: ServiceContext & { isRestart
     'piccolo_batches_parked',
     'Batches that wait in the store for one before them',
     () => store.parked().length,
+  )
+  metrics.gaugeOf('piccolo_idempotency_keys', 'Idempotency keys that are kept', () =>
+    store.idempotencyKeyCount(),
   )
   for (const [name, help, state] of ledgerGauges) metrics.gaugeOf(name, help, () => store.account()[state])
   const readiness = () => consumer.readiness()

@@ -26,6 +26,13 @@ export const consumerOptions = {
     placeholder: 'SPAN',
     help: 'how long a repeated Idempotency-Key is recognised, at least',
   }),
+  idempotencyKeysMax: integerOption({
+    min: 1_000,
+    max: 1_000_000_000,
+    fallback: 20_000_000,
+    placeholder: 'COUNT',
+    help: 'idempotency keys that are kept; a request with one more is answered 503',
+  }),
   acceptOlderStore: switchOption({
     help: 'start with a database older than what was confirmed; record the loss',
   }),

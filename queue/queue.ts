@@ -40,6 +40,8 @@ export const outcomes = {
   duplicate: 'd',
   /** Its key was used before, for something else. */
   conflict: 'c',
+  /** The store has no room for another key. It was not counted. */
+  full: 'f',
 } as const
 
 /** Of the keyed requests of one batch, in their order. */

@@ -1,4 +1,4 @@
-import { countMax, oversizedBytesKept } from './limits.ts'
+import { givenUpOf, guard, keys, outcomesOf, shortened } from './redis-script-parts.ts'
 
 /**
  * The queue's atomic steps, in Lua. Each mirrors a method of ConsumerQueue or ProducerQueue, which say what
@@ -7,67 +7,10 @@ import { countMax, oversizedBytesKept } from './limits.ts'
  *
  * KEYS are always: batches, pushed, applied, alive, store, outcomes, wake (a pub/sub channel), given_up.
  */
-const keys = `
-local batches, pushed, applied, alive, store = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local outcomes, wake, given_up = KEYS[6], KEYS[7], KEYS[8]
--- What nobody of us wrote there counts as nothing; 'nan' is a number for Lua, and no number is.
-local function number_in(hash, field)
-  local number = tonumber(redis.call('HGET', hash, field) or '0')
-  if number and number >= 0 and number <= ${countMax} then return math.floor(number) end
-  return 0
-end
-local function text(number) return string.format('%.0f', number) end
--- Only a hint: a user who may not publish loses nothing else.
-local function wake_up(event) redis.pcall('PUBLISH', wake, event) end
-local function say_alive(producer)
-  local now = redis.call('TIME')
-  redis.call('HSET', alive, producer, now[1] .. '.' .. string.format('%06d', now[2]))
-end
-`
-
-/** The outcomes of a producer from its lowest unconfirmed batch on, as `7:ad 9:a`; the rest is dropped. */
-const outcomesOf = `
-local function outcomes_of(producer, lowest)
-  local all = redis.call('HGET', outcomes, producer)
-  if not all then return '' end
-  local kept = {}
-  for sequence, letters in string.gmatch(all, '(%d+):(%a+)') do
-    if tonumber(sequence) >= lowest then kept[#kept + 1] = sequence .. ':' .. letters end
-  end
-  local wanted = table.concat(kept, ' ')
-  if wanted == '' then redis.call('HDEL', outcomes, producer)
-  elseif wanted ~= all then redis.call('HSET', outcomes, producer, wanted) end
-  return wanted
-end
-`
 
 /**
- * What was given up of a producer, as `5-7 9-9 +6`: ranges, and what of them has come back into the list. It may
- * have vanished from there; from an empty list it has.
- */
-const givenUpOf = `
-local function given_up_of(producer)
-  local known = redis.call('HGET', given_up, producer) or ''
-  if redis.call('EXISTS', batches) == 0 then known = string.gsub(known, ' %+%d+', '') end
-  return known
-end
-local function is_within(ranges, sequence)
-  for first, last in string.gmatch(ranges, '(%d+)-(%d+)') do
-    if tonumber(first) <= sequence and sequence <= tonumber(last) then return true end
-  end
-  return false
-end
-`
-
-/** A consumer of another database must neither read nor remove: its totals would be split between the two. */
-const guard = `
-local bound = redis.call('GET', store)
-if bound and bound ~= ARGV[1] then return redis.error_reply('FOREIGN ' .. bound) end
-`
-
-/**
- * ARGV: producer, sequence, lowest, element, batches at most, settled. Answers pushed, applied, outcomes and what
- * was given up.
+ * ARGV: producer, sequence, lowest, element, batches at most, settled. Answers pushed, applied, outcomes and
+ * what was given up.
  */
 const pushScript = `${keys}${outcomesOf}${givenUpOf}
 local producer, sequence, lowest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -104,17 +47,6 @@ return { text(number_in(pushed, ARGV[1])), text(number_in(applied, ARGV[1])), kn
 const bindScript = `${keys}
 if redis.call('EXISTS', store) == 0 then redis.call('SET', store, ARGV[1]) end
 return redis.call('GET', store)
-`
-
-/**
- * An element as it is read and discarded: of one that is larger than any batch, so much that it is known
- * again. It must be no batch in this form, either.
- */
-const shortened = `
-local function shortened(element, bytes_max)
-  if #element <= bytes_max then return element end
-  return 'an element of ' .. text(#element) .. ' bytes: ' .. string.sub(element, 1, ${oversizedBytesKept})
-end
 `
 
 /**
@@ -226,7 +158,9 @@ for _, hash in ipairs({ alive, pushed, applied }) do
 end
 local count = 0
 for producer in pairs(forgotten) do
-  for _, hash in ipairs({ alive, pushed, applied, outcomes, given_up }) do redis.call('HDEL', hash, producer) end
+  for _, hash in ipairs({ alive, pushed, applied, outcomes, given_up }) do
+    redis.call('HDEL', hash, producer)
+  end
   count = count + 1
 end
 return count

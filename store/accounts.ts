@@ -52,9 +52,9 @@ export function enterBatches<Account extends ProducerAccount>(
 }
 
 /**
- * The next batch in order says by what it has sealed how much was lost before it. One at or below the watermark
- * had been given up: it leaves `lost`, or, while nobody has said how much was lost with it, adds to what is
- * known to be sealed.
+ * The next batch in order says by what it has sealed how much was lost before it. One at or below the
+ * watermark had been given up: it leaves `lost`, or, while nobody has said how much was lost with it, adds to
+ * what is known to be sealed.
  */
 function enter<Account extends ProducerAccount>(
   before: Entered<Account>,

@@ -22,6 +22,23 @@ const rejectedByDigest = `
 CREATE UNIQUE INDEX rejected_elements_by_digest ON rejected_elements (digest);
 `
 
+const boundedKeys = `
+-- One row: how many rows idempotency_keys has.
+CREATE TABLE idempotency_key_count (count INTEGER NOT NULL) STRICT;
+INSERT INTO idempotency_key_count SELECT count(*) FROM idempotency_keys;
+
+-- What became of the keyed requests of a batch of which some were refused, as there was no room for their
+-- keys: told again when the batch is read again. Kept for as long as a client may wait, and no longer than
+-- the keys.
+CREATE TABLE refused_requests (
+  producer   TEXT NOT NULL,
+  sequence   INTEGER NOT NULL,
+  letters    TEXT NOT NULL,    -- one for each keyed request, as in queue/queue.ts
+  refused_ms INTEGER NOT NULL,
+  PRIMARY KEY (producer, sequence)
+) STRICT, WITHOUT ROWID;
+`
+
 const givenUp = `
 -- Batches that were not waited for any longer, as ranges of sequences at or below the watermark. One that
 -- arrives all the same is applied, and leaves its range and what is lost.
@@ -87,7 +104,7 @@ CREATE TABLE producers (
   sum        TEXT NOT NULL,    -- sum of the values of all applied increments, a decimal of any size
   first_ms   INTEGER NOT NULL, -- when its first batch was committed
   last_ms    INTEGER NOT NULL, -- when its last batch was committed
-  duplicate  INTEGER NOT NULL DEFAULT 0 -- increments of requests whose idempotency key was there before
+  duplicate  INTEGER NOT NULL DEFAULT 0 -- increments of keyed requests that were not counted (again)
 ) STRICT, WITHOUT ROWID;
 
 -- Batches that arrived before one that they have to follow; applied and deleted when that one arrives.
@@ -129,6 +146,7 @@ CREATE TABLE rejected_elements (
 ${rejectedByDigest}
 
 ${idempotencyKeys}
+${boundedKeys}
 ${givenUp}
 ${overflowIndexes}
 `
@@ -144,5 +162,5 @@ ${rejectedByDigest}
 /** By the version that they lead to: what makes it of the one before. */
 export const migrations: Readonly<Record<number, string>> = {
   2: `ALTER TABLE producers ADD COLUMN duplicate INTEGER NOT NULL DEFAULT 0; ${idempotencyKeys}`,
-  3: `${rejectedMigration} ${mergeOverflows} ${givenUp}`,
+  3: `${rejectedMigration} ${mergeOverflows} ${givenUp} ${boundedKeys}`,
 }

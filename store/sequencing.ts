@@ -27,8 +27,8 @@ export interface SequencingInput {
 
 export interface Sequenced {
   /**
-   * To be added to the totals: each producer's next ones in the order of their sequences, and among them, at or
-   * below its watermark, those that had been given up.
+   * To be added to the totals: each producer's next ones in the order of their sequences, and among them, at
+   * or below its watermark, those that had been given up.
    */
   readonly apply: readonly ReceivedBatch[]
   /** To be kept until what they have to follow arrives. */

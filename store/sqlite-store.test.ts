@@ -24,6 +24,7 @@ const toVersion2 = `
   DROP INDEX rejected_elements_by_digest; ALTER TABLE rejected_elements DROP COLUMN bytes;
   ALTER TABLE rejected_elements DROP COLUMN digest;
   DROP INDEX set_aside_by_key; DROP INDEX adjustments_by_running_reason; DROP TABLE given_up;
+  DROP TABLE idempotency_key_count; DROP TABLE refused_requests;
   PRAGMA user_version = 2;`
 
 beforeEach(() => {
@@ -112,6 +113,37 @@ describe('requests with an idempotency key', () => {
     expect(letters(applied)).toEqual(['1 2 aad'])
     expect(applied.setAsideCount).toBe(1)
     expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe('a|5\nmax|9223372036854775807')
+  })
+
+  test('a request for whose key there is no room is not counted, and told so whenever its batch comes', () => {
+    const store = open()
+    const keyed = ['k1', 'k2', 'k3'].map(key => keyedRequest(key, 'a', 1))
+    const first = batch({ sequence: 1, sums: { a: 10 }, keyed, increments: 13 })
+    const given = { batches: [first], rejected: [], gone: new Set<string>(), idempotencyKeysMax: 2 }
+    const applied = store.apply(given)
+    expect([letters(applied), applied.newKeyCount]).toEqual([['1 1 aaf'], 3])
+    expect(letters(apply(store, [first]))).toEqual(['1 1 aaf'])
+    expect(sql('SELECT value FROM numbers')).toBe('12')
+    expect(sql('SELECT sealed, applied, duplicate, sum FROM producers')).toBe('13|12|1|12')
+    const second = batch({ sequence: 2, sums: {}, keyed, sealed: 16 })
+    expect(letters(store.apply({ ...given, batches: [second] }))).toEqual(['1 2 ddf'])
+    expect(store.forgetIdempotencyKeys(Date.UTC(2100), 1)).toBe(1)
+    expect(store.idempotencyKeyCount()).toBe(1)
+    expect(
+      letters(store.apply({ ...given, batches: [batch({ sequence: 3, sums: {}, keyed, sealed: 19 })] })),
+    ).toEqual(['1 3 adf'])
+  })
+
+  test('outcomes of refused requests are kept until their producer has heard them', () => {
+    const store = open()
+    for (let sequence = 1; sequence <= 100; sequence++)
+      store.apply({
+        batches: [batch({ sequence, sums: {}, keyed: [keyedRequest(`k${sequence}`, 'a', 1)] })],
+        rejected: [],
+        gone: new Set(),
+        idempotencyKeysMax: 1,
+      })
+    expect(sql('SELECT min(sequence), max(sequence) FROM refused_requests')).toBe('37|100')
   })
 
   test('keys are forgotten oldest first, so many at a time', () => {
@@ -443,6 +475,7 @@ describe('opening a store', () => {
     ])
     expect(sql('SELECT key, value FROM numbers')).toBe('a|7')
     expect(sql('SELECT watermark, applied, duplicate FROM producers')).toBe('2|2|0')
+    expect(opened.idempotencyKeyCount()).toBe(1)
     expect(sql('PRAGMA user_version')).toBe(String(schemaVersion))
   })
 

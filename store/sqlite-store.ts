@@ -6,7 +6,7 @@ import { type Counted, type Entered, enterBatches } from './accounts.ts'
 import { countedRanges, type GivenUpRange } from './given-up.ts'
 import { SumTable } from '../queue/sum-table.ts'
 import type { DatabaseFiles } from './database-files.ts'
-import { IdempotencyKeys } from './idempotency.ts'
+import { IdempotencyKeys, newKeysIn } from './idempotency.ts'
 import { mergeSums } from './merged-sums.ts'
 import { ParkedBatches } from './parked-batches.ts'
 import { type ProducerRow, Producers } from './producers.ts'
@@ -100,6 +100,10 @@ export class SqliteStore implements Store {
     return this.#transaction(() => this.#idempotencyKeys.forget(beforeMs, countMax))
   }
 
+  idempotencyKeyCount(): number {
+    return translateErrors(() => this.#idempotencyKeys.count)
+  }
+
   checkpoint(what: 'copy' | 'empty'): boolean {
     return translateErrors(() => checkpoint(this.#database, what === 'copy' ? 'PASSIVE' : 'TRUNCATE') === 0)
   }
@@ -133,7 +137,16 @@ export class SqliteStore implements Store {
     })
   }
 
-  #write({ batches, merged, rejected, gone, waiting, pause }: Application): Applied {
+  #write(application: Application): Applied {
+    const {
+      batches,
+      merged,
+      rejected,
+      gone,
+      waiting,
+      pause,
+      idempotencyKeysMax = Number.POSITIVE_INFINITY,
+    } = application
     const now = this.#clock.nowMs()
     const names = new Set([...batches.map(({ producer }) => producer), ...gone, ...(waiting ?? [])])
     const producers = new Map([...names].map(producer => [producer, this.#producers.row(producer)]))
@@ -150,7 +163,7 @@ export class SqliteStore implements Store {
     for (const { element } of sequenced.reject) found.push({ element, reason: backwards })
     this.#parked.move(sequenced, now, found)
     this.#rejected.keep([...rejected, ...found], now)
-    const decided = sequenced.apply.map(batch => this.#decide(batch, now))
+    const decided = sequenced.apply.map(batch => this.#decide(batch, now, idempotencyKeysMax))
     const isWhole = merged !== undefined && appliesAll(sequenced, batches)
     const sums = isWhole ? merged : mergeSums(SumTable.of(decided.flatMap(({ parts }) => parts)))
     const setAside = this.#totals.add(sums, pause)
@@ -169,6 +182,7 @@ export class SqliteStore implements Store {
         ...decided.map(({ outcomes }) => outcomes).filter(({ letters }) => letters !== ''),
       ],
       duplicateCount: decided.reduce((count, { duplicate }) => count + duplicate, 0),
+      newKeyCount: decided.reduce((count, { outcomes: { letters } }) => count + newKeysIn(letters), 0),
       rowCount: sums.ends.length - setAside.length,
       setAsideCount: setAside.length,
       lost: countsOf(entered, ({ lost }) => lost),
@@ -178,9 +192,9 @@ export class SqliteStore implements Store {
   }
 
   /** What of a batch is to be added: all but the keyed requests that were counted before. */
-  #decide(batch: ReceivedBatch, now: number): Decided {
+  #decide(batch: ReceivedBatch, now: number, keysMax: number): Decided {
     const { producer, sequence, increments, keyed } = batch
-    const { letters, applied } = this.#idempotencyKeys.decide(batch, now)
+    const { letters, applied } = this.#idempotencyKeys.decide(batch, now, keysMax)
     const all = keyed.reduce((count, request) => count + request.increments, 0)
     const counted = applied.reduce((count, request) => count + request.increments, 0)
     const duplicate = all - counted

@@ -24,8 +24,8 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }))
 
 /**
- * Something of everything: sums, a redelivery, a gap that closes, keyed requests, an overflow, garbage, a batch
- * that was given up and arrives, and one that is given up.
+ * Something of everything: sums, a redelivery, a gap that closes, keyed requests, an overflow, garbage, a
+ * batch that was given up and arrives, and one that is given up.
  */
 const first: Application = {
   batches: [
@@ -60,6 +60,7 @@ const tables = [
   'adjustments',
   'rejected_elements',
   'idempotency_keys',
+  'idempotency_key_count',
 ]
 const ledger = 'SELECT producer, watermark, sealed, applied, lost, sum, duplicate FROM producers'
 

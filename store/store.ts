@@ -23,6 +23,8 @@ export interface Application {
   readonly gone: ReadonlySet<string>
   /** Producers with parked batches that are to be told of, besides those of `batches`; default none. */
   readonly waiting?: ReadonlySet<string>
+  /** A keyed request that would make more idempotency keys than this is refused. Default: no bound. */
+  readonly idempotencyKeysMax?: number
   /** Called now and then while rows are written; may block. */
   readonly pause?: (() => void) | undefined
 }
@@ -38,8 +40,13 @@ export interface Applied {
   readonly rejected: readonly Rejected[]
   /** Of every batch with keyed requests that was given, and of every one applied. */
   readonly outcomes: readonly BatchOutcomes[]
-  /** Increments of requests that were counted before, or whose key was used for another one. */
+  /**
+   * Increments of requests that were counted before, whose key was used for another one, or for whose key
+   * there was no room.
+   */
   readonly duplicateCount: number
+  /** Keyed requests that asked for room for their key, whether they found any or not. */
+  readonly newKeyCount: number
   /** Rows of `numbers` that were written. */
   readonly rowCount: number
   /** Sums that did not fit into a total. */
@@ -89,6 +96,8 @@ export interface Store {
    * they held.
    */
   acceptLoss(watermarks: ReadonlyMap<string, number>): void
+  /** Idempotency keys that are kept. */
+  idempotencyKeyCount(): number
   /** Drops up to `countMax` idempotency keys that were applied before then; answers how many. */
   forgetIdempotencyKeys(beforeMs: number, countMax: number): number
   /**

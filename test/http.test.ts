@@ -51,12 +51,14 @@ const statusByCode: Record<ProblemCode, number> = {
   connections_full: 503,
   waiting_full: 503,
   too_much_at_once: 503,
+  idempotency_keys_full: 503,
   fault: 500,
 }
 
 /** Codes that stand in no table below, and why. */
 const codesElsewhere: Partial<Record<ProblemCode, string>> = {
   memory_full: 'has a test with a service of its own',
+  idempotency_keys_full: 'has a test of its own: idempotency.redis.test.ts',
   idempotency_key_in_flight: 'has a test of its own: idempotency.redis.test.ts',
   idempotency_key_reused: 'has a test of its own: idempotency.redis.test.ts',
   idempotency_too_many_keys: 'has a test of its own: idempotency.redis.test.ts',

@@ -92,6 +92,26 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     expect(scene.folder.totals()).toEqual(new Map([['foo', '5']]))
   })
 
+  test('with as many keys as may be kept, a request with another one is refused until there is room', async () => {
+    await start('--idempotency-keys-max', '1000', '--web-processes', '1')
+    expect(await send('a', 'key=foo&value=5')).toEqual(applied)
+    scene.folder.sql(`
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
+        INSERT INTO idempotency_keys SELECT 'key ' || i, '', '', 1, 0, applied_ms FROM n, idempotency_keys;
+      UPDATE idempotency_key_count SET count = 1000`)
+    const full = { status: 503, body: { code: 'idempotency_keys_full' } }
+    expect(await send('b', 'key=foo&value=1')).toMatchObject(full)
+    expect(await send('c', 'key=foo&value=1')).toMatchObject(full)
+    await until('a repetition is known', async () => (await send('a', 'key=foo&value=5')).status === 200)
+    expect(scene.folder.totals()).toEqual(new Map([['foo', '5']]))
+    expect(await scene.metric('piccolo_idempotency_keys')).toBe(1_000)
+    expect(scene.folder.sql('SELECT sum(sealed) = sum(applied) + sum(duplicate) FROM producers')).toBe('1')
+    scene.folder.sql(`UPDATE idempotency_keys SET applied_ms = 0 WHERE key LIKE 'key %'`)
+    await until('there is room', async () => (await send('b', 'key=foo&value=1')).status === 200)
+    expect(await send('b', 'key=foo&value=1')).toEqual(duplicate)
+    expect(scene.folder.totals()).toEqual(new Map([['foo', '6']]))
+  })
+
   test('repetitions at the same moment on many connections and processes count once', async () => {
     await start('--web-processes', '3')
     const keys = Array.from({ length: 40 }, (_, index) => `k${index}`)

@@ -1,6 +1,5 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import { batchKeysMax } from '../../queue/limits.ts'
-import { outcomes } from '../../queue/queue.ts'
 import type { Keyed } from './accumulator.ts'
 import { answerAccepted, answerReached, type Reached } from './answer.ts'
 import type { Connections } from './connections.ts'
@@ -11,6 +10,7 @@ import { keyedRequest } from './idempotency.ts'
 import { IncrementList } from './increment-list.ts'
 import { type Ingest, readIncrements, refusal } from './ingest.ts'
 import type { Refusal as IncrementsRefused } from './json.ts'
+import type { KeyedRequests } from './keyed-requests.ts'
 import type { Receiving, Requests } from './requests.ts'
 import { bodyUnitBytes, bodyUnits, decodingUnits, errorsUnits, type Source, type Turn } from './turn.ts'
 import type { Ack, Waiting } from './waiting.ts'
@@ -20,6 +20,7 @@ export interface IncrementRouteOptions {
   readonly ingest: Ingest
   readonly flusher: Flusher
   readonly waiting: Waiting
+  readonly keyedRequests: KeyedRequests
   readonly connections: Connections
   readonly turn: Turn
   readonly bodyBytesMax: number
@@ -34,8 +35,6 @@ export interface IncrementRouteOptions {
  */
 export class IncrementRoute {
   readonly #options: IncrementRouteOptions
-  /** Idempotency keys of requests that wait here, with their fingerprints. */
-  readonly #inFlight = new Map<string, string>()
   constructor(options: IncrementRouteOptions) {
     this.#options = options
   }
@@ -139,37 +138,34 @@ export class IncrementRoute {
     if (refused !== null) return refused
     const request = keyedRequest(key, list)
     if (request.keys.length > batchKeysMax) return refusal('idempotency_too_many_keys')
-    const inFlight = this.#inFlight.get(key)
-    if (inFlight !== undefined)
-      return refusal(
-        inFlight === request.fingerprint ? 'idempotency_key_in_flight' : 'idempotency_key_reused',
-      )
+    const { ingest, keyedRequests } = this.#options
+    const code = keyedRequests.refusalOf(request)
+    if (code !== null) return refusal(code)
     const keyed: Keyed = { request, sequenceLast: null, position: 0 }
-    const outcome = this.#options.ingest.countKeyed(keyed)
+    const outcome = ingest.countKeyed(keyed)
     if (outcome.code !== null) return outcome
-    this.#inFlight.set(key, request.fingerprint)
+    keyedRequests.begin(request)
     this.#awaitKeyed(response, keyed, outcome.accepted)
     return null
   }
 
   #awaitKeyed(response: HttpResponse, keyed: Keyed, accepted: number): void {
-    const { idempotencyKey } = keyed.request
-    const cancel = this.#options.flusher.await(keyed, (reached, position) => {
-      this.#inFlight.delete(idempotencyKey)
+    const { flusher, keyedRequests } = this.#options
+    const cancel = flusher.await(keyed, (reached, position) => {
+      keyedRequests.end(keyed.request)
       const letter = position.outcomes.get(keyed.sequenceLast ?? 0)?.[keyed.position]
-      if (letter === outcomes.conflict) {
-        this.#answerProblem(response, refusal('idempotency_key_reused'))
+      const decision = keyedRequests.decided(letter)
+      if (decision.code !== null) {
+        this.#answerProblem(response, refusal(decision.code))
         return
       }
-      // Neither when the time is over, or the queue lost its memory: to ask again is safe, and tells.
-      const result =
-        letter === outcomes.applied ? 'applied' : letter === outcomes.duplicate ? 'duplicate' : undefined
+      const { result } = decision
       this.#answerReached(response, { accepted, reached, isComplete: result !== undefined, result })
     })
     response.onAborted(() => {
       cancel()
-      // Its client may well ask again on another connection: the store knows both by their key.
-      this.#inFlight.delete(idempotencyKey)
+      // Its client may well ask again on another connection.
+      keyedRequests.end(keyed.request)
       this.#options.requests.underWayCount--
     })
   }

@@ -17,6 +17,7 @@ import { Flusher } from './flusher.ts'
 import { flusherPart } from './flusher-part.ts'
 import { HandoverTaker } from './handover.ts'
 import { IncrementRoute } from './increment-route.ts'
+import { KeyedRequests } from './keyed-requests.ts'
 import { Ingest } from './ingest.ts'
 import type { webOptions } from './options.ts'
 import { NativeMemory } from './native-memory.ts'
@@ -79,7 +80,8 @@ async function makeParts(
   const limits = { bodyBytesMax, memory, defaultAck, waitingMax }
   const turn = new Turn(clock)
   const requests = new Requests({ ingest, turn, bodyBytesMax, bodyMemory, memory })
-  const counting = { requests, ingest, flusher, waiting, connections, turn, ...limits }
+  const keyedRequests = new KeyedRequests(clock)
+  const counting = { requests, ingest, flusher, waiting, keyedRequests, connections, turn, ...limits }
   const streams = new StreamRoute({ ...counting, unread, metrics })
   const server = new Server({
     ...{ ingest, requests, streams, connections, turn, status, clock },

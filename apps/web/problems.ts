@@ -100,6 +100,11 @@ export const problems = {
     status: 503,
     detail: 'Clients have sent too much that is not complete; nothing was counted, try again later.',
   },
+  idempotency_keys_full: {
+    status: 503,
+    detail:
+      'As many Idempotency-Keys are kept as may be; nothing was counted. Try again with the same key, later.',
+  },
   fault: { status: 500, detail: 'A fault of ours; nothing was counted. It is in the log.' },
 } as const satisfies Record<string, { status: number; detail: string }>
 

@@ -97,8 +97,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Redis appends whatever comes',
     file: 'queue/redis-scripts.ts',
-    find: 'if (sequence == last + 1 or comes_back) and',
-    replace: 'if (sequence >= last or comes_back) and',
+    find: 'local is_next = sequence == last + 1',
+    replace: 'local is_next = sequence >= last',
     tests: [redisTests],
   },
   {
@@ -125,8 +125,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a batch that was applied is applied again',
     file: 'store/sequencing.ts',
-    find: 'if (batch.sequence <= watermark) takeBack(batch, () => batch)',
-    replace: 'if (batch.sequence <= watermark) take(batch)',
+    find: 'if (isGivenUp(batch)) takeBack(batch)',
+    replace: 'take(batch)',
     tests: ['store/sequencing.test.ts', simulation],
   },
   {
@@ -255,6 +255,27 @@ export const mutants: readonly Mutant[] = [
     find: 'keys.add(idempotencyKey, { fingerprint, producer, sequence, position })',
     replace: '',
     tests: [storeTests, simulation],
+  },
+  {
+    name: 'a request counts though there is no room for its key',
+    file: 'store/idempotency.ts',
+    find: 'if (!keys.hasRoom()) return outcomes.full',
+    replace: '',
+    tests: [storeTests],
+  },
+  {
+    name: 'a batch that is read again takes a refused request for a counted one',
+    file: 'store/idempotency.ts',
+    find: 'return kept ?? recallKeyed',
+    replace: 'return recallKeyed',
+    tests: [storeTests, simulation],
+  },
+  {
+    name: 'idempotency keys are forgotten at one rate, however fast they come',
+    file: 'consumer/key-sweep.ts',
+    find: 'this.#owedCount += 2 * count',
+    replace: '',
+    tests: ['consumer/key-sweep.test.ts'],
   },
   {
     name: 'another request with the same key passes for a repetition',
@@ -490,7 +511,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a hint that is forbidden fails a push that took effect',
-    file: 'queue/redis-scripts.ts',
+    file: 'queue/redis-script-parts.ts',
     find: "redis.pcall('PUBLISH', wake, event)",
     replace: "redis.call('PUBLISH', wake, event)",
     tests: [rightsTests],
@@ -567,7 +588,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'an element that is larger than any batch is read',
-    file: 'queue/redis-scripts.ts',
+    file: 'queue/redis-script-parts.ts',
     find: 'if #element <= bytes_max then return element end',
     replace: 'if #element then return element end',
     tests: [hostileQueue],

@@ -57,6 +57,7 @@ export class MemoryStore {
 
   readonly #known = {
     find: (key: string) => this.#keys.get(key),
+    hasRoom: () => true,
     add: (key: string, known: KnownKey) => void this.#keys.set(key, known),
   }
 

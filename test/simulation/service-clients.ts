@@ -111,7 +111,7 @@ export class ServiceClients {
       const letter = position.outcomes.get(keyed.sequenceLast ?? 0)?.[keyed.position]
       this.#note(`${key} is ${reached} at web ${web.id}: ${letter}`)
       if (letter === outcomes.conflict) this.#broken = `${key} was told to conflict with itself`
-      if (letter === undefined) return
+      if (letter === undefined || letter === outcomes.full) return
       insisted.isDone = true
       if (this.#disk.countOf(key) !== (insisted.isEmpty ? 0 : 1))
         this.#broken = `${key} was told ${letter} and is ${this.#disk.countOf(key)} times in the store`

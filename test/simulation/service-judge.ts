@@ -16,9 +16,9 @@ interface Ended {
 }
 
 /**
- * Says what a simulated service owes its clients. An increment that was accepted counts, unless it was nowhere
- * but in the memory of a process when that died: not in the queue, the store, or a hand-over file. So after
- * each death, and each loss of the queue, somebody has to look where everything is: `takeStock`.
+ * Says what a simulated service owes its clients. An increment that was accepted counts, unless it was
+ * nowhere but in the memory of a process when that died: not in the queue, the store, or a hand-over file. So
+ * after each death, and each loss of the queue, somebody has to look where everything is: `takeStock`.
  */
 export class ServiceJudge {
   readonly #disk: SimulatedDisk

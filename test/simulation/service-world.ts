@@ -85,6 +85,7 @@ export class ServiceWorld {
     this.#flushIntervalMs = this.#random.pick([20, 100, 400])
     this.#keysMax = this.#random.pick([12, 1_000])
     this.#faultProbability = this.#has('endless-turn') ? 0 : this.#random.pick([0.02, 0.1, 0.25])
+    if (this.#has('keys-full')) this.#disk.keysMax = this.#random.pick([1, 3, Number.POSITIVE_INFINITY])
     const note = (event: string) => this.#note(event)
     this.#clients = new ServiceClients(this.#random, this.#disk, this.#has('empty-request'), note)
     this.#judge = new ServiceJudge({
@@ -108,6 +109,7 @@ export class ServiceWorld {
       await this.#time.pass(this.#random.below(300))
     }
     this.#note('faults stop')
+    this.#disk.keysMax = Number.POSITIVE_INFINITY
     this.#faultProbability = 0
     this.#outageUntilMs = 0
     for (const { life } of [...this.#webs, ...this.#consumers]) life.resume()

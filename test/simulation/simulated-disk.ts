@@ -11,6 +11,8 @@ import type { Random } from '../random.ts'
 export class SimulatedDisk {
   #database: Sqlite.Database
   #total: Sqlite.Statement
+  /** Idempotency keys that any store on it may keep. */
+  keysMax = Number.POSITIVE_INFINITY
   /** Counted by a database that an older one was put in the place of. */
   readonly #undone = new Set<string>()
 
@@ -79,7 +81,7 @@ export class SimulatedDisk {
   }
 
   open(clock: Clock, random: Random, faultProbability: () => number, note: (event: string) => void) {
-    return new FaultyStore(this.#database, clock, random, faultProbability, note)
+    return new FaultyStore(this.#database, clock, random, faultProbability, note, () => this.keysMax)
   }
 
   close(): void {
@@ -96,6 +98,7 @@ class FaultyStore extends SqliteStore {
   readonly #random: Random
   readonly #faultProbability: () => number
   readonly #note: (event: string) => void
+  readonly #keysMax: () => number
 
   constructor(
     database: Sqlite.Database,
@@ -103,11 +106,13 @@ class FaultyStore extends SqliteStore {
     random: Random,
     faultProbability: () => number,
     note: (event: string) => void,
+    keysMax: () => number,
   ) {
     super(database, clock, () => {})
     this.#random = random
     this.#faultProbability = faultProbability
     this.#note = note
+    this.#keysMax = keysMax
   }
 
   override apply(application: Application): Applied {
@@ -117,7 +122,7 @@ class FaultyStore extends SqliteStore {
       this.#note(`the store fails: ${code}`)
       throw storeError(code, 'before the transaction')
     }
-    const applied = super.apply(application)
+    const applied = super.apply({ ...application, idempotencyKeysMax: this.#keysMax() })
     if (isFaulty) {
       this.#note('the store commits, and nobody is told')
       throw storeError('store_failed', 'nobody knows whether it was committed')

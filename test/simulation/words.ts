@@ -4,6 +4,7 @@
  */
 export const words = {
   'empty-request': 'a request with an idempotency key increments nothing',
+  'keys-full': 'the store has room for a few idempotency keys, and for more once faults have stopped',
   'stop-after-forgetting': 'the queue forgets everything, and at that moment a web process is told to stop',
   'handover-twice': 'a hand-over file is copied, and the copy comes back after the file was brought home',
   'handover-slow': 'a hand-over file is copied to where it is looked for, in pieces, from nothing on',

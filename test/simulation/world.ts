@@ -30,11 +30,11 @@ type Pusher = Pick<Web, 'producer' | 'heard'>
 
 /**
  * The delivery protocol under random faults, run by the code that production runs (Producer, Waiting,
- * EmbeddedQueue, sequenceBatches, decideKeyed), with only time, network and disk replaced. Every increment
- * is a key of its own, so that the fate of each is known. What must hold: nothing counts twice; whatever its
- * producer still holds, has left behind, or has seen confirmed counts once in the end, though it may have been
- * given up meanwhile; what a client was told has been committed is in the store at that moment; a request with
- * an idempotency key counts once, however often it was sent.
+ * EmbeddedQueue, sequenceBatches, decideKeyed), with only time, network and disk replaced. Every increment is
+ * a key of its own, so that the fate of each is known. What must hold: nothing counts twice; whatever its
+ * producer still holds, has left behind, or has seen confirmed counts once in the end, though it may have
+ * been given up meanwhile; what a client was told has been committed is in the store at that moment; a
+ * request with an idempotency key counts once, however often it was sent.
  */
 export class World {
   readonly history: string[] = []

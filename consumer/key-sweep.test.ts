@@ -1,0 +1,79 @@
+import { pino } from 'pino'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type Clock, systemClock } from '../lib/clock.ts'
+import { openStore } from '../store/open.ts'
+import type { Store } from '../store/store.ts'
+import { batch, keyedRequest } from '../test/builders.ts'
+import { Folder } from '../test/service.ts'
+import { KeySweep } from './key-sweep.ts'
+
+const windowMs = 10_000
+let folder: Folder
+let nowMs: number
+let clock: Clock
+let store: Store
+let sweep: KeySweep
+let keyCount: number
+let sequence: number
+
+beforeEach(() => {
+  folder = new Folder()
+  nowMs = keyCount = sequence = 0
+  // Each look at the clock is late: no sweep is over within its time.
+  clock = { ...systemClock, nowMs: () => nowMs, monotonicMs: () => (nowMs += 25) }
+  store = openStore(folder.database, clock, pino({ level: 'silent' }))
+  sweep = new KeySweep(store, clock, windowMs)
+})
+afterEach(() => {
+  store.close()
+  folder[Symbol.dispose]()
+})
+
+/** A transaction of so many new requests. */
+function apply(count: number, idempotencyKeysMax = Number.POSITIVE_INFINITY) {
+  const keyed = Array.from({ length: count }, () => keyedRequest(`key ${keyCount++}`, 'a', 1))
+  const batches = [batch({ sequence: ++sequence, sums: {}, keyed, sealed: keyCount })]
+  const applied = store.apply({ batches, rejected: [], gone: new Set(), idempotencyKeysMax })
+  sweep.arrived(applied.newKeyCount)
+  return applied
+}
+
+test('however fast keys arrive, those of one window are kept', () => {
+  for (let round = 0; round < 12; round++) {
+    apply(2_500)
+    nowMs += windowMs / 4
+    sweep.sweep()
+    expect(store.idempotencyKeyCount()).toBeLessThanOrEqual(5 * 2_500)
+  }
+})
+
+test('what was left by a busier day is forgotten in bounded pieces, and nothing that is younger', () => {
+  for (let round = 0; round < 3; round++) apply(1_500)
+  const counts = () => {
+    sweep.sweep()
+    return store.idempotencyKeyCount()
+  }
+  sweep = new KeySweep(store, clock, windowMs)
+  expect(counts()).toBe(4_500)
+  nowMs += windowMs
+  apply(10)
+  expect(counts()).toBe(3_510)
+  nowMs += 1_000
+  expect(counts()).toBe(2_510)
+  for (let round = 0; round < 10; round++) {
+    nowMs += 200
+    sweep.sweep()
+  }
+  expect(store.idempotencyKeyCount()).toBe(10)
+})
+
+test('a table that is full has room as soon as its oldest keys are over', () => {
+  apply(1_000, 1_000)
+  expect(apply(2, 1_000).outcomes[0]!.letters).toBe('ff')
+  sweep.sweep()
+  expect(store.idempotencyKeyCount()).toBe(1_000)
+  nowMs += windowMs + 1_000
+  sweep.sweep()
+  expect(apply(2, 1_000).outcomes[0]!.letters).toBe('aa')
+  expect(folder.sql('SELECT count(*) FROM refused_requests')).toBe('0')
+})

@@ -1,0 +1,53 @@
+import type { Clock } from '../lib/clock.ts'
+import type { Store } from '../store/store.ts'
+
+const intervalMs = 1_000
+/** Between two sweeps when more is to be forgotten than one may. */
+const behindIntervalMs = 100
+/** How long one sweep takes, whatever else there is to do. */
+const budgetMs = 20
+/** Keys that are dropped in one transaction: bounds how long a commit waits for it. */
+const keysMin = 1_000
+const keysMax = 10_000
+
+/**
+ * Forgets the idempotency keys that are older than the window: a little now and then, and twice as many as
+ * arrive, so that however fast they come, the table holds those of one window in the end.
+ */
+export class KeySweep {
+  readonly #store: Store
+  readonly #clock: Clock
+  readonly #windowMs: number
+  /** Keys that have to be forgotten for those that came, as far as there are any that old. */
+  #owedCount = 0
+  #dueMs = Number.NEGATIVE_INFINITY
+
+  constructor(store: Store, clock: Clock, windowMs: number) {
+    this.#store = store
+    this.#clock = clock
+    this.#windowMs = windowMs
+  }
+
+  /** So many keys asked for room in the table. */
+  arrived(count: number): void {
+    this.#owedCount += 2 * count
+  }
+
+  /** To be called often. Throws what the store throws; it goes on a second later then. */
+  sweep(): void {
+    const startedMs = this.#clock.monotonicMs()
+    if (startedMs < this.#dueMs && this.#owedCount < keysMin) return
+    const beforeMs = this.#clock.nowMs() - this.#windowMs
+    let owedCount = this.#owedCount
+    this.#owedCount = 0
+    this.#dueMs = startedMs + intervalMs
+    for (;;) {
+      const countMax = Math.min(Math.max(owedCount, keysMin), keysMax)
+      const count = this.#store.forgetIdempotencyKeys(beforeMs, countMax)
+      if (count < countMax) return
+      owedCount -= count
+      if (owedCount <= 0 && this.#clock.monotonicMs() - startedMs >= budgetMs) break
+    }
+    this.#dueMs = this.#clock.monotonicMs() + behindIntervalMs
+  }
+}
