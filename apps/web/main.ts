@@ -55,7 +55,6 @@ async function makeParts(
   const taker = new HandoverTaker({ place: options, queue, binding, clock, log })
   const ingest = new Ingest(flusher, log, metrics)
   const connections = new Connections(options.connectionsMax)
-  const descriptorsMax = checkedDescriptors(options.connectionsMax, log)
   const descriptorsError = new RepeatedError(log, clock, 'new connections have to wait')
   let isStopping = false
   let consumerReasons: readonly string[] = []
@@ -73,21 +72,21 @@ async function makeParts(
     })
     return { ...own, reasons: [...own.reasons, ...connectionReasons(connections, descriptorsError.code)] }
   }
-  const status = { readiness, metricsText: context.metricsText }
-  const bodyMemory = new BodyMemory(bodyBytesMax)
   const unread = new UnreadAnswers(clock, idleSecondsMax * 1000)
+  const bodyMemory = new BodyMemory(bodyBytesMax)
   const memory = new NativeMemory({ clock, log, connections, unread })
-  const limits = { bodyBytesMax, memory, defaultAck, waitingMax }
   const turn = new Turn(clock)
   const requests = new Requests({ ingest, turn, bodyBytesMax, bodyMemory, memory })
   const keyedRequests = new KeyedRequests(clock)
+  const limits = { bodyBytesMax, memory, defaultAck, waitingMax }
   const counting = { requests, ingest, flusher, waiting, keyedRequests, connections, turn, ...limits }
   const streams = new StreamRoute({ ...counting, unread, metrics })
   const server = new Server({
-    ...{ ingest, requests, streams, connections, turn, status, clock },
-    ...{ descriptorsMax, descriptorsError, unread, route: new IncrementRoute(counting) },
+    status: { readiness, metricsText: context.metricsText },
+    ...{ ingest, requests, streams, connections, turn, clock, descriptorsError, unread },
+    descriptorsMax: checkedDescriptors(options.connectionsMax, log),
+    route: new IncrementRoute(counting),
   })
-
   publishMetrics(metrics, { flusher, producer, waiting, connections, taker, server })
   publishMemory(metrics, { bodyMemory, memory, unread })
 
