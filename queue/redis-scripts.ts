@@ -137,7 +137,9 @@ if not head then
   local all = redis.call('HGETALL', pushed)
   for index = 1, #all, 2 do
     local watermark = number_in(applied, all[index])
-    if number_in(pushed, all[index]) > watermark then redis.call('HSET', pushed, all[index], text(watermark)) end
+    if number_in(pushed, all[index]) > watermark then
+      redis.call('HSET', pushed, all[index], text(watermark))
+    end
   end
 end
 wake_up('applied')

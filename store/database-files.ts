@@ -37,10 +37,10 @@ export class DatabaseFiles {
   }
 
   /**
-   * Throws OperationError: `store_gone` while there is nothing at the path, or what is there is being written;
-   * `store_replaced` when a process that opens what is there can go on. Before that it moves what is committed
-   * into the database that it has open, wherever that is now: whoever opens another database beside its
-   * log would corrupt that.
+   * Throws OperationError: `store_gone` while there is nothing at the path, or what is there is being
+   * written; `store_replaced` when a process that opens what is there can go on. Before that it moves what is
+   * committed into the database that it has open, wherever that is now: whoever opens another database beside
+   * its log would corrupt that.
    */
   check(): void {
     const found = look(this.#path)

@@ -137,7 +137,7 @@ CREATE TABLE adjustments (
 -- Elements of the queue that are no batches: the newest of them.
 CREATE TABLE rejected_elements (
   id          INTEGER PRIMARY KEY, -- from 1: the largest says how many there ever were
-  element     TEXT NOT NULL,       -- how it begins; bytes that are no printable ASCII in hexadecimal, after \\x
+  element     TEXT NOT NULL,       -- how it begins; bytes that are not printable in hexadecimal, after \\x
   reason      TEXT NOT NULL,
   rejected_ms INTEGER NOT NULL,
   bytes       INTEGER,             -- of all of it; null in rows of older versions

@@ -47,8 +47,9 @@ export interface Sequenced {
  * Decides what each batch does. A batch at or below its producer's watermark is a redelivery and is
  * skipped, unless it was given up: then it is applied, and given up no longer. The next in order is applied
  * and moves the watermark; one further on is parked. Then parked ones that are now in order are applied, and
- * those of producers that are gone are applied over the gap, which is given up. One that says that its producer
- * had sealed less than the batches before it is made up, and is as if it had not come. No clock, no I/O.
+ * those of producers that are gone are applied over the gap, which is given up. One that says that its
+ * producer had sealed less than the batches before it is made up, and is as if it had not come. No clock,
+ * no I/O.
  */
 export function sequenceBatches(input: SequencingInput): Sequenced {
   const { batches, progress, parked, loadParked, gone } = input
@@ -57,11 +58,9 @@ export function sequenceBatches(input: SequencingInput): Sequenced {
   const sealed = new Map<string, number>()
   const apply: ReceivedBatch[] = []
   const park = new Map<string, ReceivedBatch>()
-  const reject: ReceivedBatch[] = []
-  const unpark: BatchId[] = []
+  const [reject, unpark]: [ReceivedBatch[], BatchId[]] = [[], []]
   const givenUp = new Map(input.givenUp)
   const givenUpOf = (producer: string) => givenUp.get(producer) ?? []
-
   /** Answers whether it took the batch. */
   const take = (batch: ReceivedBatch) => {
     const { producer } = batch
@@ -77,23 +76,18 @@ export function sequenceBatches(input: SequencingInput): Sequenced {
   }
   const isGivenUp = ({ producer, sequence }: BatchId) => isWithin(givenUpOf(producer), sequence)
   /** Takes a batch that was given up. */
-  const takeBack = (batch: ReceivedBatch | null) => {
-    if (batch === null) return
-    const { producer, sequence } = batch
-    givenUp.set(producer, withoutSequence(givenUpOf(producer), sequence))
+  const takeBack = (batch: ReceivedBatch) => {
+    givenUp.set(batch.producer, withoutSequence(givenUpOf(batch.producer), batch.sequence))
     apply.push(batch)
   }
   const waiting = new Map<string, Map<number, BatchId>>()
-  const wait = (id: BatchId) => {
-    const sequences = waiting.get(id.producer) ?? new Map<number, BatchId>()
-    waiting.set(id.producer, sequences.set(id.sequence, id))
-  }
+  const wait = (id: BatchId) =>
+    waiting.set(id.producer, (waiting.get(id.producer) ?? new Map<number, BatchId>()).set(id.sequence, id))
   for (const id of parked) {
     watermarks.set(id.producer, watermarkOf(id.producer))
     wait(id)
   }
   const alreadyParked = new Set(parked.map(nameOf))
-
   for (const batch of batches) {
     const watermark = watermarkOf(batch.producer)
     watermarks.set(batch.producer, watermark)
@@ -114,11 +108,11 @@ export function sequenceBatches(input: SequencingInput): Sequenced {
       const name = nameOf(id)
       if (gap < 0) {
         // Its predecessor came together with another copy of it, or an operator accepted that it is lost.
-        if (isGivenUp(id)) takeBack(loadParked(id))
+        const batch = isGivenUp(id) ? loadParked(id) : null
+        if (batch !== null) takeBack(batch)
       } else {
         const batch = park.get(name) ?? loadParked(id)
-        const isTaken = batch !== null && take(batch)
-        if (isTaken && gap > 0)
+        if (batch !== null && take(batch) && gap > 0)
           givenUp.set(producer, withRange(givenUpOf(producer), { first: watermark + 1, last: sequence - 1 }))
       }
       if (!park.delete(name)) unpark.push(id)

@@ -71,8 +71,8 @@ export interface Account {
 export interface Store {
   readonly id: string
   /**
-   * Throws OperationError `store_gone` or `store_replaced` when what is at the path is not the store any more;
-   * see DatabaseFiles. So does every transaction.
+   * Throws OperationError `store_gone` or `store_replaced` when what is at the path is not the store any
+   * more; see DatabaseFiles. So does every transaction.
    */
   check(): void
   /**

@@ -181,7 +181,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a batch that was given up and arrives is applied each time it comes',
     file: 'store/sequencing.ts',
-    find: 'givenUp.set(producer, withoutSequence(givenUpOf(producer), sequence))',
+    find: 'givenUp.set(batch.producer, withoutSequence(givenUpOf(batch.producer), batch.sequence))',
     replace: '',
     tests: ['store/sequencing.test.ts', simulation],
   },

@@ -4,7 +4,8 @@ import { ServiceWorld } from './service-world.ts'
 import { allWords, heldWords, notYetHeld, type Word, words } from './words.ts'
 import { World } from './world.ts'
 
-const usage = `usage: npm run simulate -- [--seeds COUNT] [--first SEED] [--service [--with WORD] [--only WORD] [--count]]
+const usage = `usage: npm run simulate -- [--seeds COUNT] [--first SEED]
+  [--service [--with WORD] [--only WORD] [--count]]
   --with WORD  bad days of one more kind, as well as those that every schedule has
   --only WORD  bad days of this kind, and none of the others that have a word
   --count      go on after a fault, and say how many schedules have one

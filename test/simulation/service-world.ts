@@ -28,7 +28,10 @@ const calmRoundCountMax = Math.ceil((5 * producerGoneAfterMs) / calmRoundMs)
 const stopMs = 4_000
 /** What one client can make of a turn: it is closed then, after what it may do in any. */
 const turnMsMax = 5 * turnMs
-/** A web process that nothing else hinders (no fault, no outage, no full queue) has pushed everything that is older than its flush interval and this. */
+/**
+ * A web process that nothing else hinders (no fault, no outage, no full queue) has pushed everything that is
+ * older than its flush interval and this.
+ */
 const pushMsMax = 200
 const dayMs = 86_400_000
 const fileErrorProbability = 0.3
