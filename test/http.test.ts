@@ -676,6 +676,15 @@ describe('in a pipeline', () => {
     }
   })
 
+  test('a body that nobody asked for is read before its request is answered', async () => {
+    const connection = await connect()
+    const begun = head({ target: '/nope', headers: 'Transfer-Encoding: chunked\r\n' }) + chunks('x')
+    await sendPieces([[connection, [begun, chunks('x')]]])
+    expect(connection.unread).toBe('')
+    connection.send('0\r\n\r\n')
+    expectProblem(await connection.answer(), 'not_found')
+  })
+
   test('a refused request does not stop those behind it', async () => {
     const connection = await connect()
     const valid = post(form('pipeline'))

@@ -151,12 +151,16 @@ describe('a connection that is closed for it', () => {
     },
   )
 
-  test('was told so, and each answer that it had is of something that was counted', async () => {
+  // Of the long ones a read has so few that uWebSockets.js keeps all their answers until its end.
+  test.each([
+    ['short', form, 30_000],
+    ['long', post(`key=${key}&value=1&x=`.padEnd(8_000, 'x')), 4_000],
+  ])('was told so, once, and its other answers are of what was counted: %s', async (_name, piece, count) => {
     let refused = 0
     let accepted = 0
     for (let tries = 0; refused === 0 && tries < 50; tries++) {
       using connection = await RawConnection.connect(service.port)
-      connection.send(form.repeat(30_000))
+      connection.send(piece.repeat(count))
       await connection.closed()
       for (const answer of await connection.answersToEnd().catch(() => [])) {
         if (answer.status === 200) {

@@ -696,7 +696,7 @@ export const mutants: readonly Mutant[] = [
     file: 'apps/web/server.ts',
     find: "framing === 'body'",
     replace: 'framing === null',
-    tests: ['test/turn.test.ts'],
+    tests: ['test/http.test.ts'],
   },
   {
     name: 'what is behind a refusal that closes is read, too',
