@@ -78,11 +78,12 @@ export class IncrementRoute {
 
   #count(response: HttpResponse, head: Head, received: Uint8Array, source: Source): void {
     const { requests, ingest, turn, waiting, waitingMax, defaultAck, bodyBytesMax } = this.#options
-    const body = decodeBody(head.contentEncoding, received, bodyBytesMax)
+    const isCoded = head.contentEncoding !== ''
+    const body = isCoded ? decodeBody(head.contentEncoding, received, bodyBytesMax) : received
     // For what comes behind it: this one is here. What could not be decoded may have been as large as any.
     const byteCount = typeof body === 'string' ? bodyBytesMax : body.length
     if (byteCount >= bodyUnitBytes) turn.spend(source, bodyUnits(byteCount))
-    if (head.contentEncoding !== '') turn.spend(source, decodingUnits)
+    if (isCoded) turn.spend(source, decodingUnits)
     const asked = head.ack ?? defaultAck
     const mustWait = asked !== 'memory' || head.idempotencyKey !== null
     const isFull = mustWait && waiting.count >= waitingMax
