@@ -6,8 +6,8 @@ import { frame, line, opcodes, RawWebSocket, upgradeRequest } from './raw-websoc
 import { Folder, Service } from './service.ts'
 
 /**
- * What another client may wait at most, on a machine that is busy with the flood and with other tests. Without
- * a budget it waits until the flood is over.
+ * What another client may wait at most, on a machine that is busy with the flood and with other tests.
+ * Without a budget it waits until the flood is over.
  */
 const waitMsMax = 2_000
 const key = 'flood'
