@@ -173,7 +173,7 @@ describe('on the embedded queue', () => {
   test('with no room in the state directory, what a killed web process had pushed is left beside the database', async () => {
     writeFileSync(join(folder.path, 'full'), '')
     const state = ['--state-dir', join(folder.path, 'full', 'state')]
-    const first = await up('--web-processes', '1', '--stop-timeout-ms', '2000', ...state)
+    const first = await up('--web-processes', '1', ...state)
     const locker = new Sqlite(folder.database)
     locker.exec('BEGIN IMMEDIATE')
     const body = new URLSearchParams({ key: 'foo', value: '2' })
