@@ -113,7 +113,7 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
   })
 
   test('repetitions at the same moment on many connections and processes count once', async () => {
-    await start('--web-processes', '3')
+    await start('--web-processes', '3', '--ack-timeout-ms', '60000')
     const keys = Array.from({ length: 40 }, (_, index) => `k${index}`)
     const answers = await Promise.all(
       keys.flatMap(key =>
