@@ -206,8 +206,9 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
 
   async #check(redis: Redis): Promise<void> {
     const keys = Object.values(this.#keys)
-    const [{ major, isPolicyKnown }, refused] = await Promise.all([
-      checkRedisServer(redis),
+    // First: to a longer command without a password Redis says nothing but that it has too many words.
+    const { major, isPolicyKnown } = await checkRedisServer(redis)
+    const [refused] = await Promise.all([
       this.#onlyLooks ? [] : this.#refused(redis),
       // Where this is refused at the beginning of a connection, ioredis goes on in database 0.
       redis.options.db === 0 ? null : redis.select(redis.options.db!),

@@ -29,8 +29,8 @@ export function answerAccepted(response: HttpResponse, accepted: number, isLast:
 
 /**
  * Of the answers that are given most often, and short: whether earlier ones lie here is found out at one of
- * 64, as that costs a tenth of a request; at random, so that no client can avoid it. A thousand of them, which
- * are 90 KB, go unnoticed once in ten million times.
+ * 64, as that costs a tenth of a request; at random, so that no client can avoid it. A thousand of them, some
+ * 90 KB, go unnoticed once in ten million times.
  */
 const triedShare = 1 / 64
 

@@ -74,7 +74,7 @@ test('a keyed request is never divided', () => {
   const accumulator = new Accumulator(now)
   accumulator.add(increment('a', 1))
   const keys = Array.from({ length: batchKeysMax }, (_, index) => `k${index}`)
-  const request = { ...keyedRequest('x', 'a', 1), keys, sums: keys.map(() => 1) }
+  const request = { ...keyedRequest('x', 'a', 1), increments: keys.length, keys, sums: keys.map(() => 1) }
   accumulator.addKeyed({ request, sequenceLast: null, position: -1 })
   const batches = cutAll(accumulator, { sequenceLast: null })
   expect(batches.map(each => [each.keys.length, each.keyed.length])).toEqual([
@@ -88,7 +88,7 @@ test('no slice has more keys than the limit, but for a keyed request that has th
   for (let index = 0; index < batchKeysMax + 1; index++) accumulator.add(increment(`k${index}`, 1))
   for (let index = 0; index < 2 * sliceKeysMax; index++) accumulator.addKeyed(keyed(`n${index}`))
   const keys = Array.from({ length: sliceKeysMax + 1 }, (_, index) => `k${index}`)
-  const request = { ...keyedRequest('large', 'a', 1), keys, sums: keys.map(() => 1) }
+  const request = { ...keyedRequest('large', 'a', 1), increments: keys.length, keys, sums: keys.map(() => 1) }
   accumulator.addKeyed({ request, sequenceLast: null, position: -1 })
   const sealing = sealingOf(accumulator, { sequenceLast: null })
   const slices: number[] = []
@@ -124,6 +124,7 @@ test('keyed requests make no batch larger than a mebibyte, but for a single one 
   const wide = (count: number, name: string): Keyed => ({
     request: {
       ...keyedRequest(name, 'a', 1),
+      increments: keys.length * count,
       keys: keys.flatMap(key => Array.from({ length: count }, () => key)),
       sums: Array(keys.length * count).fill(1),
     },
