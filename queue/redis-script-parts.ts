@@ -10,6 +10,12 @@ local function number_in(hash, field)
   if number and number >= 0 and number <= ${countMax} then return math.floor(number) end
   return 0
 end
+-- What is beyond the watermark lies in the list: where there is none, it has vanished, whatever this says.
+local function pushed_of(producer)
+  local sequence = number_in(pushed, producer)
+  if redis.call('EXISTS', batches) == 1 then return sequence end
+  return math.min(sequence, number_in(applied, producer))
+end
 local function text(number) return string.format('%.0f', number) end
 -- Only a hint: a user who may not publish loses nothing else.
 local function wake_up(event) redis.pcall('PUBLISH', wake, event) end

@@ -15,7 +15,7 @@ import { givenUpOf, guard, keys, outcomesOf, shortened } from './redis-script-pa
 const pushScript = `${keys}${outcomesOf}${givenUpOf}
 local producer, sequence, lowest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 say_alive(producer)
-local last = math.max(number_in(pushed, producer), tonumber(ARGV[6]))
+local last = math.max(pushed_of(producer), tonumber(ARGV[6]))
 local known = given_up_of(producer)
 local comes_back = is_within(known, sequence)
   and not string.find(known .. ' ', ' +' .. text(sequence) .. ' ', 1, true)
@@ -40,7 +40,7 @@ return { text(last), text(number_in(applied, producer)), outcomes_of(producer, l
 const greetScript = `${keys}${outcomesOf}${givenUpOf}
 say_alive(ARGV[1])
 local known = outcomes_of(ARGV[1], tonumber(ARGV[2]))
-return { text(number_in(pushed, ARGV[1])), text(number_in(applied, ARGV[1])), known, given_up_of(ARGV[1]) }
+return { text(pushed_of(ARGV[1])), text(number_in(applied, ARGV[1])), known, given_up_of(ARGV[1]) }
 `
 
 /** ARGV: store id. Answers the id that the shard is bound to. Writes nothing if it is: Redis may be full. */

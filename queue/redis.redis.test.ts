@@ -211,3 +211,22 @@ test('a Redis that may evict is refused at the first contact, and is an error th
     for (const queue of [first, running, restarted]) await queue.close()
   }
 })
+
+test('a list that vanished is missed by its producer, whatever else Redis still remembers', async () => {
+  const admin = server.client()
+  await admin.flushall()
+  await using link = await Link.to(server.socket)
+  const queue = queueOver(link)
+  const courier = courierOver(queue)
+  try {
+    await deliverAll(courier)
+    await admin.del('piccolo:{0}:batches')
+    expect(await courier.handOn()).toBe(false)
+    await deliverAll(courier)
+    expect(await admin.llen('piccolo:{0}:batches')).toBe(2)
+    expect(await courier.handOn()).toBe(true)
+  } finally {
+    admin.disconnect()
+    await queue.close()
+  }
+}, 60_000)

@@ -75,7 +75,7 @@ export class DatabaseFiles {
     const before = this.#other?.found
     const isSame = before?.ino === found.ino && before.size === found.size && before.mtimeNs === found.mtimeNs
     if (!isSame) this.#other = { found, sinceMs: now }
-    return found.size > 0n && now - this.#other!.sinceMs >= settledAfterMs
+    return found.isFile() && found.size > 0n && now - this.#other!.sinceMs >= settledAfterMs
   }
 
   #identityBeside(suffix: string): Identity {

@@ -104,8 +104,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Redis forgets the lowest unconfirmed batch',
     file: 'queue/redis-scripts.ts',
-    find: 'local last = math.max(number_in(pushed, producer), tonumber(ARGV[6]))',
-    replace: 'local last = number_in(pushed, producer)',
+    find: 'local last = math.max(pushed_of(producer), tonumber(ARGV[6]))',
+    replace: 'local last = pushed_of(producer)',
     tests: [redisTests],
   },
   {
