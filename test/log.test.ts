@@ -55,6 +55,8 @@ const roles = ['web 1', 'web 2', 'consumer'] as const
 async function restart(running: Service): Promise<void> {
   const pidOf = (role: string) => running.children().get(`piccolo ${role}`) ?? 0
   await until('every process has its title', () => roles.every(role => pidOf(role) > 0))
+  // One that ends before it ever took up its work ends the service.
+  await until('it serves', async () => (await running.metric('piccolo_listening', 'web 1')) === 1)
   const before = { web: pidOf('web 1'), consumer: pidOf('consumer') }
   process.kill(before.web, 'SIGTERM')
   process.kill(before.consumer, 'SIGKILL')
