@@ -77,7 +77,7 @@ async function makeParts(
   const memory = new NativeMemory({ clock, log, connections, unread })
   const turn = new Turn(clock)
   const requests = new Requests({ ingest, turn, bodyBytesMax, bodyMemory, memory })
-  const keyedRequests = new KeyedRequests(clock)
+  const keyedRequests = new KeyedRequests()
   const limits = { bodyBytesMax, memory, defaultAck, waitingMax }
   const counting = { requests, ingest, flusher, waiting, keyedRequests, connections, turn, ...limits }
   const streams = new StreamRoute({ ...counting, unread, metrics })
