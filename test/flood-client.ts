@@ -4,7 +4,7 @@ import { counting, type FloodOptions } from './flood.ts'
 
 /** One client of a flood, in a thread of its own. */
 const burstBytes = 1_048_576
-const { port, opening, piece, isStream, underWay, answer, counters } = workerData as FloodOptions
+const { port, opening, first, piece, isStream, underWay, answer, counters } = workerData as FloodOptions
 const count = (what: keyof typeof counting, more = 1) => Atomics.add(counters, counting[what], more)
 const isStopped = () => Atomics.load(counters, counting.isStopped) === 1
 
@@ -14,6 +14,10 @@ function connect(): void {
   const socket = createConnection({ port, host: '127.0.0.1' })
   let pending = 0
   let tail = ''
+  const begin = () => {
+    socket.write(first, 'latin1')
+    send()
+  }
   const send = () => {
     pending = underWay ?? 0
     if (underWay !== null) socket.write(pieces)
@@ -23,14 +27,13 @@ function connect(): void {
   socket.on('connect', () => {
     count('connections')
     socket.write(opening, 'latin1')
-    if (!isStream) send()
+    if (!isStream) begin()
   })
-  if (isStream) socket.once('data', send)
+  if (isStream) socket.once('data', begin)
   socket.on('data', chunk => {
     const text = tail + chunk.toString('latin1')
     const found = text.split(answer).length - 1
     count('answered', found)
-    if (text.includes('too_much_at_once')) count('refused')
     const rest = text.lastIndexOf(answer)
     tail = text.slice(Math.max(rest === -1 ? 0 : rest + answer.length, text.length - answer.length + 1))
     pending -= found
@@ -46,7 +49,8 @@ function connect(): void {
 
 function pour(socket: Socket): void {
   if (isStopped() || !socket.writable) return
-  if (socket.write(pieces)) setImmediate(pour, socket)
+  const isTaken = socket.write(pieces, () => count('sentKib', pieces.length >> 10))
+  if (isTaken) setImmediate(pour, socket)
   else socket.once('drain', () => pour(socket))
 }
 

@@ -3,8 +3,9 @@ import { Worker } from 'node:worker_threads'
 /** What a client sends without end. */
 export interface FloodOptions {
   readonly port: number
-  /** Latin-1: what a connection begins with, and what it goes on with, again and again. */
+  /** Latin-1: what a connection begins with, what it sends once then, and what it goes on with, for ever. */
   readonly opening: string
+  readonly first: string
   readonly piece: string
   /** Wait for the answer to the opening before the rest is sent. */
   readonly isStream: boolean
@@ -16,7 +17,7 @@ export interface FloodOptions {
 }
 
 /** What the counters stand for. */
-export const counting = { isStopped: 0, answered: 1, connections: 2, closed: 3, refused: 4 } as const
+export const counting = { isStopped: 0, answered: 1, connections: 2, closed: 3, sentKib: 4 } as const
 
 const answered = '"ack":"memory"}'
 
@@ -29,7 +30,15 @@ export class Flood {
 
   constructor(port: number, shape: Shape, clientCount = 1) {
     const options: FloodOptions = {
-      ...{ port, opening: '', isStream: false, underWay: null, answer: answered, counters: this.#counters },
+      ...{
+        port,
+        opening: '',
+        first: '',
+        isStream: false,
+        underWay: null,
+        answer: answered,
+        counters: this.#counters,
+      },
       ...shape,
     }
     const script = new URL('./flood-client.ts', import.meta.url)

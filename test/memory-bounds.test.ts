@@ -168,7 +168,6 @@ test.each(halves)(
 test('clients that ping and do not read the pongs are closed', async () => {
   await start()
   const before = residentMib()
-  // So few in one go that they are not too much at once.
   const pings = Buffer.concat(times(250, () => frame(Buffer.alloc(125, 'p'), { opcode: opcodes.ping })))
   const clients = await Promise.all(times(8, openStream))
   clients.forEach(ignore)
@@ -183,7 +182,6 @@ test('clients that ping and do not read the pongs are closed', async () => {
   expect(peak - before).toBeLessThan(100)
 })
 
-// So many in one go that none of them is too much at once.
 const requests: [string, string, number][] = [
   ['refused bodies', post('x\n'.repeat(100), { type: 'application/jsonl' }), 10],
   ['bodies', post('key=unread&value=1'), 100],

@@ -150,7 +150,6 @@ describe('messages', () => {
 
   test('numbers go on over every power of ten', async () => {
     const stream = await open()
-    // All at once would be more than its share of a turn.
     for (let sent = 0; sent < 11_000; sent += 1_000) {
       stream.sendLines(...Array.from({ length: 1_000 }, () => line('many')))
       await stream.answered(sent + 1_000)

@@ -112,24 +112,6 @@ export function endPage(response: HttpResponse, body: string, unread: UnreadAnsw
   })
 }
 
-/**
- * What uWebSockets.js keeps together of answers; one that is longer is written at once, and where it closes
- * the connection, that happens before anything behind its request is read.
- */
-const keptBytes = 16_384
-const tooMuch = bytesOf(problemBody('too_much_at_once').padEnd(keptBytes))
-
-/** Refuses a request of a connection that has used up its share of this turn, and closes the connection. */
-export function answerTooMuch(response: HttpResponse, isHead: boolean): void {
-  response.cork(() => {
-    response.writeStatus(statusLine('too_much_at_once'))
-    response.writeHeader('Content-Type', 'application/problem+json')
-    response.writeHeader('Retry-After', '1')
-    // Nothing but an answer with a body can close the connection of a HEAD request.
-    response.end(isHead ? '' : tooMuch, true)
-  })
-}
-
 /** Ends the answer to a HEAD request, whose body would have been `body`. */
 export function endHead(response: HttpResponse, body: string): void {
   // Given a length itself, endWithoutBody of uWebSockets.js 20.51 leaves the request unanswered for ever.

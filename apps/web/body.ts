@@ -1,6 +1,8 @@
 import { assert } from '../../lib/assert.ts'
 
 const bytesMin = 4_096
+/** When this part of a body is here, there is memory for all of it. */
+const trustedTimes = 8
 const mebibyte = 1024 * 1024
 
 /**
@@ -26,6 +28,11 @@ export class BodyMemory {
     return true
   }
 
+  /** For the copy of a body that is let go of right after. */
+  take(bytes: number): void {
+    this.#bytes += bytes
+  }
+
   giveBack(bytes: number): void {
     this.#bytes -= bytes
     assert(this.#bytes >= 0, 'more memory of bodies was given back than taken')
@@ -41,6 +48,7 @@ export function bodiesBytesMax(bodyBytesMax: number): number {
 export class Body {
   readonly #bytesMax: number
   readonly #memory: BodyMemory
+  readonly #expected: number
   /**
    * Copies of all chunks but the last, one behind the other, as uWebSockets.js takes each back; null while
    * there is none. It grows by doubling: a body in chunks of one byte must not cost more than its size.
@@ -49,8 +57,10 @@ export class Body {
   #byteCount = 0
   #isDone = false
 
-  constructor(bytesMax: number, memory: BodyMemory) {
+  /** `expected` is its length in bytes, as far as its client has said it; infinite if not. */
+  constructor(bytesMax: number, memory: BodyMemory, expected: number) {
     this.#bytesMax = bytesMax
+    this.#expected = expected
     this.#memory = memory
   }
 
@@ -91,13 +101,21 @@ export class Body {
 
   /** Null when there is no memory left for it. */
   #withRoom(): Uint8Array | null {
-    const had = this.#collected?.length ?? 0
-    if (this.#collected !== null && had >= this.#byteCount) return this.#collected
-    const size = Math.min(this.#bytesMax, Math.max(bytesMin, 2 * this.#byteCount))
+    const collected = this.#collected
+    const had = collected?.length ?? 0
+    if (collected !== null && had >= this.#byteCount) return collected
+    const isTrusted = this.#byteCount <= this.#expected && this.#byteCount * trustedTimes >= this.#expected
+    const size = isTrusted
+      ? this.#expected
+      : Math.min(this.#bytesMax, Math.max(bytesMin, 2 * this.#byteCount))
     if (!this.#memory.tryTake(size - had)) return null
-    this.#collected =
-      this.#collected === null ? new Uint8Array(size) : new Uint8Array(this.#collected.buffer.transfer(size))
-    return this.#collected
+    const grown = Buffer.allocUnsafeSlow(size)
+    if (collected !== null) {
+      grown.set(collected)
+      collected.buffer.transfer(0)
+    }
+    this.#collected = grown
+    return grown
   }
 }
 

@@ -79,6 +79,11 @@ export function readFraming(request: HttpRequest): 'body' | 'no body' | 'ambiguo
   return headers.contentLength > 0 || headers.transferEncoding !== null ? 'body' : 'no body'
 }
 
+/** Of the request whose head was read last, in bytes; infinite when it comes in chunks. */
+export function bodyLength(): number {
+  return headers.transferEncoding === null ? Math.max(0, headers.contentLength) : Number.POSITIVE_INFINITY
+}
+
 /** Of the request at hand. One object for all, as the visit is synchronous and this is the busiest path. */
 const headers = {
   contentType: '',

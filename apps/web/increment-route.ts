@@ -5,15 +5,24 @@ import { answerAccepted, answerReached, type Reached } from './answer.ts'
 import type { Connections } from './connections.ts'
 import { decodeBody } from './content-encoding.ts'
 import type { Flusher } from './flusher.ts'
-import { type Head, readHead } from './head.ts'
+import { bodyLength, type Head, readHead } from './head.ts'
 import { keyedRequest } from './idempotency.ts'
 import { IncrementList } from './increment-list.ts'
 import { type Ingest, readIncrements, refusal } from './ingest.ts'
 import type { Refusal as IncrementsRefused } from './json.ts'
 import type { KeyedRequests } from './keyed-requests.ts'
+import type { LongWork } from './long-work.ts'
+import type { ProblemCode } from './problems.ts'
 import type { Receiving, Requests } from './requests.ts'
-import { bodyUnitBytes, bodyUnits, decodingUnits, errorsUnits, type Source, type Turn } from './turn.ts'
+import type { Turn } from './turn.ts'
 import type { Ack, Waiting } from './waiting.ts'
+
+/** A body from here on is long work. */
+const longBytes = 64 * 1024
+/** Compressed and not, a body up to here is none: requests with such bodies can be pipelined. */
+const shortBytes = 16 * 1024
+/** Unless their turn has become as long as this. */
+const shortTurnMs = 250
 
 export interface IncrementRouteOptions {
   readonly requests: Requests
@@ -23,6 +32,7 @@ export interface IncrementRouteOptions {
   readonly keyedRequests: KeyedRequests
   readonly connections: Connections
   readonly turn: Turn
+  readonly longWork: LongWork
   readonly bodyBytesMax: number
   readonly defaultAck: Ack
   /** Requests that may wait for more than `memory` at a time. */
@@ -39,25 +49,25 @@ export class IncrementRoute {
     this.#options = options
   }
 
-  /** `source` is whose share of this turn the request takes. */
-  handle(response: HttpResponse, request: HttpRequest, source: Source): void {
-    const { requests, bodyBytesMax, connections } = this.#options
-    if (!requests.hasShare(response, source)) return
+  handle(response: HttpResponse, request: HttpRequest): void {
+    const { requests, bodyBytesMax, connections, turn } = this.#options
+    turn.requestCame()
     requests.underWayCount++
     response.onAborted(requests.onAborted)
     try {
       const head = connections.isOverfull ? 'connections_full' : readHead(request, bodyBytesMax)
       if (typeof head === 'string') {
-        requests.refuseUnread(response, head, source)
+        requests.refuseUnread(response, head)
         return
       }
+      const length = bodyLength()
       let receiving: Receiving | null = null
       response.onData((chunk, isLast) => {
         if (isLast && receiving === null && !head.isChunked && !requests.isDraining) {
-          this.#receiveWhole(response, head, chunk, source)
+          this.#receiveWhole(response, head, chunk)
         } else {
-          receiving ??= requests.receiving(response, source, head.isChunked, body => {
-            this.#count(response, head, body, source)
+          receiving ??= requests.receiving(response, length, body => {
+            this.#receive(response, head, body, true)
           })
           requests.receive(receiving, chunk, isLast)
         }
@@ -68,22 +78,35 @@ export class IncrementRoute {
   }
 
   /** The usual case: the whole body in one piece, within the bound that its length was checked against. */
-  #receiveWhole(response: HttpResponse, head: Head, chunk: ArrayBuffer, source: Source): void {
+  #receiveWhole(response: HttpResponse, head: Head, chunk: ArrayBuffer): void {
     try {
-      this.#count(response, head, new Uint8Array(chunk), source)
+      this.#receive(response, head, new Uint8Array(chunk), false)
     } catch (error) {
       this.#options.requests.fault(response, error)
     }
   }
 
-  #count(response: HttpResponse, head: Head, received: Uint8Array, source: Source): void {
-    const { requests, ingest, turn, waiting, waitingMax, defaultAck, bodyBytesMax } = this.#options
-    const isCoded = head.contentEncoding !== ''
-    const body = isCoded ? decodeBody(head.contentEncoding, received, bodyBytesMax) : received
-    // For what comes behind it: this one is here. What could not be decoded may have been as large as any.
-    const byteCount = typeof body === 'string' ? bodyBytesMax : body.length
-    if (byteCount >= bodyUnitBytes) turn.spend(source, bodyUnits(byteCount))
-    if (isCoded) turn.spend(source, decodingUnits)
+  /** `received` has to be valid only during the call. */
+  #receive(response: HttpResponse, head: Head, received: Uint8Array, isCollected: boolean): void {
+    const { requests, longWork, bodyBytesMax } = this.#options
+    const coding = head.contentEncoding
+    if (coding === '') {
+      if (received.length < longBytes) this.#count(response, head, received)
+      else requests.workLong(response, received, isCollected, body => this.#count(response, head, body))
+      return
+    }
+    const isShort = received.length <= shortBytes && longWork.turnMs() < shortTurnMs
+    const bytesMax = Math.min(shortBytes, bodyBytesMax)
+    const body = isShort ? decodeBody(coding, received, bytesMax) : 'body_too_large'
+    if (body !== 'body_too_large') this.#count(response, head, body)
+    else
+      requests.workLong(response, received, isCollected, body =>
+        this.#count(response, head, decodeBody(coding, body, bodyBytesMax)),
+      )
+  }
+
+  #count(response: HttpResponse, head: Head, body: Uint8Array | ProblemCode): void {
+    const { requests, ingest, turn, waiting, waitingMax, defaultAck } = this.#options
     const asked = head.ack ?? defaultAck
     const mustWait = asked !== 'memory' || head.idempotencyKey !== null
     const isFull = mustWait && waiting.count >= waitingMax
@@ -93,12 +116,12 @@ export class IncrementRoute {
     }
     if (head.idempotencyKey !== null) {
       const refused = this.#countKeyed(response, head, body, head.idempotencyKey)
-      if (refused !== null) this.#refuse(response, refused, source)
+      if (refused !== null) this.#answerProblem(response, refused)
       return
     }
     const outcome = ingest.count(head.contentType, head.query, body)
     if (outcome.code !== null) {
-      this.#refuse(response, outcome, source)
+      this.#answerProblem(response, outcome)
     } else if (outcome.accepted === 0) {
       this.#answerReached(response, { accepted: 0, reached: asked, isComplete: true })
     } else if (asked !== 'memory') {
@@ -109,11 +132,6 @@ export class IncrementRoute {
       if (turn.isDeep) response.cork(() => answerAccepted(response, outcome.accepted, isDraining))
       else answerAccepted(response, outcome.accepted, isDraining)
     }
-  }
-
-  #refuse(response: HttpResponse, refused: IncrementsRefused, source: Source): void {
-    this.#options.turn.spend(source, errorsUnits(refused.errors.length))
-    this.#answerProblem(response, refused)
   }
 
   /** Answers once what was counted has come as far as the client asked. */

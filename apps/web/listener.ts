@@ -3,6 +3,7 @@ import { assert } from '../../lib/assert.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
 import { descriptorsFull, nextDescriptor } from '../../lib/descriptors.ts'
 import type { RepeatedError } from '../../lib/log.ts'
+import { boundReceiveBuffers } from '../../lib/receive-buffer.ts'
 import type { Connections } from './connections.ts'
 import { keptDescriptors } from './descriptors.ts'
 
@@ -17,9 +18,15 @@ const pauseMs = 5_000
 /** Without a pause for so long, it is over. */
 const calmMs = 2_000
 
+/**
+ * What one connection can bring in one turn of the event loop. uWebSockets.js reads on from a connection, in
+ * the same turn, while each read fills its own buffer of 512 KiB: whoever sends faster than it can be served
+ * would keep every timer, and all other clients, waiting. What is kept here never fills it.
+ */
+const receiveBufferBytes = 64 * 1024
+
 export interface ListenerOptions {
-  /** All of them listen on the same port. */
-  readonly apps: readonly Pick<TemplatedApp, 'listen'>[]
+  readonly app: Pick<TemplatedApp, 'listen'>
   readonly close: typeof us_listen_socket_close
   readonly connections: Connections
   readonly descriptorsMax: number
@@ -28,7 +35,7 @@ export interface ListenerOptions {
 }
 
 /**
- * What takes new connections. Its sockets are closed while descriptors are short: uWebSockets.js would try
+ * What takes new connections. Its socket is closed while descriptors are short: uWebSockets.js would try
  * without a pause to take what it has no descriptor for. Other processes on the same port get what comes
  * meanwhile. Open connections are served all the time.
  *
@@ -37,8 +44,8 @@ export interface ListenerOptions {
 export class Listener {
   readonly #options: ListenerOptions
   #address: { readonly host: string; readonly port: number } | null = null
-  /** One of each app; none while paused, before the start and after the stop. */
-  readonly #sockets: us_listen_socket[] = []
+  /** Null while paused, before the start and after the stop. */
+  #socket: us_listen_socket | null = null
   #untilLook = connectionsALook
   /** When it last began or ended to listen. */
   #changedMs = 0
@@ -50,7 +57,7 @@ export class Listener {
   }
 
   get isListening(): boolean {
-    return this.#sockets.length > 0
+    return this.#socket !== null
   }
 
   /** Returns false when the operating system refuses it. Other processes may share the port. */
@@ -113,19 +120,19 @@ export class Listener {
 
   #open(): boolean {
     const { host, port } = this.#address!
-    const { apps, clock } = this.#options
-    for (const app of apps)
-      app.listen(host, port, socket => {
-        if (socket) this.#sockets.push(socket)
-      })
+    const { app, clock } = this.#options
+    app.listen(host, port, socket => {
+      this.#socket = socket || null
+    })
     this.#changedMs = clock.monotonicMs()
-    if (this.#sockets.length === apps.length) return true
-    this.#close()
-    return false
+    if (this.#socket === null) return false
+    boundReceiveBuffers(receiveBufferBytes)
+    return true
   }
 
   #close(): void {
-    for (const socket of this.#sockets.splice(0)) this.#options.close(socket)
+    if (this.#socket !== null) this.#options.close(this.#socket)
+    this.#socket = null
     this.#changedMs = this.#options.clock.monotonicMs()
   }
 }

@@ -28,6 +28,7 @@ import { Server } from './server.ts'
 import { idleSecondsMax, StreamRoute } from './stream-route.ts'
 import { UnreadAnswers } from './stream-unread.ts'
 import { Turn } from './turn.ts'
+import { LongWork } from './long-work.ts'
 import { Waiting } from './waiting.ts'
 
 /** The web process: takes increments, and hands their sums to the queue. Resolves to the exit code. */
@@ -75,15 +76,26 @@ async function makeParts(
   const unread = new UnreadAnswers(clock, idleSecondsMax * 1000)
   const bodyMemory = new BodyMemory(bodyBytesMax)
   const memory = new NativeMemory({ clock, log, connections, unread })
-  const turn = new Turn(clock)
-  const requests = new Requests({ ingest, turn, bodyBytesMax, bodyMemory, memory })
+  const turn = new Turn(connections)
+  const longWork = new LongWork(clock)
+  const requests = new Requests({ ingest, longWork, bodyBytesMax, bodyMemory, memory })
   const keyedRequests = new KeyedRequests()
   const limits = { bodyBytesMax, memory, defaultAck, waitingMax }
-  const counting = { requests, ingest, flusher, waiting, keyedRequests, connections, turn, ...limits }
+  const counting = {
+    requests,
+    ingest,
+    flusher,
+    waiting,
+    keyedRequests,
+    connections,
+    turn,
+    longWork,
+    ...limits,
+  }
   const streams = new StreamRoute({ ...counting, unread, metrics })
   const server = new Server({
     status: { readiness, metricsText: context.metricsText },
-    ...{ ingest, requests, streams, connections, turn, clock, descriptorsError, unread },
+    ...{ ingest, requests, streams, connections, clock, descriptorsError, unread },
     descriptorsMax: checkedDescriptors(options.connectionsMax, log),
     route: new IncrementRoute(counting),
   })

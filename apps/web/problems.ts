@@ -91,11 +91,6 @@ export const problems = {
     status: 503,
     detail: 'Too many requests wait for their acknowledgement; nothing was counted, try again later.',
   },
-  too_much_at_once: {
-    status: 503,
-    detail:
-      'This connection sends more at once than others can wait for; nothing was counted. Send it again on another, with less under way.',
-  },
   unfinished_full: {
     status: 503,
     detail: 'Clients have sent too much that is not complete; nothing was counted, try again later.',

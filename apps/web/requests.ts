@@ -1,33 +1,31 @@
 import type { HttpResponse } from 'uWebSockets.js'
-import { answerLater, answerProblem, answerTooMuch, cut, type Refusal } from './answer.ts'
+import { answerLater, answerProblem, cut, type Refusal } from './answer.ts'
 import { Body, type BodyMemory } from './body.ts'
+import { bodyLength } from './head.ts'
 import type { Ingest } from './ingest.ts'
+import type { LongWork } from './long-work.ts'
 import type { NativeMemory } from './native-memory.ts'
 import type { ProblemCode } from './problems.ts'
-import { pieceUnits, requestUnits, type Source, skippedUnits, type Turn } from './turn.ts'
 
 /** A request whose body comes in pieces. */
 export interface Receiving {
   readonly response: HttpResponse
-  readonly source: Source
   readonly isChunked: boolean
   readonly body: Body
   /** What is to be done with the whole body, which is valid only during the call. */
   readonly work: (body: Uint8Array) => void
-  isRefused: boolean
 }
 
 export interface RequestsOptions {
   readonly ingest: Ingest
-  readonly turn: Turn
+  readonly longWork: LongWork
   readonly bodyBytesMax: number
   readonly bodyMemory: BodyMemory
   readonly memory: NativeMemory
 }
 
 /**
- * What all requests have in common, whatever their path: a share of the turn, a body, and that they may be
- * refused. Nothing is ever thrown into uWebSockets.js.
+ * What all requests have in common, whatever their path: a body, and that they may be refused. Nothing is ever thrown into uWebSockets.js.
  */
 export class Requests {
   readonly #options: RequestsOptions
@@ -52,58 +50,32 @@ export class Requests {
     this.#isDraining = true
   }
 
-  /**
-   * Whether there is something left of the share of `source` in this turn. If not, the request is refused,
-   * and the connection is being closed.
-   */
-  hasShare(response: HttpResponse, source: Source, isHead = false): boolean {
-    const verdict = this.#options.turn.spend(source, requestUnits)
-    if (verdict === 'fine') return true
-    this.#options.ingest.refused('too_much_at_once')
-    if (verdict === 'cut') response.close()
-    else answerTooMuch(response, isHead)
-    return false
-  }
-
   /** Does `work`, which answers the request, when the body that nobody asked for is over. */
-  skipBody(response: HttpResponse, source: Source, work: () => void): void {
+  skipBody(response: HttpResponse, work: () => void): void {
     this.underWayCount++
     response.onAborted(this.onAborted)
-    const receiving = this.receiving(response, source, false, () => {
+    const receiving = this.receiving(response, bodyLength(), () => {
       work()
       this.underWayCount--
     })
     response.onData((chunk, isLast) => this.receive(receiving, chunk, isLast))
   }
 
-  receiving(
-    response: HttpResponse,
-    source: Source,
-    isChunked: boolean,
-    work: (body: Uint8Array) => void,
-  ): Receiving {
-    const body = new Body(this.#options.bodyBytesMax, this.#options.bodyMemory)
+  /** `length` of the body is in bytes; infinite when it comes in chunks. */
+  receiving(response: HttpResponse, length: number, work: (body: Uint8Array) => void): Receiving {
+    const body = new Body(this.#options.bodyBytesMax, this.#options.bodyMemory, length)
     response.onAborted(() => {
       body.end()
       this.onAborted()
     })
-    return { response, source, isChunked, work, body, isRefused: false }
+    return { response, isChunked: length === Number.POSITIVE_INFINITY, work, body }
   }
 
   /** Takes the next piece of the body. */
-  receive(receiving: Receiving, chunk: ArrayBuffer, isLast: boolean): void {
-    const { response, source, isChunked, work, body } = receiving
+  receive({ response, isChunked, work, body }: Receiving, chunk: ArrayBuffer, isLast: boolean): void {
     try {
-      if (receiving.isRefused) {
-        this.#skip(response, source, chunk)
-        return
-      }
-      const isTooMuch = this.#options.turn.spend(source, pieceUnits) !== 'fine' && !isLast
-      const bytes = isTooMuch ? body.end() : body.add(chunk, isLast)
-      receiving.isRefused = isTooMuch || typeof bytes === 'string'
-      if (isTooMuch) {
-        this.#refuseAndClose(response, 'too_much_at_once')
-      } else if (typeof bytes === 'string') {
+      const bytes = body.add(chunk, isLast)
+      if (typeof bytes === 'string') {
         this.#refuseAndClose(response, bytes === 'too large' ? 'body_too_large' : 'unfinished_full')
       } else if (bytes !== null && (isChunked || this.#isDraining)) {
         const copy = new Uint8Array(bytes)
@@ -118,10 +90,37 @@ export class Requests {
     }
   }
 
-  /** A refusal waits for the end of a turn: what comes meanwhile must not keep the turn from ending. */
-  #skip(response: HttpResponse, source: Source, chunk: ArrayBuffer): void {
-    const units = pieceUnits + skippedUnits(chunk.byteLength)
-    if (this.#options.turn.spend(source, units) === 'cut') response.close()
+  /**
+   * Does `work`, which takes long and answers the request, now or in one of the next turns of the event loop.
+   * `body` has to be valid only during the call; `isCollected`: its memory is given back after it.
+   */
+  workLong(
+    response: HttpResponse,
+    body: Uint8Array,
+    isCollected: boolean,
+    work: (body: Uint8Array) => void,
+  ): void {
+    const { longWork, bodyMemory } = this.#options
+    if (longWork.isFree) {
+      work(body)
+      return
+    }
+    if (isCollected) {
+      bodyMemory.take(body.length)
+    } else if (!bodyMemory.tryTake(body.length)) {
+      this.#refuseAndClose(response, 'unfinished_full')
+      return
+    }
+    const copy = new Uint8Array(body)
+    let isAborted = false
+    response.onAborted(() => {
+      isAborted = true
+      this.onAborted()
+    })
+    longWork.later(() => {
+      bodyMemory.giveBack(copy.length)
+      if (!isAborted) response.cork(() => this.#attempt(response, () => work(copy)))
+    })
   }
 
   refuse(response: HttpResponse, code: ProblemCode, refusal: Refusal): void {
@@ -133,15 +132,15 @@ export class Requests {
   }
 
   /** For a request that is not under way yet: what follows on its connection is not to be trusted. */
-  refuseUnderWay(response: HttpResponse, code: ProblemCode, source: Source): void {
+  refuseUnderWay(response: HttpResponse, code: ProblemCode): void {
     this.underWayCount++
-    this.refuseUnread(response, code, source)
+    this.refuseUnread(response, code)
   }
 
   /** Refuses a request by its head. */
-  refuseUnread(response: HttpResponse, code: ProblemCode, source: Source): void {
+  refuseUnread(response: HttpResponse, code: ProblemCode): void {
     this.#refuseAndClose(response, code)
-    response.onData(chunk => this.#skip(response, source, chunk))
+    response.onData(() => {})
   }
 
   /** What follows on the connection is not to be trusted, or not worth reading. */
@@ -159,12 +158,14 @@ export class Requests {
   }
 
   #later(response: HttpResponse, work: () => void): void {
-    answerLater(response, this.onAborted, () => {
-      try {
-        work()
-      } catch (error) {
-        this.fault(response, error)
-      }
-    })
+    answerLater(response, this.onAborted, () => this.#attempt(response, work))
+  }
+
+  #attempt(response: HttpResponse, work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.fault(response, error)
+    }
   }
 }

@@ -1,10 +1,4 @@
-import {
-  App,
-  type HttpRequest,
-  type HttpResponse,
-  type TemplatedApp,
-  us_listen_socket_close as close,
-} from 'uWebSockets.js'
+import { App, type HttpRequest, type HttpResponse, us_listen_socket_close as close } from 'uWebSockets.js'
 import { type Clock, sleep } from '../../lib/clock.ts'
 import type { RepeatedError } from '../../lib/log.ts'
 import { metricsContentType } from '../../lib/metrics.ts'
@@ -19,7 +13,6 @@ import type { ProblemCode } from './problems.ts'
 import type { Requests } from './requests.ts'
 import type { StreamRoute } from './stream-route.ts'
 import type { UnreadAnswers } from './stream-unread.ts'
-import type { Source, Turn } from './turn.ts'
 import { usage } from './usage.ts'
 
 /** While stopping: how long connections may stay on which no request is under way. */
@@ -32,7 +25,6 @@ export interface ServerOptions {
   readonly route: IncrementRoute
   readonly streams: StreamRoute
   readonly connections: Connections
-  readonly turn: Turn
   readonly unread: UnreadAnswers
   readonly descriptorsMax: number
   /** Descriptors are short: new connections have to wait. */
@@ -47,54 +39,34 @@ interface Page {
 }
 
 /**
- * How many apps of uWebSockets.js share the port, and its connections, as the kernel spreads them. It tells a
- * handler nothing about the connection of a request: only that two of different apps are not of the same.
- */
-const appCount = 16
-
-interface Door extends Source {
-  readonly app: TemplatedApp
-  connectionCount: number
-}
-
-/**
  * The HTTP side of a web process. Every handler answers, whatever it is given, and never throws into
  * uWebSockets.js.
  */
 export class Server {
   readonly #options: ServerOptions
-  readonly #doors: readonly Door[]
+  readonly #app = App()
   readonly #listener: Listener
 
   constructor(options: ServerOptions) {
     this.#options = options
-    this.#doors = Array.from({ length: appCount }, () => this.#door())
-    const apps = this.#doors.map(({ app }) => app)
-    this.#listener = new Listener({ ...options, apps, close, error: options.descriptorsError })
-  }
-
-  #door(): Door {
-    const { route, streams, connections, turn, status } = this.#options
-    const app = App()
-    const door: Door = { app, connectionCount: 0 }
+    const { route, streams, connections, status } = options
+    const app = this.#app
+    this.#listener = new Listener({ ...options, app, close, error: options.descriptorsError })
     // biome-ignore lint/suspicious/useIterableCallbackReturn: this filter is not an array's
     app.filter((_response, change) => {
       connections.count += Number(change)
-      door.connectionCount += Number(change)
-      if (Number(change) < 0) turn.connectionClosed()
-      else this.#listener.accepted()
+      if (Number(change) > 0) this.#listener.accepted()
     })
-    app.post('/increment', (response, request) => route.handle(response, request, door))
-    this.#otherwise(door, '/increment', 'method_not_allowed', 'POST')
-    app.ws('/stream', streams.behavior(door))
-    app.get('/stream', this.#refusing(door, 'upgrade_required'))
-    this.#otherwise(door, '/stream', 'method_not_allowed', 'GET')
-    this.#page(door, '/', 'text/plain; charset=utf-8', async () => ({ body: usage }))
-    this.#page(door, '/healthz', 'application/json', async () => ({ body: '{"alive":true}' }))
-    this.#page(door, '/readyz', 'application/json', async () => this.#readiness())
-    this.#page(door, '/metrics', metricsContentType, async () => ({ body: await status.metricsText() }))
-    this.#otherwise(door, '/*', 'not_found')
-    return door
+    app.post('/increment', (response, request) => route.handle(response, request))
+    this.#otherwise('/increment', 'method_not_allowed', 'POST')
+    app.ws('/stream', streams.behavior)
+    app.get('/stream', this.#refusing('upgrade_required'))
+    this.#otherwise('/stream', 'method_not_allowed', 'GET')
+    this.#page('/', 'text/plain; charset=utf-8', async () => ({ body: usage }))
+    this.#page('/healthz', 'application/json', async () => ({ body: '{"alive":true}' }))
+    this.#page('/readyz', 'application/json', async () => this.#readiness())
+    this.#page('/metrics', metricsContentType, async () => ({ body: await status.metricsText() }))
+    this.#otherwise('/*', 'not_found')
   }
 
   get isListening(): boolean {
@@ -124,7 +96,7 @@ export class Server {
       await sleep(clock, drainIntervalMs)
     }
     streams.giveUp()
-    for (const { app } of this.#doors) app.close()
+    this.#app.close()
   }
 
   #readiness(): Page {
@@ -136,9 +108,9 @@ export class Server {
   }
 
   /** A page for GET and HEAD. */
-  #page(door: Door, path: string, type: string, make: () => Promise<Page>): void {
+  #page(path: string, type: string, make: () => Promise<Page>): void {
     const { requests, ingest, unread } = this.#options
-    const handle = this.#handler(door, (response, isHead) => {
+    const handle = this.#handler((response, isHead) => {
       let isAborted = false
       response.onAborted(() => {
         isAborted = true
@@ -159,19 +131,19 @@ export class Server {
         },
       )
     })
-    door.app.get(path, handle)
-    door.app.head(path, handle)
-    this.#otherwise(door, path, 'method_not_allowed', 'GET, HEAD')
+    this.#app.get(path, handle)
+    this.#app.head(path, handle)
+    this.#otherwise(path, 'method_not_allowed', 'GET, HEAD')
   }
 
   /** Refuses what has no other handler. */
-  #otherwise(door: Door, path: string, code: ProblemCode, allow?: string): void {
-    door.app.any(path, this.#refusing(door, code, allow))
+  #otherwise(path: string, code: ProblemCode, allow?: string): void {
+    this.#app.any(path, this.#refusing(code, allow))
   }
 
-  #refusing(door: Door, code: ProblemCode, allow?: string): Handler {
+  #refusing(code: ProblemCode, allow?: string): Handler {
     const { requests } = this.#options
-    return this.#handler(door, (response, isHead) => {
+    return this.#handler((response, isHead) => {
       requests.refuse(response, code, {
         isHead,
         isLast: requests.isDraining,
@@ -181,14 +153,13 @@ export class Server {
   }
 
   /** A handler that does `work`, which answers the request, when its body is over, if it has one. */
-  #handler(door: Door, work: (response: HttpResponse, isHead: boolean) => void): Handler {
+  #handler(work: (response: HttpResponse, isHead: boolean) => void): Handler {
     const { requests } = this.#options
     return (response, request) => {
       const isHead = request.getCaseSensitiveMethod() === 'HEAD'
-      if (!requests.hasShare(response, door, isHead)) return
       const framing = readFraming(request)
-      if (framing === 'ambiguous') requests.refuseUnderWay(response, 'framing_ambiguous', door)
-      else if (framing === 'body') requests.skipBody(response, door, () => work(response, isHead))
+      if (framing === 'ambiguous') requests.refuseUnderWay(response, 'framing_ambiguous')
+      else if (framing === 'body') requests.skipBody(response, () => work(response, isHead))
       else work(response, isHead)
     }
   }

@@ -11,7 +11,6 @@ import { closeCodes, Stream, type StreamSurroundings } from './stream.ts'
 import type { NativeMemory } from './native-memory.ts'
 import type { Requests } from './requests.ts'
 import { readUpgrade, type StreamMode } from './stream-upgrade.ts'
-import type { Source } from './turn.ts'
 import type { Ack } from './waiting.ts'
 
 /** A client that says nothing for so long, not even to a ping, is gone. */
@@ -30,11 +29,6 @@ export interface StreamRouteOptions extends StreamSurroundings {
   readonly defaultAck: Ack
   readonly memory: NativeMemory
   readonly metrics: Metrics
-}
-
-/** Connections that may open streams. */
-interface HttpSource extends Source {
-  connectionCount: number
 }
 
 /** Streams that are closed at a time where memory is short: this share of them, and so many at the least. */
@@ -78,6 +72,7 @@ export class StreamRoute {
     sendPingsAutomatically: true,
     // What lies here is bounded by each stream itself, before it counts: no answer may be dropped.
     maxBackpressure: 0,
+    upgrade: (response, request, context) => this.#upgrade(response, request, context),
     open: socket => this.#open(socket as StreamSocket),
     message: (socket, message) => this.#receive(socket as StreamSocket, message),
     ping: socket => (socket as StreamSocket).stream?.controlled(),
@@ -86,13 +81,8 @@ export class StreamRoute {
     close: socket => this.#closed(socket as StreamSocket),
   }
 
-  /** `source` is whose share of a turn a request takes that opens a stream. */
-  behavior(source: HttpSource): WebSocketBehavior<Attached> {
-    return {
-      ...this.#behavior,
-      maxPayloadLength: cutBodies * this.#options.bodyBytesMax,
-      upgrade: (response, request, context) => this.#upgrade(response, request, context, source),
-    }
+  get behavior(): WebSocketBehavior<Attached> {
+    return { ...this.#behavior, maxPayloadLength: cutBodies * this.#options.bodyBytesMax }
   }
 
   /**
@@ -126,26 +116,18 @@ export class StreamRoute {
     for (const stream of this.#streams) stream.giveUp()
   }
 
-  #upgrade(
-    response: HttpResponse,
-    request: HttpRequest,
-    context: us_socket_context_t,
-    source: HttpSource,
-  ): void {
+  #upgrade(response: HttpResponse, request: HttpRequest, context: us_socket_context_t): void {
     const { requests, connections, memory } = this.#options
-    if (!requests.hasShare(response, source)) return
     const upgrade = connections.isOverfull
       ? 'connections_full'
       : !memory.hasRoom
         ? 'unfinished_full'
         : readUpgrade(request, this.#options.defaultAck)
     if (typeof upgrade === 'string') {
-      requests.refuseUnderWay(response, upgrade, source)
+      requests.refuseUnderWay(response, upgrade)
       return
     }
     const attached: Attached = { mode: upgrade.mode, stream: null }
-    // From now on it is a source by itself.
-    source.connectionCount--
     response.upgrade(attached, upgrade.key, '', '', context)
   }
 

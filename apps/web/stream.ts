@@ -7,7 +7,7 @@ import { countedText, type MessagesCounted, problemText, UsualAnswer } from './s
 import { type UnreadAnswers, UnreadOfStream } from './stream-unread.ts'
 import type { StreamMode } from './stream-upgrade.ts'
 import { StreamWait } from './stream-wait.ts'
-import { bodyUnits, errorsUnits, messageUnits, type Source, type Turn, type TurnEnd } from './turn.ts'
+import type { Turn, TurnEnd } from './turn.ts'
 import type { Ack, Waiting } from './waiting.ts'
 
 /** Why the server closes a stream (RFC 6455, 7.4.1, and IANA's registry). */
@@ -34,8 +34,7 @@ export interface StreamSurroundings {
  * When the server closes a stream, each message that was counted has its answer before the close frame: what
  * has none was not counted.
  */
-export class Stream implements Source, TurnEnd {
-  readonly connectionCount = 1
+export class Stream implements TurnEnd {
   readonly #socket: WebSocket<unknown>
   readonly #ack: Ack
   /** Messages in a row that were counted in the same turn have one answer. */
@@ -82,7 +81,6 @@ export class Stream implements Source, TurnEnd {
   /** Takes the next message; `bytes` are valid only during the call. */
   receive(message: ArrayBuffer): void {
     if (!this.#isDraining && (!this.#unread.isThere || this.#hasRoom())) this.#take(message)
-    this.#spend(messageUnits + bodyUnits(message.byteLength))
   }
 
   #take(message: ArrayBuffer): void {
@@ -99,7 +97,6 @@ export class Stream implements Source, TurnEnd {
   /** A ping, which is answered already, or a pong. */
   controlled(): void {
     this.#hasRoom()
-    this.#spend(messageUnits)
   }
 
   endTurn(): void {
@@ -144,13 +141,6 @@ export class Stream implements Source, TurnEnd {
     this.#waits.clear()
     this.#leaving?.late.cancel()
     this.#unread.closed(this.#isCut)
-  }
-
-  /** Whoever has no more to spend in this turn has to be closed, or it would not end. */
-  #spend(units: number): void {
-    const verdict = this.#isClosed ? 'fine' : this.#surroundings.turn.spend(this, units)
-    if (verdict === 'close') this.#leave(closeCodes.tryAgainLater, 'send less at once')
-    if (verdict === 'cut') this.cut()
   }
 
   /**
@@ -222,7 +212,6 @@ export class Stream implements Source, TurnEnd {
   #refuse({ code, errors }: Refusal): void {
     this.#answerJoined()
     this.#surroundings.ingest.refused(code)
-    this.#surroundings.turn.spend(this, errorsUnits(errors.length))
     this.#send(problemText(this.#messageCount, code, errors))
   }
 

@@ -1,7 +1,6 @@
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { turnMs } from '../../apps/web/turn.ts'
 import type { Push } from '../../queue/queue.ts'
 import { producerId } from '../builders.ts'
 import { Random } from '../random.ts'
@@ -26,8 +25,8 @@ const calmRoundMs = 6_000
 const calmRoundCountMax = Math.ceil((5 * producerGoneAfterMs) / calmRoundMs)
 /** Longer than a web process tries to hand on what it holds. */
 const stopMs = 4_000
-/** What one client can make of a turn: it is closed then, after what it may do in any. */
-const turnMsMax = 5 * turnMs
+/** What one client can make of a turn of the event loop, at the very most. */
+const turnMsMax = 100
 /**
  * A web process that nothing else hinders (no fault, no outage, no full queue) has pushed everything that is
  * older than its flush interval and this.
