@@ -23,7 +23,7 @@ const calmMs = 2_000
  * the same turn, while each read fills its own buffer of 512 KiB: whoever sends faster than it can be served
  * would keep every timer, and all other clients, waiting. What is kept here never fills it.
  */
-const receiveBufferBytes = 64 * 1024
+const receiveBufferBytes = 32 * 1024
 
 export interface ListenerOptions {
   readonly app: Pick<TemplatedApp, 'listen'>

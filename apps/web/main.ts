@@ -18,6 +18,7 @@ import { flusherPart } from './flusher-part.ts'
 import { HandoverTaker } from './handover.ts'
 import { IncrementRoute } from './increment-route.ts'
 import { KeyedRequests } from './keyed-requests.ts'
+import { LongWork } from './long-work.ts'
 import { Ingest } from './ingest.ts'
 import type { webOptions } from './options.ts'
 import { NativeMemory } from './native-memory.ts'
@@ -28,7 +29,6 @@ import { Server } from './server.ts'
 import { idleSecondsMax, StreamRoute } from './stream-route.ts'
 import { UnreadAnswers } from './stream-unread.ts'
 import { Turn } from './turn.ts'
-import { LongWork } from './long-work.ts'
 import { Waiting } from './waiting.ts'
 
 /** The web process: takes increments, and hands their sums to the queue. Resolves to the exit code. */
@@ -76,22 +76,11 @@ async function makeParts(
   const unread = new UnreadAnswers(clock, idleSecondsMax * 1000)
   const bodyMemory = new BodyMemory(bodyBytesMax)
   const memory = new NativeMemory({ clock, log, connections, unread })
-  const turn = new Turn(connections)
   const longWork = new LongWork(clock)
   const requests = new Requests({ ingest, longWork, bodyBytesMax, bodyMemory, memory })
-  const keyedRequests = new KeyedRequests()
   const limits = { bodyBytesMax, memory, defaultAck, waitingMax }
-  const counting = {
-    requests,
-    ingest,
-    flusher,
-    waiting,
-    keyedRequests,
-    connections,
-    turn,
-    longWork,
-    ...limits,
-  }
+  const work = { keyedRequests: new KeyedRequests(), turn: new Turn(connections), longWork }
+  const counting = { requests, ingest, flusher, waiting, connections, ...work, ...limits }
   const streams = new StreamRoute({ ...counting, unread, metrics })
   const server = new Server({
     status: { readiness, metricsText: context.metricsText },

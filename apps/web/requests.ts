@@ -25,7 +25,8 @@ export interface RequestsOptions {
 }
 
 /**
- * What all requests have in common, whatever their path: a body, and that they may be refused. Nothing is ever thrown into uWebSockets.js.
+ * What all requests have in common, whatever their path: a body, and that they may be refused. Nothing is
+ * ever thrown into uWebSockets.js.
  */
 export class Requests {
   readonly #options: RequestsOptions

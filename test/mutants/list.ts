@@ -750,8 +750,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'nobody looks at pongs that are not read',
     file: 'apps/web/stream.ts',
-    find: '    this.#hasRoom()\n    this.#spend(messageUnits)',
-    replace: '    this.#spend(messageUnits)',
+    find: '  controlled(): void {\n    this.#hasRoom()',
+    replace: '  controlled(): void {',
     tests: ['test/memory-bounds.test.ts'],
   },
   {
