@@ -88,6 +88,16 @@ describe('messages', () => {
     expect(total('bad')).toBe('0')
   })
 
+  test('one may be whatever is a body of JSON over HTTP', async () => {
+    const stream = await open()
+    stream.sendLines(`[${line('any')},${line('any')}]`, line('any') + line('any'), `\uFEFF${line('any')}`)
+    stream.sendLines('{"key":"any","value":"5"}', '{\n"key":"any",\n"value":5.0}', `${line('any')}{}`)
+    const answers = await stream.answered(6)
+    expect(answers.map(({ accepted }) => accepted)).toEqual([2, 2, 1, 1, 1, undefined])
+    expect(answers[5]!.errors).toMatchObject([{ line: 1, object: 2, code: 'key_missing' }])
+    await becomes('any', 15)
+  })
+
   test('values are as exact as over HTTP', async () => {
     const stream = await open()
     const values = ['9007199254740991', '-9007199254740991', '999999999999999', '-0', '7']

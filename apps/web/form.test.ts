@@ -128,6 +128,36 @@ describe('values', () => {
   })
 })
 
+describe('a byte-order mark', () => {
+  test('before the body is skipped, once', () => {
+    expect(readBytes(Buffer.from('\uFEFFkey=foo&value=5'))).toEqual({ key: 'foo', value: 5 })
+    expect(readBytes(Buffer.from('\uFEFFvalue=5'), 'key=foo')).toEqual({ key: 'foo', value: 5 })
+    expect(readBytes(Buffer.from('\uFEFF\uFEFFkey=foo&value=5'))).toBe('key_missing')
+  })
+})
+
+describe('JSON that is called a form', () => {
+  test.each([
+    '{"key":"foo","value":5}',
+    ' [ {"key":"foo","value":5}]',
+    '{\n  "key": "foo"',
+    '\uFEFF{"key":"foo","value":5}\n{"key":"foo","value":5}',
+    '{"x":"&key=foo&value=5"}',
+    '{"x":"&key=foo&value=5',
+    '[]',
+    '{}',
+  ])('%j is refused as such, whatever the query says', body => {
+    expect(readBytes(Buffer.from(body))).toBe('json_called_form')
+    expect(readBytes(Buffer.from(body), 'key=foo&value=5')).toBe('json_called_form')
+  })
+
+  test('is no form with braces in it', () => {
+    expect(read('key={"a":1}&value=5')).toEqual({ key: '{"a":1}', value: 5 })
+    expect(read('{a}=1&key=foo&value=5')).toEqual({ key: 'foo', value: 5 })
+    expect(read('[0]=1&key=foo&value=5')).toEqual({ key: 'foo', value: 5 })
+  })
+})
+
 describe('the query string', () => {
   test('can hold both fields, or one of them', () => {
     expect(read('', 'key=foo&value=5')).toEqual({ key: 'foo', value: 5 })

@@ -19,7 +19,10 @@ const formats: ReadonlyMap<string, BodyFormat> = new Map([
   [formType, 'form'],
   ['application/json', 'json'],
   ['application/x-ndjson', 'ndjson'],
+  ['application/ndjson', 'ndjson'],
   ['application/jsonl', 'ndjson'],
+  ['application/jsonlines', 'ndjson'],
+  ['application/x-jsonlines', 'ndjson'],
 ])
 
 /** From the bytes of a request to the accumulator: everything is counted, or nothing and a code says why. */

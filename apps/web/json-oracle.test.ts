@@ -11,10 +11,43 @@ import type { ProblemCode } from './problems.ts'
 
 const tokenPattern = /"(?:[^"\\]|\\.)*"|[[\]{},:]|[^\s"[\]{},:]+/gs
 
-/** Null for an empty line. */
-function expectedOfLine(line: string): Increment | ProblemCode | null {
-  if (/^[ \t\r]*$/.test(line)) return null
-  return isJson(line) ? expectedOfValue(line) : 'json_malformed'
+const strictToken = new RegExp(
+  [
+    /([{}[\],:])/,
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is no JSON
+    /("(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")/,
+    /(true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)/,
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+  'y',
+)
+
+/** The end of the value that begins at `start`, or where it stops being one. */
+function valueAt(text: string, start: number): { end: number } | { brokenAt: number } {
+  const open: string[] = []
+  let wanted = 'value'
+  for (let end = start; ; end = strictToken.lastIndex) {
+    strictToken.lastIndex = skipped(text, end)
+    const at = strictToken.lastIndex
+    const [, mark = '', string, scalar = string] = strictToken.exec(text) ?? []
+    const rest = text.slice(strictToken.lastIndex)
+    const isHalf =
+      (/^-?\d+$/.test(scalar ?? '') && rest.startsWith('.')) ||
+      (/^-?\d+(\.\d+)?$/.test(scalar ?? '') && /^e/i.test(rest))
+    const isValue = scalar !== undefined && !isHalf && wanted.startsWith('value')
+    const isEnd = mark !== '' && '}]'.includes(mark) && wanted.endsWith(mark)
+    if (isEnd) open.pop()
+    if (isEnd || isValue) wanted = `,${open.at(-1)}`
+    else if (string !== undefined && wanted.startsWith('name')) wanted = ':'
+    else if (mark === ':' && wanted === ':') wanted = 'value'
+    else if (mark === ',' && wanted.startsWith(',')) wanted = open.at(-1) === ']' ? 'value' : 'name'
+    else if ('{['.includes(mark) && mark !== '' && wanted.startsWith('value')) {
+      open.push(mark === '{' ? '}' : ']')
+      wanted = mark === '{' ? 'name}' : 'value]'
+    } else return { brokenAt: at }
+    if (open.length === 0) return { end: strictToken.lastIndex }
+  }
 }
 
 function isJson(text: string): boolean {
@@ -26,8 +59,12 @@ function isJson(text: string): boolean {
   }
 }
 
-function expectedOfValue(text: string): Increment | ProblemCode {
-  const tokens = text.match(tokenPattern)!
+function skipped(text: string, start: number): number {
+  return start + /^[ \t\r\n]*/.exec(text.slice(start))![0].length
+}
+
+function expectedOfValue(body: string): Increment | ProblemCode {
+  const tokens = body.match(tokenPattern)!
   if (tokens[0] !== '{') return 'increment_not_object'
   const members = parts(tokens).map(([name, , ...value]) => [JSON.parse(name!), value] as const)
   const [key, ...moreKeys] = members.filter(([name]) => name === 'key').map(([, value]) => value)
@@ -37,8 +74,10 @@ function expectedOfValue(text: string): Increment | ProblemCode {
   const readKey = expectedKey(key[0]!)
   if (!Array.isArray(readKey)) return readKey
   if (value === undefined) return 'value_missing'
-  const literal = value[0]!
-  if (!/^-?[0-9]+$/.test(literal)) return 'value_not_integer'
+  const text = value[0]!.startsWith('"') ? String(JSON.parse(value[0]!)) : value[0]!.replace(/\.0+$/, '')
+  if (text === '') return 'value_missing'
+  const literal = text.replace(/^\+/, '')
+  if (!/^-?[0-9]+$/.test(literal) || /^\+-/.test(text)) return 'value_not_integer'
   if (!Number.isSafeInteger(Number(BigInt(literal)))) return 'value_out_of_range'
   return { key: readKey[0]!, value: Number(BigInt(literal)) }
 }
@@ -70,31 +109,73 @@ function parts(tokens: readonly string[]): string[][] {
   return all[0]!.length === 0 ? [] : all
 }
 
-function expectedOfAll(items: readonly (Increment | ProblemCode | null)[], at: 'line' | 'index') {
-  const first = at === 'line' ? 1 : 0
-  const errors = items.flatMap((item, index) =>
-    typeof item === 'string' ? [{ at: { [at]: index + first }, code: item }] : [],
-  )
+interface Item {
+  readonly at: object
+  readonly read: Increment | ProblemCode
+}
+
+function expectedOfAll(items: readonly Item[]) {
+  const errors = items.flatMap(({ at, read }) => (typeof read === 'string' ? [{ at, code: read }] : []))
   if (errors.length > 0) return { code: 'increments_refused', errors: errors.slice(0, 100) }
-  return { increments: items.filter(item => item !== null) }
+  return { increments: items.map(({ read }) => read) }
+}
+
+/** Objects one behind the other; what is broken goes as far as `valueAt` says, and to the end of its line. */
+function expectedItems(text: string): Item[] {
+  const items: Item[] = []
+  let brokenAt = -1
+  const lineOf = (position: number) => text.slice(0, position).split('\n').length
+  const lineEnd = (position: number) => `${text}\n`.indexOf('\n', position)
+  let [line, object] = [0, 0]
+  for (let start = skipped(text, 0); start < text.length; ) {
+    object = lineOf(start) === line ? object + 1 : 1
+    line = lineOf(start)
+    const at = object > 1 ? { line, object } : { line }
+    const given = start < brokenAt ? text.slice(0, lineEnd(start)) : text
+    const value = valueAt(given, start)
+    if ('end' in value) {
+      items.push({ at, read: expectedOfValue(text.slice(start, value.end)) })
+      start = skipped(text, value.end)
+      continue
+    }
+    items.push({ at, read: 'json_malformed' })
+    brokenAt = Math.max(brokenAt, value.brokenAt)
+    do start = skipped(text, lineEnd(start))
+    while (start <= brokenAt && start < text.length && text[start] !== '{')
+  }
+  return items
+}
+
+function withoutMark(body: Buffer): string {
+  return body.toString('latin1').replace(/^\xef\xbb\xbf/, '')
+}
+
+function expectedOfArray(text: string) {
+  if (!isJson(text)) return { code: 'json_malformed' }
+  const texts = parts(text.match(tokenPattern)!).map(part => part.join(' '))
+  return expectedOfAll(texts.map((each, index) => ({ at: { index }, read: expectedOfValue(each) })))
 }
 
 function expectedOfNdjson(body: Buffer) {
-  return expectedOfAll(body.toString('latin1').split('\n').map(expectedOfLine), 'line')
+  const text = withoutMark(body)
+  return /^[ \t\r\n]*\[/.test(text) ? expectedOfArray(text) : expectedOfAll(expectedItems(text))
 }
 
 /** `code` alone for what is refused as a whole. */
 function expectedOfJson(body: Buffer) {
-  const text = body.toString('latin1')
-  if (!isJson(text)) return { code: 'json_malformed' }
-  const tokens = text.match(tokenPattern)!
-  if (tokens[0] === '[')
-    return expectedOfAll(
-      parts(tokens).map(part => expectedOfValue(part.join(' '))),
-      'index',
-    )
-  const one = expectedOfValue(text)
-  return typeof one === 'string' ? { code: one, errors: [] } : { increments: [one] }
+  const text = withoutMark(body)
+  if (/^[ \t\r\n]*\[/.test(text)) return expectedOfArray(text)
+  const items = expectedItems(text)
+  const brokenIndex = items.findIndex(({ read }) => read === 'json_malformed')
+  if (brokenIndex > 0) {
+    const { errors = [] } = expectedOfAll(items.slice(0, brokenIndex + 1))
+    return { code: 'json_malformed', errors }
+  }
+  const [first] = items
+  if (first === undefined || brokenIndex === 0) return { code: 'json_malformed', errors: [] }
+  return items.length === 1 && typeof first.read === 'string'
+    ? { code: first.read, errors: [] }
+    : expectedOfAll(items)
 }
 
 const list = new IncrementList()
@@ -112,11 +193,41 @@ const keyLiteral = fc.oneof(
 )
 const valueLiteral = fc.oneof(
   { weight: 3, arbitrary: integer },
-  fc.constantFrom('0', '-0', '00', '-', '+1', '01', '-01', '1.0', '1e0', '1E2', '.5', '5.', '""', '"5"'),
+  fc.constantFrom(
+    '0',
+    '-0',
+    '00',
+    '-',
+    '+1',
+    '01',
+    '-01',
+    '1.0',
+    '-5.000',
+    '1.50',
+    '1e0',
+    '1.0e0',
+    '1E2',
+    '.5',
+    '5.',
+  ),
   fc.constantFrom('999999999999999', '9007199254740991', '9007199254740992', '-9007199254740992'),
+  fc.constantFrom(
+    '""',
+    '"5"',
+    '"+5"',
+    '"-07"',
+    '"\\u0035"',
+    '"5.0"',
+    '" 5"',
+    '"+-5"',
+    '"9007199254740992"',
+    '"x"',
+  ),
   fc.constantFrom('null', 'true', '[]', '{"value":1}', '1234567890123456', '99999999999999999999'),
 )
-const space = fc.constantFrom('', '', '', ' ', '  ', '\t')
+/** A byte-order mark, or half of two. */
+const mark = fc.constantFrom('', '', '', '\uFEFF', '\uFEFF\uFEFF')
+const space = fc.constantFrom('', '', '', ' ', '  ', '\t', '\n', '\r\n  ')
 const member = fc.oneof(
   fc.tuple(fc.constantFrom('"key"', '"k\\u0065y"'), keyLiteral),
   fc.tuple(fc.constantFrom('"value"', '"valu\\u0065"'), valueLiteral),
@@ -157,22 +268,25 @@ test('NDJSON is read as JSON.parse and a look at the literals say, spoilt or not
   const lineEnd = fc.constantFrom('\n', '\n', '\r\n', '\n\n', ' \n', '')
   const lines = fc.array(fc.tuple(fc.oneof(item, fc.constant('')), lineEnd), { maxLength: 8 })
   fc.assert(
-    fc.property(lines, mutations, (given, changes) => {
-      const body = spoilt(given.flat().join(''), changes)
-      expect(actual(readNdjson, body)).toEqual(expectedOfNdjson(body))
+    fc.property(mark, lines, mutations, (before, given, changes) => {
+      const body = spoilt(before + given.flat().join(''), changes)
+      expect(actual(readNdjson, body)).toMatchObject(expectedOfNdjson(body))
     }),
     { numRuns: 5_000 },
   )
 })
 
-test('JSON, one or an array, is read as JSON.parse and a look at the literals say, spoilt or not', () => {
+test('JSON, one, several or an array, is read as JSON.parse and a look at the literals say, spoilt or not', () => {
   const separator = fc.constantFrom(',', ', ', ' ,\n', ',')
   const array = fc
     .tuple(fc.array(item, { maxLength: 8 }), separator, space)
     .map(([items, comma, gap]) => `${gap}[${gap}${items.join(comma)}${gap}]${gap}`)
+  const objects = fc
+    .array(fc.tuple(item, fc.constantFrom('', ' ', '\n')), { maxLength: 8 })
+    .map(all => all.flat().join(''))
   fc.assert(
-    fc.property(fc.oneof(array, item), mutations, (text, changes) => {
-      const body = spoilt(text, changes)
+    fc.property(mark, fc.oneof(array, item, objects), mutations, (before, text, changes) => {
+      const body = spoilt(before + text, changes)
       expect(actual(readJson, body)).toMatchObject(expectedOfJson(body))
     }),
     { numRuns: 5_000 },

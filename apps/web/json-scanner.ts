@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { checkKey, isName, keyName, readValue, valueName } from './increment.ts'
 import type { IncrementList } from './increment-list.ts'
+import { numberEnd, readNumber } from './json-number.ts'
 import { backslash, decodeString, escapeEnd } from './json-string.ts'
 import type { ProblemCode } from './problems.ts'
 
@@ -146,11 +147,22 @@ export class JsonScanner {
   #integer(): number | ProblemCode {
     const start = this.#position
     const byte = this.peek()
+    if (byte === 0x22) return this.#integerInString()
     const isNumber = byte === 0x2d || (byte >= 0x30 && byte <= 0x39)
     if (!isNumber) return this.#skipValue(0) ? 'value_not_integer' : 'json_malformed'
-    const kind = this.#number()
-    if (kind === null) return 'json_malformed'
-    return kind === 'fraction' ? 'value_not_integer' : readValue(this.#bytes, start, this.#position)
+    return this.#number() ? readNumber(this.#bytes, start, this.#position) : 'json_malformed'
+  }
+
+  /** As the value of a form. */
+  #integerInString(): number | ProblemCode {
+    const start = this.#position + 1
+    const hasEscape = this.#string()
+    if (hasEscape === null) return 'json_malformed'
+    const end = this.#position - 1
+    if (!hasEscape) return readValue(this.#bytes, start, end)
+    const decoded = this.#list.ownBytes()
+    const decodedEnd = decodeString(this.#bytes, start, end, decoded, start)
+    return decodedEnd === -1 ? 'value_not_integer' : readValue(decoded, start, decodedEnd)
   }
 
   /** A member's name, if it is one of ours, `undefined` if not; null when malformed. */
@@ -186,35 +198,19 @@ export class JsonScanner {
     return null
   }
 
-  /** Moves behind a number; null when it is none by JSON's grammar. */
-  #number(): 'integer' | 'fraction' | null {
-    this.#take(0x2d)
-    if (!this.#take(0x30) && !this.#digits()) return null
-    let kind: 'integer' | 'fraction' = 'integer'
-    if (this.#take(0x2e)) {
-      if (!this.#digits()) return null
-      kind = 'fraction'
-    }
-    if ((this.peek() | 0x20) === 0x65) {
-      this.#position++
-      if (!this.#take(0x2b)) this.#take(0x2d)
-      if (!this.#digits()) return null
-      kind = 'fraction'
-    }
-    return kind
-  }
-
-  #digits(): boolean {
-    const start = this.#position
-    while (this.peek() >= 0x30 && this.peek() <= 0x39) this.#position++
-    return this.#position > start
+  /** Moves behind a number; false when it is none. */
+  #number(): boolean {
+    const end = numberEnd(this.#bytes, this.#position, this.#end)
+    if (end === -1) return false
+    this.#position = end
+    return true
   }
 
   /** Moves behind any value; false when it is malformed or nested too deeply. */
   #skipValue(depth: number): boolean {
     const byte = this.peek()
     if (byte === 0x22) return this.#string() !== null
-    if (byte === 0x2d || (byte >= 0x30 && byte <= 0x39)) return this.#number() !== null
+    if (byte === 0x2d || (byte >= 0x30 && byte <= 0x39)) return this.#number()
     if (byte === 0x7b || byte === 0x5b) return depth < depthMax && this.#skipNested(depth + 1, byte === 0x7b)
     for (const word of words) if (word[0] === byte) return word.every(each => this.#take(each))
     return false

@@ -27,6 +27,14 @@ describe('one object', () => {
     ['{"key":"a\\"b\\\\c\\/d","value":0}', { key: 'a"b\\c/d', value: 0 }],
     ['{"key":"é\\u00e9\\ud83d\\ude00","value":-1}', { key: 'éé😀', value: -1 }],
     ['{"key":"__proto__","value":-9007199254740991}', { key: '__proto__', value: -9007199254740991 }],
+    ['{"key":"foo","value":"5"}', foo],
+    ['{"key":"foo","value":"+05"}', foo],
+    ['{"key":"foo","value":"\\u0035"}', foo],
+    ['{"key":"foo","value":5.0}', foo],
+    ['{"key":"foo","value":5.000}', foo],
+    ['{"key":"a","value":-0.0}', { key: 'a', value: 0 }],
+    ['{"key":"a","value":-9007199254740991.0}', { key: 'a', value: -9007199254740991 }],
+    ['\uFEFF{"key":"foo","value":5}', foo],
   ])('%s is read', (text, increment) => {
     expect(json(text)).toEqual({ increments: [increment] })
   })
@@ -46,9 +54,17 @@ describe('one object', () => {
     ['{"key":"a\\nb","value":5}', 'key_control_character'],
     ['{"key":"a\\u0000","value":5}', 'key_control_character'],
     [`{"key":"${'é'.repeat(257)}","value":5}`, 'key_too_long'],
-    ['{"key":"foo","value":"5"}', 'value_not_integer'],
+    ['{"key":"foo","value":""}', 'value_missing'],
+    ['{"key":"foo","value":"x"}', 'value_not_integer'],
+    ['{"key":"foo","value":" 5"}', 'value_not_integer'],
+    ['{"key":"foo","value":"5.0"}', 'value_not_integer'],
+    ['{"key":"foo","value":"1e3"}', 'value_not_integer'],
+    ['{"key":"foo","value":"\\ud800"}', 'value_not_integer'],
+    ['{"key":"foo","value":"9007199254740992"}', 'value_out_of_range'],
+    ['{"key":"foo","value":9007199254740992.0}', 'value_out_of_range'],
     ['{"key":"foo","value":null}', 'value_not_integer'],
-    ['{"key":"foo","value":5.0}', 'value_not_integer'],
+    ['{"key":"foo","value":5.01}', 'value_not_integer'],
+    ['{"key":"foo","value":5.0e0}', 'value_not_integer'],
     ['{"key":"foo","value":5e0}', 'value_not_integer'],
     ['{"key":"foo","value":9007199254740991.4}', 'value_not_integer'],
     ['{"key":"foo","value":1e-400}', 'value_not_integer'],
@@ -67,7 +83,9 @@ describe('one object', () => {
     ['{"key":"\\x","value":5}', 'json_malformed'],
     ["{'key':'foo','value':5}", 'json_malformed'],
     ['{"key":"foo","value":NaN}', 'json_malformed'],
-    ['\uFEFF{"key":"foo","value":5}', 'json_malformed'],
+    ['\uFEFF', 'json_malformed'],
+    ['\uFEFF\uFEFF{"key":"foo","value":5}', 'json_malformed'],
+    [' \uFEFF{"key":"foo","value":5}', 'json_malformed'],
     [`{"a":${'['.repeat(100_000)}`, 'json_malformed'],
     [`{"a":${'['.repeat(65)}${']'.repeat(65)},"key":"foo","value":5}`, 'json_malformed'],
   ])('%s is refused as %s', (text, expected) => {
@@ -131,10 +149,53 @@ describe('NDJSON', () => {
       errors: [
         { at: { line: 2 }, code: 'json_malformed' },
         { at: { line: 4 }, code: 'key_missing' },
-        { at: { line: 5 }, code: 'json_malformed' },
+        { at: { line: 5, object: 2 }, code: 'json_malformed' },
         { at: { line: 6 }, code: 'increment_not_object' },
       ],
     })
+  })
+})
+
+describe('several objects', () => {
+  const one = '{"key":"foo","value":5}'
+  const pretty = JSON.stringify(foo, null, 2)
+
+  test.each([
+    ['nothing', one.repeat(3)],
+    ['white space', `${one} \t${one}\r\n\n${one}`],
+    ['a byte-order mark before them', `\uFEFF${one}\n${one}${one}`],
+    ['lines inside them', `${pretty}${pretty}\n${one}`],
+  ])('are read with %s between them, whatever the content type', (_between, text) => {
+    for (const read of [json, ndjson]) expect(read(text)).toEqual({ increments: [foo, foo, foo] })
+  })
+
+  test('in an array are read, whatever the content type', () => {
+    for (const read of [json, ndjson])
+      expect(read(`\uFEFF\n[${one},\n${one}]\n`)).toEqual({ increments: [foo, foo] })
+    expect(ndjson(`[${one},{}]`)).toEqual(json(`[${one},{}]`))
+  })
+
+  test('are refused with the line in which each unfit one begins, and which of that line it is', () => {
+    const text = `${one}{}\n${pretty.replace('5', '1.5')}{"key":""}{}${one}{}`
+    const expected = {
+      code: 'increments_refused',
+      errors: [
+        { at: { line: 1, object: 2 }, code: 'key_missing' },
+        { at: { line: 2 }, code: 'value_not_integer' },
+        { at: { line: 5 }, code: 'key_missing' },
+        { at: { line: 5, object: 2 }, code: 'key_missing' },
+        { at: { line: 5, object: 4 }, code: 'key_missing' },
+      ],
+    }
+    for (const read of [json, ndjson]) expect(read(text)).toEqual(expected)
+  })
+
+  test('of JSON are read up to the first that is none, of NDJSON line by line behind it', () => {
+    const text = `${one}\n{"key":"a",\n"value":\n}\n{}\n${one}`
+    const broken = { at: { line: 2 }, code: 'json_malformed' }
+    expect(json(text)).toEqual({ code: 'json_malformed', errors: [broken] })
+    const empty = { at: { line: 5 }, code: 'key_missing' }
+    expect(ndjson(text)).toEqual({ code: 'increments_refused', errors: [broken, empty] })
   })
 })
 

@@ -11,66 +11,119 @@ export interface Refusal {
 }
 
 const bracket = 0x5b
+const brace = 0x7b
 const lineFeed = 0x0a
 
 /**
- * Reads `{"key":"foo","value":5}` or an array of such objects into `list`. Null, or why the body is refused
- * as a whole: what stands in `list` then is not to be counted.
+ * Reads one or more objects such as `{"key":"foo","value":5}`, with white space or nothing between them, or
+ * one array of them, into `list`. Null, or why the body is refused as a whole: what stands in `list` then is
+ * not to be counted. Nothing behind what is no JSON was looked at.
  */
 export function readJson(body: Uint8Array, list: IncrementList): Refusal | null {
   list.reset(body)
   if (body.length > 0 && readUsualObject(list, 0) === body.length) return null
-  list.reset(body)
-  const scanner = new JsonScanner(list)
-  scanner.begin(0, body.length)
-  scanner.skipSpace()
-  if (scanner.peek() === bracket) return readArray(scanner, list)
-  const code = scanner.increment()
-  if (!scanner.isAtEnd()) return { code: 'json_malformed', errors: [] }
-  return code === null ? null : { code, errors: [] }
+  const refused = readIncrements(body, list, false)
+  if (refused === null && list.length === 0 && !isArray(body)) return { code: 'json_malformed', errors: [] }
+  if (refused === null || list.length > 0 || refused.errors.length !== 1 || isArray(body)) return refused
+  // Of a single object the code says everything.
+  return { code: refused.errors[0]!.code, errors: [] }
 }
 
 /**
- * Reads one object a line into `list`; empty lines do not count. Null, or why the body is refused: what is
- * behind the last error that is listed was not looked at.
+ * Reads the same, and no object at all, into `list`. What is no JSON is refused like an unfit object, by its
+ * line: reading goes on behind it, up to the last error that is listed.
  */
 export function readNdjson(body: Uint8Array, list: IncrementList): Refusal | null {
+  return readIncrements(body, list, true)
+}
+
+function readIncrements(body: Uint8Array, list: IncrementList, isByLine: boolean): Refusal | null {
   list.reset(body)
-  const scanner = new JsonScanner(list)
+  return isArray(body) ? readArray(body, list) : readObjects(body, list, isByLine)
+}
+
+function isArray(body: Uint8Array): boolean {
+  return body[skipSpace(body, markEnd(body))] === bracket
+}
+
+function readObjects(body: Uint8Array, list: IncrementList, isByLine: boolean): Refusal | null {
+  const { length } = body
   const errors: IncrementProblem[] = []
-  let line = 0
-  for (let start = 0; start < body.length && errors.length < errorsListedMax; ) {
-    line++
-    start = skipSpace(body, start)
-    const usualEnd = readUsualObject(list, start)
-    const end = usualEnd === -1 ? start : skipSpace(body, usualEnd)
-    if (end === body.length || body[end] === lineFeed) {
-      start = end + 1
+  let scanner: JsonScanner | null = null
+  let line = 1
+  /** Among those that begin in this line. */
+  let object = 1
+  /** So far went an object that turned out to be malformed: up to here none is read beyond its own line. */
+  let brokenEnd = 0
+  for (let position = markEnd(body); position < length && errors.length < errorsListedMax; ) {
+    const usualEnd = readUsualObject(list, position)
+    if (usualEnd !== -1) {
+      const behind = body[usualEnd] === 0x0d ? usualEnd + 1 : usualEnd
+      const isLineOver = body[behind] === lineFeed
+      position = isLineOver ? behind + 1 : behind
+      line += Number(isLineOver)
+      object = isLineOver ? 1 : object + 1
       continue
     }
-    // Something else stands behind it: the thorough reader is to say what.
-    if (usualEnd !== -1) list.length--
-    const found = body.indexOf(lineFeed, end)
-    const lineEnd = found === -1 ? body.length : found
-    scanner.begin(start, lineEnd)
-    const read = scanner.increment()
-    const code = scanner.isAtEnd() ? read : 'json_malformed'
-    if (code !== null) errors.push({ at: { line }, code })
-    start = lineEnd + 1
+    const start = skipSpace(body, position)
+    let end = start
+    if (start === position) {
+      scanner ??= new JsonScanner(list)
+      scanner.begin(start, start < brokenEnd ? lineEnd(body, start) : length)
+      const code = scanner.increment()
+      end = scanner.position
+      if (code !== null) errors.push({ at: object > 1 ? { line, object } : { line }, code })
+      if (code === 'json_malformed') {
+        if (!isByLine) return { code, errors }
+        brokenEnd = Math.max(brokenEnd, end)
+        end = nextStart(body, start, brokenEnd)
+      }
+    }
+    const lineCount = countLines(body, position, end)
+    line += lineCount
+    object = lineCount > 0 ? 1 : object + Number(start === position)
+    position = end
   }
   return errors.length > 0 ? { code: 'increments_refused', errors } : null
 }
 
-/** Where the line goes on, or ends. */
-function skipSpace(body: Uint8Array, start: number): number {
+/** Behind a byte-order mark, which Windows likes to put before UTF-8; 0 when there is none. */
+export function markEnd(body: Uint8Array): number {
+  return body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? 3 : 0
+}
+
+/** Where the next thing begins that is no white space, or the body ends. */
+export function skipSpace(body: Uint8Array, start: number): number {
   let index = start
-  while (body[index] === 0x20 || body[index] === 0x0d || body[index] === 0x09) index++
+  while (body[index] === lineFeed || body[index] === 0x20 || body[index] === 0x0d || body[index] === 0x09)
+    index++
   return index
 }
 
+function lineEnd(body: Uint8Array, start: number): number {
+  const found = body.indexOf(lineFeed, start)
+  return found === -1 ? body.length : found
+}
+
+/** Where to go on in a later line: up to `brokenEnd` only where it begins with an object. */
+function nextStart(body: Uint8Array, start: number, brokenEnd: number): number {
+  let next = start
+  do next = skipSpace(body, Math.min(body.length, lineEnd(body, next) + 1))
+  while (next <= brokenEnd && next < body.length && body[next] !== brace)
+  return next
+}
+
+function countLines(body: Uint8Array, start: number, end: number): number {
+  let count = 0
+  for (let index = start; index < end; index++) if (body[index] === lineFeed) count++
+  return count
+}
+
 /** What is behind the last error that is listed was not looked at. */
-function readArray(scanner: JsonScanner, list: IncrementList): Refusal | null {
+function readArray(body: Uint8Array, list: IncrementList): Refusal | null {
   const errors: IncrementProblem[] = []
+  const scanner = new JsonScanner(list)
+  scanner.begin(skipSpace(body, markEnd(body)), body.length)
   const malformedIndex = scanner.array(index => {
     const usualEnd = readUsualObject(list, scanner.position)
     if (usualEnd !== -1) {

@@ -15,7 +15,7 @@ export const problems = {
   value_not_integer: {
     status: 400,
     detail:
-      'A value is a base-10 integer with an optional sign; in JSON a number without fraction and exponent.',
+      'A value is a base-10 integer with an optional sign; in JSON a number without exponent, or a string.',
   },
   value_out_of_range: {
     status: 400,
@@ -25,7 +25,7 @@ export const problems = {
   increment_not_object: { status: 400, detail: 'An increment is a JSON object: {"key":"foo","value":5}.' },
   json_malformed: {
     status: 400,
-    detail: 'Send {"key":"foo","value":5}, an array of such, or one a line as NDJSON.',
+    detail: 'Send {"key":"foo","value":5}, several such objects, or an array of them.',
   },
   increments_refused: {
     status: 400,
@@ -61,6 +61,10 @@ export const problems = {
     status: 415,
     detail:
       'Send application/x-www-form-urlencoded, application/json, application/x-ndjson or application/jsonl, in UTF-8.',
+  },
+  json_called_form: {
+    status: 415,
+    detail: 'This body is JSON: send the header Content-Type: application/json.',
   },
   content_encoding_malformed: {
     status: 400,
@@ -122,8 +126,11 @@ const titles: Record<Problem['status'], string> = {
 
 /** What is wrong with one of several increments. */
 export interface IncrementProblem {
-  /** Which one: from 0 in a JSON array, from 1 for the line in NDJSON. */
-  readonly at: { readonly index: number } | { readonly line: number }
+  /**
+   * Which one: from 0 in a JSON array; otherwise the line, from 1, in which it begins, and which of this line
+   * it is, from 2.
+   */
+  readonly at: { readonly index: number } | { readonly line: number; readonly object?: number }
   readonly code: ProblemCode
 }
 

@@ -2,8 +2,8 @@
 export const usage = `Piccolo Daimao counts.
 
   POST /increment   key=foo&value=5                 application/x-www-form-urlencoded
-                    {"key":"foo","value":5}         application/json, or an array of such objects
-                    one such object a line          application/x-ndjson
+                    {"key":"foo","value":5}         application/json: one, several, or an array
+                    one such object a line          application/x-ndjson, or any of the above
                     ?ack=queued or ?ack=committed   answered when the queue, or the database, has it
                     Idempotency-Key: "…"            counted once, however often it is sent
   GET  /stream      the same over a WebSocket: each message is one object a line, and has an answer

@@ -706,6 +706,27 @@ export const mutants: readonly Mutant[] = [
     tests: ['apps/web/reading-time.test.ts', 'apps/web/json-oracle.test.ts'],
   },
   {
+    name: 'lines that a broken object goes over are read to its end again and again',
+    file: 'apps/web/json.ts',
+    find: 'start < brokenEnd ? lineEnd(body, start) : length',
+    replace: 'length',
+    tests: ['apps/web/reading-time.test.ts', 'apps/web/json-oracle.test.ts'],
+  },
+  {
+    name: 'a rounded number is an integer',
+    file: 'apps/web/json-number.ts',
+    find: 'bytes[index - 1] === point\n',
+    replace: 'bytes[index - 1] === point || bytes.subarray(start, end).includes(0x65)\n',
+    tests: ['apps/web/json-oracle.test.ts', 'apps/web/json.test.ts'],
+  },
+  {
+    name: 'JSON without a content type counts what the query says',
+    file: 'apps/web/form.ts',
+    find: "isJson(body) ? 'json_called_form' : ",
+    replace: '',
+    tests: ['apps/web/form.test.ts'],
+  },
+  {
     name: 'half of a surrogate pair is a key',
     file: 'apps/web/json-string.ts',
     find: 'if (low < 0xdc00 || low >= 0xe000) return -1',
