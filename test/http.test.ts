@@ -32,6 +32,7 @@ const statusByCode: Record<ProblemCode, number> = {
   increments_refused: 400,
   ack_unknown: 400,
   idempotency_key_invalid: 400,
+  idempotency_keys_differ: 400,
   framing_ambiguous: 400,
   content_encoding_malformed: 400,
   content_encoding_unknown: 415,
@@ -483,6 +484,24 @@ const refusedAndClosed = rows({
     }),
     'two idempotency keys': post(form('no'), { headers: 'Idempotency-Key: a\r\nIdempotency-Key: a\r\n' }),
     'an empty idempotency key': post(form('no'), { headers: 'idempotency-key:\r\n' }),
+    'an empty idempotency key by its other name': post(form('no'), { headers: 'X-Idempotency-Key:\r\n' }),
+    'an idempotency key, and an empty one by its other name': post(form('no'), {
+      headers: 'Idempotency-Key: a\r\nX-Idempotency-Key:\r\n',
+    }),
+    'two equal idempotency keys by the other name': post(form('no'), {
+      headers: 'X-Idempotency-Key: a\r\n'.repeat(2),
+    }),
+  },
+  idempotency_keys_differ: {
+    'another idempotency key by the other name': post(form('no'), {
+      headers: 'Idempotency-Key: a\r\nX-Idempotency-Key: b\r\n',
+    }),
+    'two idempotency keys by one name': post(form('no'), {
+      headers: 'Idempotency-Key: a\r\nIdempotency-Key: b\r\n',
+    }),
+    'three idempotency keys, the last of which is another': post(form('no'), {
+      headers: 'X-Idempotency-Key: a\r\nIdempotency-Key: "a"\r\nX-Idempotency-Key: "b"\r\n',
+    }),
   },
 })
 

@@ -128,6 +128,26 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     expect(scene.folder.totals()).toEqual(new Map(keys.map(key => [key, '3'])))
   })
 
+  test('a key is the same by both names of its header, quoted or not', async () => {
+    await start()
+    const sendBy = async (headers: Record<string, string>) => {
+      const answer = await fetch(`${scene.service.url}/increment`, {
+        method: 'POST',
+        headers,
+        body: new URLSearchParams({ key: 'foo', value: '3' }),
+      })
+      return { status: answer.status, body: await answer.json() }
+    }
+    expect(await sendBy({ 'X-Idempotency-Key': 'a' })).toEqual(applied)
+    expect(await sendBy({ 'Idempotency-Key': 'a' })).toEqual(duplicate)
+    expect(await sendBy({ 'Idempotency-Key': '"a"', 'X-Idempotency-Key': 'a' })).toEqual(duplicate)
+    expect(await sendBy({ 'Idempotency-Key': 'a', 'X-Idempotency-Key': 'b' })).toMatchObject({
+      status: 400,
+      body: { code: 'idempotency_keys_differ' },
+    })
+    expect(scene.folder.totals()).toEqual(new Map([['foo', '3']]))
+  })
+
   test('while a request is under way, its repetition is refused, and another request with its key too', async () => {
     await start('--web-processes', '1', '--ack-timeout-ms', '60000')
     scene.signalConsumer('SIGSTOP')

@@ -229,6 +229,7 @@ describe('the upgrade', () => {
     ['with two ways to answer', { query: '?answers=joined&answers=single' }, 400, 'answers_unknown'],
     ['with an idempotency key', { headers: { 'Idempotency-Key': '"a"' } }, 400, 'idempotency_not_on_stream'],
     ['with an empty one', { headers: { 'Idempotency-Key': '' } }, 400, 'idempotency_not_on_stream'],
+    ['by its other name', { headers: { 'X-Idempotency-Key': 'a' } }, 400, 'idempotency_not_on_stream'],
     ['with a body', { headers: { 'Content-Length': '5' } }, 400, 'framing_ambiguous'],
     ['in chunks', { headers: { 'Transfer-Encoding': 'chunked' } }, 400, 'framing_ambiguous'],
   ])('%s is refused', async (_, parts, status, code) => {

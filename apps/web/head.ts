@@ -1,5 +1,5 @@
 import type { HttpRequest } from 'uWebSockets.js'
-import { readIdempotencyKey } from './idempotency.ts'
+import { type KeyHeader, readKeyHeaders } from './idempotency.ts'
 import type { ProblemCode } from './problems.ts'
 import { type Ack, acks } from './waiting.ts'
 
@@ -45,7 +45,7 @@ export function readHead(request: HttpRequest, bodyBytesMax: number): Head | Pro
   headers.contentLength = missing
   headers.transferEncoding = null
   headers.isRepeated = false
-  headers.idempotencyKey = null
+  headers.keys = null
   request.forEach(visit)
   const { contentType, contentEncoding, contentLength, transferEncoding } = headers
   // Undefined, whatever its type says, when there is no question mark.
@@ -64,13 +64,13 @@ export function readHead(request: HttpRequest, bodyBytesMax: number): Head | Pro
   if (ack === 'key_not_utf8' || ack === 'ack_unknown') return ack
   if (contentLength > bodyBytesMax) return 'body_too_large'
   const isChunked = transferEncoding !== null
-  const header = headers.idempotencyKey
+  const { keys } = headers
   const isUsual =
-    contentType === formType && contentEncoding === '' && query === '' && !isChunked && header === null
+    contentType === formType && contentEncoding === '' && query === '' && !isChunked && keys === null
   if (isUsual) return usualHead
-  const idempotencyKey = header === null ? null : readIdempotencyKey(header)
-  if (header !== null && idempotencyKey === null) return 'idempotency_key_invalid'
-  return { contentType, contentEncoding, query, isChunked, ack, idempotencyKey }
+  const idempotency = keys === null ? { key: null } : readKeyHeaders(keys)
+  if (typeof idempotency === 'string') return idempotency
+  return { contentType, contentEncoding, query, isChunked, ack, idempotencyKey: idempotency.key }
 }
 
 /** What follows the head of this request; `ambiguous`: two parties could see that differently. */
@@ -93,8 +93,8 @@ const headers = {
   contentLength: missing,
   transferEncoding: null as string | null,
   isRepeated: false,
-  /** Null when the header is missing; empty, which no key is, when it stands there twice. */
-  idempotencyKey: null as string | null,
+  /** With an idempotency key; null when there are none. */
+  keys: null as KeyHeader[] | null,
 }
 
 /** By length first: comparing every name with every other one costs more than all else here. */
@@ -111,7 +111,7 @@ function visit(name: string, value: string): void {
       }
       break
     case 15:
-      if (name === 'idempotency-key') headers.idempotencyKey = headers.idempotencyKey === null ? value : ''
+      if (name === 'idempotency-key') addKey({ name, value })
       break
     case 16:
       if (name === 'content-encoding')
@@ -122,9 +122,19 @@ function visit(name: string, value: string): void {
       if (name === 'transfer-encoding') {
         headers.isRepeated ||= headers.transferEncoding !== null
         headers.transferEncoding = value.toLowerCase()
-      }
+      } else if (name === 'x-idempotency-key') addKey({ name, value })
       break
   }
+}
+
+function addKey(header: KeyHeader): void {
+  headers.keys ??= []
+  headers.keys.push(header)
+}
+
+/** Whether the request whose head was read last has an idempotency key, be it empty. */
+export function hasIdempotencyKey(): boolean {
+  return headers.keys !== null
 }
 
 /** Digits and nothing else. */

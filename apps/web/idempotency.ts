@@ -2,12 +2,32 @@ import { createHash } from 'node:crypto'
 import { addSums, type KeyedRequest, type Sum } from '../../queue/batch.ts'
 import { idempotencyKeyBytesMax } from '../../queue/limits.ts'
 import type { IncrementList } from './increment-list.ts'
+import type { ProblemCode } from './problems.ts'
 
 /** So much goes into a fingerprint at a time: a call for each increment costs more than all the rest. */
 const hashedLength = 65_536
 
 const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/
 const bare = /^[\x21\x23-\x7e]+$/
+
+/** One of the headers that carry a key, by its name in small letters. */
+export interface KeyHeader {
+  readonly name: string
+  readonly value: string
+}
+
+/**
+ * Reads the key of a request with one of these headers at least. `X-Idempotency-Key` is the same header: Go's
+ * client takes either for a promise that it may send the request again.
+ */
+export function readKeyHeaders(headers: readonly KeyHeader[]): { readonly key: string } | ProblemCode {
+  const keys = headers.map(({ value }) => readIdempotencyKey(value))
+  const [key = null] = keys
+  if (key === null || keys.includes(null)) return 'idempotency_key_invalid'
+  if (keys.some(each => each !== key)) return 'idempotency_keys_differ'
+  const names = new Set(headers.map(({ name }) => name))
+  return names.size === headers.length ? { key } : 'idempotency_key_invalid'
+}
 
 /**
  * Reads the value of the header: a string in quotes, as in the IETF draft of the Idempotency-Key header, or

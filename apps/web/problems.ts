@@ -36,6 +36,10 @@ export const problems = {
     status: 400,
     detail: 'An Idempotency-Key is 1 to 255 printable ASCII characters in quotes, given once.',
   },
+  idempotency_keys_differ: {
+    status: 400,
+    detail: 'Idempotency-Key and X-Idempotency-Key are the same header; send one key.',
+  },
   framing_ambiguous: {
     status: 400,
     detail: 'Send one Content-Length, or Transfer-Encoding: chunked, and not both.',

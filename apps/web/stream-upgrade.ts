@@ -1,5 +1,5 @@
 import type { HttpRequest } from 'uWebSockets.js'
-import { readAck, readFraming } from './head.ts'
+import { hasIdempotencyKey, readAck, readFraming } from './head.ts'
 import type { ProblemCode } from './problems.ts'
 import type { Ack } from './waiting.ts'
 
@@ -30,20 +30,11 @@ export function readUpgrade(request: HttpRequest, defaultAck: Ack): Upgrade | Pr
     request.getHeader('sec-websocket-version') === '13' &&
     key.length === keyLength
   if (!isUpgrade) return 'upgrade_required'
-  if (hasHeader(request, 'idempotency-key')) return 'idempotency_not_on_stream'
+  if (hasIdempotencyKey()) return 'idempotency_not_on_stream'
   const query = request.getQuery() ?? ''
   const ack = query === '' ? null : readAck(query)
   if (ack === 'key_not_utf8' || ack === 'ack_unknown') return ack
   const answers = new URLSearchParams(query).getAll('answers')
   if (answers.length > 1 || !['single', 'joined', undefined].includes(answers[0])) return 'answers_unknown'
   return { mode: { ack: ack ?? defaultAck, isJoined: answers[0] === 'joined' }, key }
-}
-
-/** Whether it is there, be it empty. */
-function hasHeader(request: HttpRequest, wanted: string): boolean {
-  let isThere = false
-  request.forEach(name => {
-    isThere ||= name === wanted
-  })
-  return isThere
 }

@@ -713,6 +713,13 @@ export const mutants: readonly Mutant[] = [
     tests: ['apps/web/reading-time.test.ts', 'apps/web/json-oracle.test.ts'],
   },
   {
+    name: 'only one of two idempotency keys is looked at',
+    file: 'apps/web/idempotency.ts',
+    find: "  if (keys.some(each => each !== key)) return 'idempotency_keys_differ'\n",
+    replace: '',
+    tests: ['test/http.test.ts'],
+  },
+  {
     name: 'a rounded number is an integer',
     file: 'apps/web/json-number.ts',
     find: 'bytes[index - 1] === point\n',
