@@ -36,6 +36,7 @@ const statusByCode: Record<ProblemCode, number> = {
   framing_ambiguous: 400,
   content_encoding_malformed: 400,
   content_encoding_unknown: 415,
+  origin_refused: 403,
   not_found: 404,
   method_not_allowed: 405,
   idempotency_key_in_flight: 409,
@@ -490,6 +491,20 @@ const refusedAndClosed = rows({
     }),
     'two equal idempotency keys by the other name': post(form('no'), {
       headers: 'X-Idempotency-Key: a\r\n'.repeat(2),
+    }),
+  },
+  origin_refused: {
+    'a page from elsewhere': post(form('no'), { headers: 'Origin: http://example.com\r\n' }),
+    'a page of no origin': post(form('no'), { headers: 'Origin: null\r\n' }),
+    'an empty origin': post(form('no'), { headers: 'Origin:\r\n' }),
+    'a page from another port': post(form('no'), { headers: 'Origin: http://localhost:8080\r\n' }),
+    'two origins, one of them ours': post(form('no'), { headers: 'Origin: http://localhost\r\n'.repeat(2) }),
+    'a page from elsewhere with something else wrong': head({
+      headers: `Origin: https://a\r\n${twoLengths}`,
+    }),
+    'a page from elsewhere that goes by the query': head({
+      target: '/increment?key=no&value=1',
+      headers: 'Origin: https://a\r\n',
     }),
   },
   idempotency_keys_differ: {

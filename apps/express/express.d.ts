@@ -18,6 +18,7 @@ declare module 'express' {
   type ErrorHandler = (error: unknown, request: Request, response: Response, next: () => void) => unknown
   interface Application extends RequestListener {
     post(path: string, ...handlers: Handler[]): void
+    options(path: string, ...handlers: Handler[]): void
     get(path: string, ...handlers: Handler[]): void
     use(handler: ErrorHandler): void
     disable(setting: string): void

@@ -4,6 +4,7 @@ import { metricsContentType } from '../../lib/metrics.ts'
 import { readinessBody, type StatusSource } from '../../lib/status-server.ts'
 import type { Flusher } from '../web/flusher.ts'
 import type { Ingest } from '../web/ingest.ts'
+import { Origins, preflightHeaders, readable } from '../web/origins.ts'
 import { type IncrementProblem, type ProblemCode, problemBody, problems } from '../web/problems.ts'
 import { type Ack, acks } from '../web/waiting.ts'
 
@@ -12,20 +13,29 @@ export interface ServerOptions extends StatusSource {
   readonly flusher: Flusher
   readonly bodyBytesMax: number
   readonly defaultAck: Ack
+  readonly corsOrigins: string | null
 }
 
 /** `POST /increment` with all three acknowledgements, and the pages of an operator. No idempotency keys. */
 export class Server {
   readonly #options: ServerOptions
   readonly #http
+  readonly #origins: Origins
 
   constructor(options: ServerOptions) {
     this.#options = options
+    this.#origins = new Origins(options.corsOrigins)
     const app = express()
     app.disable('x-powered-by')
     app.disable('etag')
     const body = express.raw({ type: () => true, limit: options.bodyBytesMax })
-    app.post('/increment', body, (request, response) => this.#increment(request, response))
+    const origin = (request: Request, response: Response, next: () => void) =>
+      this.#checkOrigin(request, response, next)
+    app.options('/increment', origin, (_request, response) => {
+      for (const [name, value] of Object.entries(preflightHeaders)) response.setHeader(name, value)
+      response.status(200).send('')
+    })
+    app.post('/increment', origin, body, (request, response) => this.#increment(request, response))
     app.get('/healthz', (_request, response) => send(response, 200, 'application/json', '{"alive":true}'))
     app.get('/readyz', (_request, response) => {
       const readiness = options.readiness()
@@ -51,6 +61,17 @@ export class Server {
       this.#http.close(() => resolve())
       this.#http.closeIdleConnections()
     })
+  }
+
+  #checkOrigin({ headers }: Request, response: Response, next: () => void): void {
+    const { origin, host = '' } = headers
+    if (origin !== undefined && !this.#origins.allows(origin, host)) {
+      this.#refuse(response, 'origin_refused')
+      return
+    }
+    for (const [name, value] of Object.entries(origin === undefined ? {} : readable(origin)))
+      response.setHeader(name, value)
+    next()
   }
 
   #increment(request: Request, response: Response): void {

@@ -61,6 +61,7 @@ export function answerProblem(response: HttpResponse, code: ProblemCode, refusal
   if (problems[code].status === 503) response.writeHeader('Retry-After', '1')
   if (problems[code].status === 426)
     response.writeHeader('Upgrade', 'websocket').writeHeader('Sec-WebSocket-Version', '13')
+  if (code === 'origin_refused') response.writeHeader('Vary', 'Origin')
   if (code === 'content_encoding_unknown') response.writeHeader('Accept-Encoding', codingsKnown)
   const body = problemBody(code, refusal.errors)
   if (refusal.isHead) endHead(response, body)
@@ -72,7 +73,7 @@ export function answerProblem(response: HttpResponse, code: ProblemCode, refusal
  * this process without a bound, and uWebSockets.js does not tell how many: the first one that does ends the
  * connection.
  */
-function end(response: HttpResponse, body: ArrayBuffer | string, isLast: boolean): void {
+export function end(response: HttpResponse, body: ArrayBuffer | string, isLast: boolean): void {
   if (isLast) {
     response.end(body, true)
     return

@@ -46,6 +46,7 @@ export function readHead(request: HttpRequest, bodyBytesMax: number): Head | Pro
   headers.transferEncoding = null
   headers.isRepeated = false
   headers.keys = null
+  headers.origin = null
   request.forEach(visit)
   const { contentType, contentEncoding, contentLength, transferEncoding } = headers
   // Undefined, whatever its type says, when there is no question mark.
@@ -95,11 +96,16 @@ const headers = {
   isRepeated: false,
   /** With an idempotency key; null when there are none. */
   keys: null as KeyHeader[] | null,
+  /** Joined, like `contentEncoding`; null when the header is missing. */
+  origin: null as string | null,
 }
 
 /** By length first: comparing every name with every other one costs more than all else here. */
 function visit(name: string, value: string): void {
   switch (name.length) {
+    case 6:
+      if (name === 'origin') headers.origin = headers.origin === null ? value : `${headers.origin}, ${value}`
+      break
     case 12:
       // The usual one is kept as the constant: V8 has to note down where an old object points to a new text.
       if (name === 'content-type') headers.contentType = value === formType ? formType : value
@@ -135,6 +141,11 @@ function addKey(header: KeyHeader): void {
 /** Whether the request whose head was read last has an idempotency key, be it empty. */
 export function hasIdempotencyKey(): boolean {
   return headers.keys !== null
+}
+
+/** Of the page that made a browser send the request whose head was read last; null when it says nothing. */
+export function requestOrigin(): string | null {
+  return headers.origin
 }
 
 /** Digits and nothing else. */

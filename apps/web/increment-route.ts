@@ -13,6 +13,7 @@ import type { Refusal as IncrementsRefused } from './json.ts'
 import type { KeyedRequests } from './keyed-requests.ts'
 import type { LongWork } from './long-work.ts'
 import type { ProblemCode } from './problems.ts'
+import type { Origins } from './origins.ts'
 import type { Receiving, Requests } from './requests.ts'
 import type { Turn } from './turn.ts'
 import type { Ack, Waiting } from './waiting.ts'
@@ -31,6 +32,7 @@ export interface IncrementRouteOptions {
   readonly waiting: Waiting
   readonly keyedRequests: KeyedRequests
   readonly connections: Connections
+  readonly origins: Origins
   readonly turn: Turn
   readonly longWork: LongWork
   readonly bodyBytesMax: number
@@ -50,12 +52,14 @@ export class IncrementRoute {
   }
 
   handle(response: HttpResponse, request: HttpRequest): void {
-    const { requests, bodyBytesMax, connections, turn } = this.#options
+    const { requests, bodyBytesMax, connections, origins, turn } = this.#options
     turn.requestCame()
     requests.underWayCount++
     response.onAborted(requests.onAborted)
     try {
-      const head = connections.isOverfull ? 'connections_full' : readHead(request, bodyBytesMax)
+      const read = readHead(request, bodyBytesMax)
+      const refused = origins.refusalOf(request, response)
+      const head = refused ?? (connections.isOverfull ? 'connections_full' : read)
       if (typeof head === 'string') {
         requests.refuseUnread(response, head)
         return

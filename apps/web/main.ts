@@ -22,6 +22,7 @@ import { LongWork } from './long-work.ts'
 import { Ingest } from './ingest.ts'
 import type { webOptions } from './options.ts'
 import { NativeMemory } from './native-memory.ts'
+import { Origins } from './origins.ts'
 import { Producer } from './producer.ts'
 import { webReadiness } from './readiness.ts'
 import { Requests } from './requests.ts'
@@ -78,13 +79,13 @@ async function makeParts(
   const memory = new NativeMemory({ clock, log, connections, unread })
   const longWork = new LongWork(clock)
   const requests = new Requests({ ingest, longWork, bodyBytesMax, bodyMemory, memory })
-  const limits = { bodyBytesMax, memory, defaultAck, waitingMax }
+  const limits = { bodyBytesMax, memory, defaultAck, waitingMax, origins: new Origins(options.corsOrigins) }
   const work = { keyedRequests: new KeyedRequests(), turn: new Turn(connections), longWork }
   const counting = { requests, ingest, flusher, waiting, connections, ...work, ...limits }
   const streams = new StreamRoute({ ...counting, unread, metrics })
   const server = new Server({
     status: { readiness, metricsText: context.metricsText },
-    ...{ ingest, requests, streams, connections, clock, descriptorsError, unread },
+    ...{ ingest, requests, streams, ...limits, connections, clock, descriptorsError, unread },
     descriptorsMax: checkedDescriptors(options.connectionsMax, log),
     route: new IncrementRoute(counting),
   })

@@ -1,7 +1,8 @@
-import { choiceOption, integerOption } from '../../lib/options.ts'
+import { choiceOption, integerOption, type Option } from '../../lib/options.ts'
 import { serviceOptions } from '../../lib/service-options.ts'
 import { queueOptions, stateOptions } from '../../queue/options.ts'
 import { storeOptions } from '../../store/options.ts'
+import { parseOrigins } from './origins.ts'
 import { acks } from './waiting.ts'
 
 export const webOptions = {
@@ -63,5 +64,13 @@ export const webOptions = {
     placeholder: 'COUNT',
     help: 'requests that may wait so in a web process; one more is answered 503',
   }),
+  corsOrigins: {
+    placeholder: 'ORIGINS',
+    fallback: null,
+    absent: 'only its own',
+    help: 'pages that may count through a browser, by their origins, separated by commas; * is all',
+    expected: 'origins such as https://example.com or http://localhost:8080, separated by commas, null, or *',
+    parse: parseOrigins,
+  } satisfies Option<string | null> as Option<string | null>,
   ...serviceOptions,
 }

@@ -44,6 +44,10 @@ export const problems = {
     status: 400,
     detail: 'Send one Content-Length, or Transfer-Encoding: chunked, and not both.',
   },
+  origin_refused: {
+    status: 403,
+    detail: 'Pages of this origin may not count here; --cors-origins lists those that may.',
+  },
   not_found: { status: 404, detail: 'POST to /increment; GET / tells what there is.' },
   method_not_allowed: { status: 405, detail: 'The Allow header names the methods of this path.' },
   idempotency_key_in_flight: {
@@ -116,6 +120,7 @@ export type Problem = (typeof problems)[ProblemCode]
 
 const titles: Record<Problem['status'], string> = {
   400: 'Bad Request',
+  403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
   409: 'Conflict',

@@ -9,6 +9,7 @@ import { readFraming } from './head.ts'
 import type { IncrementRoute } from './increment-route.ts'
 import type { Ingest } from './ingest.ts'
 import { Listener } from './listener.ts'
+import { isPreflight, type Origins } from './origins.ts'
 import type { ProblemCode } from './problems.ts'
 import type { Requests } from './requests.ts'
 import type { StreamRoute } from './stream-route.ts'
@@ -25,6 +26,7 @@ export interface ServerOptions {
   readonly route: IncrementRoute
   readonly streams: StreamRoute
   readonly connections: Connections
+  readonly origins: Origins
   readonly unread: UnreadAnswers
   readonly descriptorsMax: number
   /** Descriptors are short: new connections have to wait. */
@@ -58,6 +60,7 @@ export class Server {
       if (Number(change) > 0) this.#listener.accepted()
     })
     app.post('/increment', (response, request) => route.handle(response, request))
+    app.options('/increment', (response, request) => this.#preflight(response, request))
     this.#otherwise('/increment', 'method_not_allowed', 'POST')
     app.ws('/stream', streams.behavior)
     app.get('/stream', this.#refusing('upgrade_required'))
@@ -134,6 +137,18 @@ export class Server {
     this.#app.get(path, handle)
     this.#app.head(path, handle)
     this.#otherwise(path, 'method_not_allowed', 'GET, HEAD')
+  }
+
+  /** Answers what a browser asks before it sends the request of a page from elsewhere. */
+  #preflight(response: HttpResponse, request: HttpRequest): void {
+    const { requests, origins } = this.#options
+    readFraming(request)
+    const refused = isPreflight(request) ? origins.refusalOf(request, response) : 'method_not_allowed'
+    const handle =
+      refused === null
+        ? this.#handler(asked => origins.answerPreflight(asked, requests.isDraining))
+        : this.#refusing(refused, 'POST')
+    handle(response, request)
   }
 
   /** Refuses what has no other handler. */

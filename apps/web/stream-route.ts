@@ -9,6 +9,7 @@ import type { Metrics } from '../../lib/metrics.ts'
 import type { Connections } from './connections.ts'
 import { closeCodes, Stream, type StreamSurroundings } from './stream.ts'
 import type { NativeMemory } from './native-memory.ts'
+import type { Origins } from './origins.ts'
 import type { Requests } from './requests.ts'
 import { readUpgrade, type StreamMode } from './stream-upgrade.ts'
 import type { Ack } from './waiting.ts'
@@ -26,6 +27,7 @@ export interface StreamRouteOptions extends StreamSurroundings {
   /** Answers what opens no stream. */
   readonly requests: Requests
   readonly connections: Connections
+  readonly origins: Origins
   readonly defaultAck: Ack
   readonly memory: NativeMemory
   readonly metrics: Metrics
@@ -117,12 +119,11 @@ export class StreamRoute {
   }
 
   #upgrade(response: HttpResponse, request: HttpRequest, context: us_socket_context_t): void {
-    const { requests, connections, memory } = this.#options
-    const upgrade = connections.isOverfull
-      ? 'connections_full'
-      : !memory.hasRoom
-        ? 'unfinished_full'
-        : readUpgrade(request, this.#options.defaultAck)
+    const { requests, connections, memory, origins } = this.#options
+    const read = readUpgrade(request, this.#options.defaultAck)
+    const refused = origins.refusalOf(request, response)
+    const isFull = connections.isOverfull ? 'connections_full' : memory.hasRoom ? null : 'unfinished_full'
+    const upgrade = refused ?? isFull ?? read
     if (typeof upgrade === 'string') {
       requests.refuseUnderWay(response, upgrade)
       return

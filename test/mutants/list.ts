@@ -720,6 +720,31 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/http.test.ts'],
   },
   {
+    name: 'any page counts through a browser',
+    file: 'apps/web/origins.ts',
+    find: "if (!this.allows(origin, request.getHeader('host'))) return 'origin_refused'",
+    replace: '',
+    tests: ['test/origins.test.ts'],
+  },
+  {
+    name: 'any page opens a stream through a browser',
+    file: 'apps/web/stream-route.ts',
+    find: 'refused ?? isFull ?? read',
+    replace: 'isFull ?? read',
+    tests: ['test/origins.test.ts'],
+  },
+  {
+    name: 'a page cannot read why it was refused',
+    file: 'apps/web/increment-route.ts',
+    find: `      const read = readHead(request, bodyBytesMax)
+      const refused = origins.refusalOf(request, response)
+`,
+    replace: `      const read = readHead(request, bodyBytesMax)
+      const refused = typeof read === 'string' ? read : origins.refusalOf(request, response)
+`,
+    tests: ['test/origins.test.ts'],
+  },
+  {
     name: 'a rounded number is an integer',
     file: 'apps/web/json-number.ts',
     find: 'bytes[index - 1] === point\n',

@@ -1,0 +1,95 @@
+import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
+import { end } from './answer.ts'
+import { requestOrigin } from './head.ts'
+import type { ProblemCode } from './problems.ts'
+
+/** How long a browser may keep the answer to a preflight: no more than Chromium does. */
+const preflightSeconds = 7_200
+const any = '*'
+const opaque = 'null'
+
+/** Which pages may count through a browser (Fetch standard, 3.2): our own, and those of the list. */
+export class Origins {
+  readonly #allowed: ReadonlySet<string>
+
+  /** `list` is what `parseOrigins` has let through. */
+  constructor(list: string | null) {
+    this.#allowed = new Set(list?.split(','))
+  }
+
+  /** `origin` and `host` are the headers of a request; of two origins none is known. */
+  allows(origin: string, host: string): boolean {
+    return this.#allowed.has(origin) || this.#allowed.has(any) || isOwn(origin, host)
+  }
+
+  /**
+   * Why the request whose head was read last is refused. If it is not, its answer, whatever it will be, has
+   * what lets the page read it.
+   */
+  refusalOf(request: HttpRequest, response: HttpResponse): ProblemCode | null {
+    const origin = requestOrigin()
+    if (origin === null) return null
+    if (!this.allows(origin, request.getHeader('host'))) return 'origin_refused'
+    const writeStatus = response.writeStatus
+    response.writeStatus = status => {
+      writeStatus.call(response, status)
+      return writeHeaders(response, readable(origin))
+    }
+    return null
+  }
+
+  /** Answers what a browser asks before it sends a request. */
+  answerPreflight(response: HttpResponse, isLast: boolean): void {
+    // Browsers used to stumble over 204 here.
+    response.cork(() => {
+      writeHeaders(response.writeStatus('200 OK'), preflightHeaders)
+      end(response, '', isLast)
+    })
+  }
+}
+
+/** Of the request whose head was read last. */
+export function isPreflight(request: HttpRequest): boolean {
+  return requestOrigin() !== null && request.getHeader('access-control-request-method') !== ''
+}
+
+export const preflightHeaders: Readonly<Record<string, string>> = {
+  'Access-Control-Allow-Methods': 'POST',
+  'Access-Control-Allow-Headers': 'Content-Type, Content-Encoding, Idempotency-Key, X-Idempotency-Key',
+  'Access-Control-Max-Age': String(preflightSeconds),
+}
+
+/** Headers with which a page of `origin` can read an answer. */
+export function readable(origin: string): Readonly<Record<string, string>> {
+  return {
+    'Access-Control-Allow-Origin': origin,
+    'Access-Control-Expose-Headers': 'Retry-After',
+    Vary: 'Origin',
+  }
+}
+
+/** The list as it is compared with: undefined when one of it is no origin, `null` or `*`. */
+export function parseOrigins(text: string): string | undefined {
+  const origins = text.split(',').map(each => parseOrigin(each.trim()))
+  return origins.includes(undefined) ? undefined : origins.join(',')
+}
+
+/** As browsers write it: in small letters, without the port that its scheme has anyway. */
+function parseOrigin(text: string): string | undefined {
+  if (text === any || text === opaque) return text
+  const [origin, scheme, host] = /^([a-z][a-z0-9+.-]*):\/\/([^/?#@*\s]+)$/.exec(text.toLowerCase()) ?? []
+  if (origin === undefined || !URL.canParse(origin)) return undefined
+  return scheme === 'http' || scheme === 'https' ? new URL(origin).origin : `${scheme}://${host}`
+}
+
+/** Whether it is that of a page that came from where the request goes: by HTTP, or HTTPS of a proxy. */
+function isOwn(origin: string, host: string): boolean {
+  const scheme = /^https?:\/\//.exec(origin)?.[0]
+  if (scheme === undefined || host === '') return false
+  return origin === `${scheme}${host}` || origin === parseOrigin(scheme + host)
+}
+
+function writeHeaders(response: HttpResponse, headers: Readonly<Record<string, string>>): HttpResponse {
+  for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value)
+  return response
+}
