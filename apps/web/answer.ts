@@ -7,6 +7,8 @@ import type { Ack } from './waiting.ts'
 export interface Refusal {
   /** Close the connection after the answer. */
   readonly isLast: boolean
+  /** Read nothing of what follows on the connection. */
+  readonly isUntrusted?: boolean
   readonly errors?: readonly IncrementProblem[]
   /** The methods that the path has. */
   readonly allow?: string
@@ -54,6 +56,12 @@ export function answerReached(
   end(response, JSON.stringify({ accepted, ack: reached, result }), isLast)
 }
 
+/**
+ * What uWebSockets.js keeps together of answers. One that is longer is written at once, with those before it,
+ * and where it closes the connection, that happens before anything behind its request is read.
+ */
+const keptBytes = 16_384
+
 export function answerProblem(response: HttpResponse, code: ProblemCode, refusal: Refusal): void {
   response.writeStatus(statusLine(code))
   response.writeHeader('Content-Type', 'application/problem+json')
@@ -63,7 +71,8 @@ export function answerProblem(response: HttpResponse, code: ProblemCode, refusal
     response.writeHeader('Upgrade', 'websocket').writeHeader('Sec-WebSocket-Version', '13')
   if (code === 'origin_refused') response.writeHeader('Vary', 'Origin')
   if (code === 'content_encoding_unknown') response.writeHeader('Accept-Encoding', codingsKnown)
-  const body = problemBody(code, refusal.errors)
+  const problem = problemBody(code, refusal.errors)
+  const body = refusal.isUntrusted ? problem.padEnd(keptBytes) : problem
   if (refusal.isHead) endHead(response, body)
   else end(response, body, refusal.isLast)
 }

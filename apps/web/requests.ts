@@ -77,7 +77,7 @@ export class Requests {
     try {
       const bytes = body.add(chunk, isLast)
       if (typeof bytes === 'string') {
-        this.#refuseAndClose(response, bytes === 'too large' ? 'body_too_large' : 'unfinished_full')
+        this.refuseUnread(response, bytes === 'too large' ? 'body_too_large' : 'unfinished_full')
       } else if (bytes !== null && (isChunked || this.#isDraining)) {
         const copy = new Uint8Array(bytes)
         this.#later(response, () => work(copy))
@@ -138,13 +138,21 @@ export class Requests {
     this.refuseUnread(response, code)
   }
 
-  /** Refuses a request by its head. */
+  /**
+   * Refuses a request by its head. Its client hears of it while it still sends the body, which uWebSockets.js
+   * then throws away; the connection goes on behind it, if it is known where that is.
+   */
   refuseUnread(response: HttpResponse, code: ProblemCode): void {
-    this.#refuseAndClose(response, code)
-    response.onData(() => {})
+    if (code === 'connections_full') {
+      this.#refuseAndClose(response, code)
+      response.onData(() => {})
+    } else {
+      this.underWayCount--
+      const isUntrusted = code === 'framing_ambiguous' || code === 'length_required'
+      this.refuse(response, code, { isLast: isUntrusted || this.#isDraining, isUntrusted })
+    }
   }
 
-  /** What follows on the connection is not to be trusted, or not worth reading. */
   #refuseAndClose(response: HttpResponse, code: ProblemCode): void {
     this.#later(response, () => {
       this.underWayCount--

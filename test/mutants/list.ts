@@ -692,6 +692,13 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/http.test.ts'],
   },
   {
+    name: 'a refusal that closes takes the answers before it with it',
+    file: 'apps/web/answer.ts',
+    find: 'problem.padEnd(keptBytes)',
+    replace: 'problem',
+    tests: ['test/early-refusals.test.ts', 'test/http.test.ts'],
+  },
+  {
     name: 'a batch is sealed in as many turns, however long they are',
     file: 'apps/web/flusher.ts',
     find: 'if (--slices > 0) continue',
