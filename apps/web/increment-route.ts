@@ -14,7 +14,7 @@ import type { KeyedRequests } from './keyed-requests.ts'
 import type { LongWork } from './long-work.ts'
 import type { ProblemCode } from './problems.ts'
 import type { Origins } from './origins.ts'
-import type { Receiving, Requests } from './requests.ts'
+import { isFramingRefused, type Receiving, type Requests } from './requests.ts'
 import type { Turn } from './turn.ts'
 import type { Ack, Waiting } from './waiting.ts'
 
@@ -59,7 +59,9 @@ export class IncrementRoute {
     try {
       const read = readHead(request, bodyBytesMax)
       const refused = origins.refusalOf(request, response)
-      const head = refused ?? (connections.isOverfull ? 'connections_full' : read)
+      const isFull = connections.isOverfull ? 'connections_full' : null
+      // Whatever else is wrong: behind what is not certain, nothing may be read.
+      const head = isFramingRefused(read) ? read : (refused ?? isFull ?? read)
       if (typeof head === 'string') {
         requests.refuseUnread(response, head)
         return

@@ -7,6 +7,11 @@ import type { LongWork } from './long-work.ts'
 import type { NativeMemory } from './native-memory.ts'
 import type { ProblemCode } from './problems.ts'
 
+/** It is not certain where the next request of the connection begins. */
+export function isFramingRefused(code: unknown): boolean {
+  return code === 'framing_ambiguous' || code === 'length_required'
+}
+
 /** A request whose body comes in pieces. */
 export interface Receiving {
   readonly response: HttpResponse
@@ -148,7 +153,7 @@ export class Requests {
       response.onData(() => {})
     } else {
       this.underWayCount--
-      const isUntrusted = code === 'framing_ambiguous' || code === 'length_required'
+      const isUntrusted = isFramingRefused(code)
       this.refuse(response, code, { isLast: isUntrusted || this.#isDraining, isUntrusted })
     }
   }

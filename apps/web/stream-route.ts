@@ -10,7 +10,7 @@ import type { Connections } from './connections.ts'
 import { closeCodes, Stream, type StreamSurroundings } from './stream.ts'
 import type { NativeMemory } from './native-memory.ts'
 import type { Origins } from './origins.ts'
-import type { Requests } from './requests.ts'
+import { isFramingRefused, type Requests } from './requests.ts'
 import { readUpgrade, type StreamMode } from './stream-upgrade.ts'
 import type { Ack } from './waiting.ts'
 
@@ -123,7 +123,7 @@ export class StreamRoute {
     const read = readUpgrade(request, this.#options.defaultAck)
     const refused = origins.refusalOf(request, response)
     const isFull = connections.isOverfull ? 'connections_full' : memory.hasRoom ? null : 'unfinished_full'
-    const upgrade = refused ?? isFull ?? read
+    const upgrade = isFramingRefused(read) ? read : (refused ?? isFull ?? read)
     if (typeof upgrade === 'string') {
       requests.refuseUnderWay(response, upgrade)
       return
