@@ -28,7 +28,7 @@ export async function claimQueue(
     [...confirmed].filter(([producer, watermark]) => watermark > (committed.get(producer) ?? 0)),
   )
   if (missing.size > 0) acceptLoss(store, missing, { committed, acceptOlderStore, log })
-  await publishGivenUp(queue, store)
+  await publishKnown(queue, store, confirmed)
 }
 
 function acceptLoss(
@@ -51,10 +51,19 @@ function acceptLoss(
   log.warn({ batchCount, producerCount: missing.size }, 'accepted a database that lacks confirmed batches')
 }
 
-/** The queue may have forgotten it, or never heard: only where it is known are such batches let through. */
-async function publishGivenUp(queue: ConsumerQueue, store: Store): Promise<void> {
+/**
+ * What was given up the queue may have forgotten, or never heard: only where it is known are such batches let
+ * through. And where others wrote watermarks of their own, or an earlier version left them where others write,
+ * they are put right.
+ */
+async function publishKnown(
+  queue: ConsumerQueue,
+  store: Store,
+  confirmed: ReadonlyMap<string, number>,
+): Promise<void> {
   const givenUp = store.givenUp()
-  if (givenUp.size === 0) return
-  const watermarks = new Map([...store.watermarks()].filter(([producer]) => givenUp.has(producer)))
+  const isKnown = ([producer]: [string, number]) => givenUp.has(producer) || confirmed.has(producer)
+  const watermarks = new Map([...store.watermarks()].filter(isKnown))
+  if (watermarks.size === 0) return
   await queue.publish({ watermarks, givenUp, parked: [], outcomes: [], discarded: [] })
 }

@@ -36,6 +36,10 @@ export const queueErrors = {
     retry: 'never',
     hint: 'the queue belongs to another database; correct --redis or --database',
   },
+  queue_altered: {
+    retry: 'soon',
+    hint: 'something else writes to the keys piccolo:* of Redis; what it made wrong is pushed again',
+  },
   queue_gone: {
     retry: 'never',
     hint: 'the process that held the embedded queue ended; start piccolo up again',

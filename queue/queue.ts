@@ -58,6 +58,8 @@ export type Element = string | Buffer
 export interface Push extends BatchId {
   /** The producer's lowest unconfirmed sequence: it has heard what became of those below. */
   readonly lowest: number
+  /** Its highest sequence that may be in or through the list before this push. Default: any may be. */
+  readonly highest?: number
   /** All up to here was committed or given up: it does not have to be in the list. Default `lowest - 1`. */
   readonly settled?: number
   /** The encoded batch. */
@@ -80,8 +82,12 @@ export interface ProducerQueue {
    * does that it is still missing.
    */
   push(push: Push): Promise<Position>
-  /** Says that the producer lives, and asks where it stands; outcomes below `lowest` are dropped. */
-  greet(producer: string, lowest: number): Promise<Position>
+  /**
+   * Says that the producer lives, and asks where it stands; outcomes below `lowest` are dropped. Rejects, as
+   * a push does, with `queue_altered` where that is beyond `highest`: somebody else wrote that, and the
+   * producer is set back to below `lowest`, so that it pushes again what it has.
+   */
+  greet(producer: string, lowest: number, highest?: number): Promise<Position>
   /** Id of the store that the shard is bound to; null while it is bound to none. */
   storeId(): Promise<string | null>
   /**

@@ -17,6 +17,7 @@ test.each([
   ],
   [reply("ERR The user executing the script can't run this command or subcommand"), 'queue_forbidden'],
   [reply('FOREIGN 0b5f'), 'queue_foreign'],
+  [reply('ALTERED 9 pushed, 0 applied'), 'queue_altered'],
   [reply('MISCONF Redis is configured to save RDB snapshots'), 'queue_refused'],
   [reply('ERR unknown command'), 'queue_refused'],
   [new Error('connect ECONNREFUSED'), 'queue_unreachable'],

@@ -12,6 +12,7 @@ const replyCodes: readonly (readonly [RegExp, QueueErrorCode])[] = [
   [/\b(NOAUTH|WRONGPASS)\b/, 'queue_credentials'],
   [forbiddenPattern, 'queue_forbidden'],
   [/\bFOREIGN\b/, 'queue_foreign'],
+  [/\bALTERED\b/, 'queue_altered'],
 ]
 
 /** The OperationError of whatever a call to Redis rejected with. */

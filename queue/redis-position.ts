@@ -1,4 +1,5 @@
 import { batchIdOf } from './batch.ts'
+import { isCount } from './batch-fields.ts'
 import { queueError } from './errors.ts'
 import type { Element, GivenUp, Position, Publication } from './queue.ts'
 import { rangesText, readRanges } from './sequence-ranges.ts'
@@ -10,7 +11,7 @@ import { rangesText, readRanges } from './sequence-ranges.ts'
 export function readPosition(answer: unknown): Position {
   const [pushed, applied, known, givenUp] = answer as [string, string, string, string]
   const [sequencePushed, watermark] = [Number(pushed), Number(applied)]
-  if (!Number.isSafeInteger(sequencePushed) || !Number.isSafeInteger(watermark))
+  if (!isCount(sequencePushed) || !isCount(watermark))
     throw queueError('queue_refused', `Redis answered ${JSON.stringify(answer)} where two numbers were due`)
   const outcomes = new Map<number, string>()
   for (const [, sequence, letters] of known.matchAll(/(\d+):([a-z]+)/g))
@@ -41,9 +42,9 @@ export function publicationArguments(publication: Publication): (Element | numbe
   ]
 }
 
-/** What the hash `applied` holds, but for what nobody of us wrote there. */
-export function readWatermarks(applied: Readonly<Record<string, string>>): Map<string, number> {
-  const entries = Object.entries(applied).filter(([producer, watermark]) =>
+/** What a hash of watermarks holds, but for what nobody of us wrote there. */
+export function readWatermarks(hash: Readonly<Record<string, string>>): Map<string, number> {
+  const entries = Object.entries(hash).filter(([producer, watermark]) =>
     batchIdOf(`${producer} ${watermark} {`),
   )
   return new Map(entries.map(([producer, watermark]) => [producer, Number(watermark)]))

@@ -18,9 +18,9 @@ local function may(where, ...)
   if isRefusal then refused[#refused + 1] = string.find(text, 'run th', 1, true) and (...) or where end
   return false
 end
-for index = 1, 6 do
-  may(KEYS[index], 'EXISTS', KEYS[index])
-  may(KEYS[index], 'HDEL', KEYS[index], '')
+for _, key in ipairs(KEYS) do
+  if key ~= wake then may(key, 'EXISTS', key) end
+  if key ~= wake then may(key, 'HDEL', key, '') end
 end
 may(wake, 'PUBLISH', wake, '')
 if may(alive, 'HDEL', alive, '') and may(alive, 'HSET', alive, '', '') then

@@ -3,7 +3,7 @@ import { countMax, oversizedBytesKept } from './limits.ts'
 /** The names of what a shard has in Redis, and what every script does with them. */
 export const keys = `
 local batches, pushed, applied, alive, store = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local outcomes, wake, given_up = KEYS[6], KEYS[7], KEYS[8]
+local outcomes, wake, given_up, published = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 -- What nobody of us wrote there counts as nothing; 'nan' is a number for Lua, and no number is.
 local function number_in(hash, field)
   local number = tonumber(redis.call('HGET', hash, field) or '0')
@@ -56,6 +56,18 @@ local function is_within(ranges, sequence)
     if tonumber(first) <= sequence and sequence <= tonumber(last) then return true end
   end
   return false
+end
+`
+
+/** Answers an error, once, for a position that is beyond what its producer can have pushed; else nothing. */
+export const setBack = `
+local function set_back(producer, lowest, highest)
+  local sequence, watermark = number_in(pushed, producer), number_in(applied, producer)
+  if sequence <= highest and watermark <= highest then return nil end
+  redis.call('HSET', pushed, producer, text(lowest - 1))
+  local confirmed = math.max(lowest - 1, number_in(published, producer))
+  if watermark > highest then redis.call('HSET', applied, producer, text(confirmed)) end
+  return redis.error_reply('ALTERED ' .. text(sequence) .. ' pushed, ' .. text(watermark) .. ' applied')
 end
 `
 

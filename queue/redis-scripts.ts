@@ -1,20 +1,24 @@
-import { givenUpOf, guard, keys, outcomesOf, shortened } from './redis-script-parts.ts'
+import { givenUpOf, guard, keys, outcomesOf, setBack, shortened } from './redis-script-parts.ts'
 
 /**
  * The queue's atomic steps, in Lua. Each mirrors a method of ConsumerQueue or ProducerQueue, which say what
  * it promises. Numbers travel as decimal text: Redis integers above 2^53 are not exact in every client, and
  * Lua prints large numbers in scientific notation unless told otherwise.
  *
- * KEYS are always: batches, pushed, applied, alive, store, outcomes, wake (a pub/sub channel), given_up.
+ * KEYS are always: batches, pushed, applied, alive, store, outcomes, wake (a pub/sub channel), given_up,
+ * published. What consumers go by is `published`: they alone write it, while others may write to `applied`,
+ * which producers read. It holds the id of the store, too, so that it is never empty once a consumer was here.
  */
 
 /**
- * ARGV: producer, sequence, lowest, element, batches at most, settled. Answers pushed, applied, outcomes and
- * what was given up.
+ * ARGV: producer, sequence, lowest, element, batches at most, settled, highest. Answers pushed, applied,
+ * outcomes and what was given up.
  */
-const pushScript = `${keys}${outcomesOf}${givenUpOf}
+const pushScript = `${keys}${outcomesOf}${givenUpOf}${setBack}
 local producer, sequence, lowest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 say_alive(producer)
+local altered = set_back(producer, lowest, tonumber(ARGV[7]))
+if altered then return altered end
 local last = math.max(pushed_of(producer), tonumber(ARGV[6]))
 local known = given_up_of(producer)
 local comes_back = is_within(known, sequence)
@@ -36,16 +40,21 @@ end
 return { text(last), text(number_in(applied, producer)), outcomes_of(producer, lowest), known }
 `
 
-/** ARGV: producer, lowest. Answers pushed, applied, outcomes and what was given up. */
-const greetScript = `${keys}${outcomesOf}${givenUpOf}
+/** ARGV: producer, lowest, highest. Answers pushed, applied, outcomes and what was given up. */
+const greetScript = `${keys}${outcomesOf}${givenUpOf}${setBack}
 say_alive(ARGV[1])
+local altered = set_back(ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
+if altered then return altered end
 local known = outcomes_of(ARGV[1], tonumber(ARGV[2]))
 return { text(pushed_of(ARGV[1])), text(number_in(applied, ARGV[1])), known, given_up_of(ARGV[1]) }
 `
 
 /** ARGV: store id. Answers the id that the shard is bound to. Writes nothing if it is: Redis may be full. */
 const bindScript = `${keys}
-if redis.call('EXISTS', store) == 0 then redis.call('SET', store, ARGV[1]) end
+if redis.call('EXISTS', store) == 0 then
+  redis.call('SET', store, ARGV[1])
+  redis.call('HSET', published, ARGV[1], '0')
+end
 return redis.call('GET', store)
 `
 
@@ -88,12 +97,12 @@ local function items(width)
 end
 local watermarks, parked, discarded, settled = items(2), items(2), items(1), items(2)
 
-local watermark_of, is_parked, is_discarded, published, ranges_of = {}, {}, {}, {}, {}
-for _, item in ipairs(items(2)) do published[item[1]] = item[2] end
+local watermark_of, is_parked, is_discarded, ranges_given, ranges_of = {}, {}, {}, {}, {}
+for _, item in ipairs(items(2)) do ranges_given[item[1]] = item[2] end
 for _, item in ipairs(watermarks) do
-  local producer, watermark, known = item[1], tonumber(item[2]), number_in(applied, item[1])
+  local producer, watermark, known = item[1], tonumber(item[2]), number_in(published, item[1])
   watermark_of[producer] = math.max(watermark, known)
-  if watermark >= known then ranges_of[producer] = published[producer] or '' end
+  if watermark >= known then ranges_of[producer] = ranges_given[producer] or '' end
 end
 for _, item in ipairs(parked) do is_parked[item[1] .. ' ' .. item[2]] = true end
 for _, item in ipairs(discarded) do is_discarded[item[1]] = true end
@@ -103,7 +112,7 @@ local function is_done(element)
   local producer, sequence = string.match(string.sub(element, 1, 100), '^(%S+) (%d+) ')
   if not producer then return false end
   if is_parked[producer .. ' ' .. sequence] then return true end
-  local watermark = watermark_of[producer] or number_in(applied, producer)
+  local watermark = watermark_of[producer] or number_in(published, producer)
   if tonumber(sequence) > watermark then return false end
   return not is_within(ranges_of[producer] or given_up_of(producer), tonumber(sequence))
 end
@@ -114,6 +123,7 @@ while head and is_done(head) do
 end
 
 if not bound then redis.call('SET', store, ARGV[1]) end
+redis.call('HSET', published, ARGV[1], '0')
 -- Before the watermarks: who sees that a batch is applied sees what became of it.
 for _, item in ipairs(settled) do
   local known = redis.call('HGET', outcomes, item[1])
@@ -131,12 +141,15 @@ for producer, ranges in pairs(ranges_of) do
   if ranges == '' then redis.call('HDEL', given_up, producer)
   else redis.call('HSET', given_up, producer, ranges) end
 end
-for producer, watermark in pairs(watermark_of) do redis.call('HSET', applied, producer, text(watermark)) end
+for producer, watermark in pairs(watermark_of) do
+  redis.call('HSET', published, producer, text(watermark))
+  redis.call('HSET', applied, producer, text(watermark))
+end
 for _, item in ipairs(parked) do redis.call('HSET', pushed, item[1], text(watermark_of[item[1]] or 0)) end
 if not head then
   local all = redis.call('HGETALL', pushed)
   for index = 1, #all, 2 do
-    local watermark = number_in(applied, all[index])
+    local watermark = number_in(published, all[index])
     if number_in(pushed, all[index]) > watermark then
       redis.call('HSET', pushed, all[index], text(watermark))
     end
@@ -151,16 +164,17 @@ return redis.status_reply('OK')
  */
 const forgetScript = `${keys}
 if redis.call('EXISTS', batches) == 1 then return 0 end
-local silent_before = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[1])
+local now, silence = tonumber(redis.call('TIME')[1]), tonumber(ARGV[1])
 local forgotten = {}
 for _, hash in ipairs({ alive, pushed, applied }) do
   for _, producer in ipairs(redis.call('HKEYS', hash)) do
-    if number_in(alive, producer) < silent_before then forgotten[producer] = true end
+    -- One from the future was made up, or before the clock was set back: it would never be silent.
+    if math.abs(now - number_in(alive, producer)) > silence then forgotten[producer] = true end
   end
 end
 local count = 0
 for producer in pairs(forgotten) do
-  for _, hash in ipairs({ alive, pushed, applied, outcomes, given_up }) do
+  for _, hash in ipairs({ alive, pushed, applied, outcomes, given_up, published }) do
     redis.call('HDEL', hash, producer)
   end
   count = count + 1
@@ -198,5 +212,6 @@ export function redisKeys(shardIndex: number) {
     outcomes: key('outcomes'),
     wake: key('wake'),
     givenUp: key('given-up'),
+    published: key('published'),
   }
 }

@@ -6,6 +6,7 @@ import { headUnitsMax } from './batch.ts'
 import { queueErrors, queueError } from './errors.ts'
 import {
   batchBytesMax,
+  countMax,
   elementBytesMax,
   listBatchesMax,
   readBatchesMax,
@@ -70,8 +71,8 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   }
 
   async push(push: Push): Promise<Position> {
-    const { producer, sequence, lowest, settled = lowest - 1, element } = push
-    const bounds = [this.#batchesMax, settled]
+    const { producer, sequence, lowest, highest = countMax, settled = lowest - 1, element } = push
+    const bounds = [this.#batchesMax, settled, highest]
     try {
       return readPosition(await this.#call('push', producer, sequence, lowest, element, ...bounds))
     } catch (error) {
@@ -80,8 +81,8 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     }
   }
 
-  async greet(producer: string, lowest: number): Promise<Position> {
-    const position = readPosition(await this.#call('greet', producer, lowest))
+  async greet(producer: string, lowest: number, highest = countMax): Promise<Position> {
+    const position = readPosition(await this.#call('greet', producer, lowest, highest))
     const inDoubt = this.#pushInDoubt
     if (inDoubt?.producer === producer) {
       // Only its answer was missing, which more time would not have brought.
@@ -128,9 +129,11 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   }
 
   async watermarks(): Promise<Map<string, number>> {
-    return readWatermarks(
-      await this.#connection.call('watermarks', redis => redis.hgetall(this.#keys.applied)),
-    )
+    const read = (key: string) => this.#connection.call('watermarks', redis => redis.hgetall(key))
+    const published = await read(this.#keys.published)
+    // Consumers of earlier versions left only that.
+    const isKnown = Object.keys(published).length > 0
+    return readWatermarks(isKnown ? published : await read(this.#keys.applied))
   }
 
   async signsOfLife(producers: readonly string[]): Promise<Map<string, string>> {

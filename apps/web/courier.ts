@@ -113,7 +113,8 @@ export class Courier {
   }
 
   async #greet(): Promise<void> {
-    this.#hear(await this.#queue.greet(this.producer.id, this.producer.lowest))
+    const { id, lowest, highest } = this.producer
+    this.#hear(await this.#queue.greet(id, lowest, highest))
   }
 
   #hear(position: Position): void {

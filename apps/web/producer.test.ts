@@ -31,8 +31,17 @@ test('batches are pushed in order, each once', () => {
 
 test('a push that fails keeps its sequence number and its bytes', () => {
   const producer = producerWith(1)
-  const first = producer.nextPush()
-  expect(producer.nextPush()).toEqual(first)
+  const first = producer.nextPush()!
+  expect(producer.nextPush()).toMatchObject({ sequence: 1, element: first.element })
+})
+
+test('the queue may have what was pushed before, and nothing that is only sealed', () => {
+  const producer = producerWith(3)
+  expect([producer.highest, producer.nextPush()!.highest, producer.highest]).toEqual([0, 0, 1])
+  producer.heard({ pushed: 1, applied: 0 })
+  expect([producer.nextPush()!.highest, producer.highest]).toEqual([1, 2])
+  producer.heard({ pushed: 0, applied: 0 })
+  expect([producer.nextPush()!.highest, producer.highest]).toEqual([2, 2])
 })
 
 test('only the watermark lets a batch go', () => {

@@ -1,6 +1,6 @@
 import { assert } from '../../lib/assert.ts'
 import { type BatchId, type QueuedBatch, queuedBatchOf } from '../../queue/batch.ts'
-import { windowBatchesMax, windowBytesMax } from '../../queue/limits.ts'
+import { countMax, windowBatchesMax, windowBytesMax } from '../../queue/limits.ts'
 import { type GivenUp, isMissing, type Position, type Push } from '../../queue/queue.ts'
 import { isWithin } from '../../queue/sequence-ranges.ts'
 
@@ -33,6 +33,7 @@ export class Producer {
   #sequenceSealed: number
   /** The next to be pushed for the first time, or again after the queue lost it. Never below `lowest`. */
   #sequenceNext: number
+  #highest = 0
   /** As far as the queue said last. */
   #givenUp: GivenUp | undefined
 
@@ -47,6 +48,8 @@ export class Producer {
     const producer = new Producer(id)
     producer.#sequenceSealed = sequenceFirst - 1
     producer.#sequenceNext = sequenceFirst
+    // The earlier run may have pushed more than what was handed over.
+    producer.#highest = countMax
     return producer
   }
 
@@ -61,6 +64,11 @@ export class Producer {
   /** Of what is unconfirmed, or of what comes next. */
   get lowest(): number {
     return this.#unconfirmed[0]?.sequence ?? this.#sequenceSealed + 1
+  }
+
+  /** Highest sequence that the queue may have, whatever it says. */
+  get highest(): number {
+    return this.#highest
   }
 
   get unconfirmedBytes(): number {
@@ -93,7 +101,7 @@ export class Producer {
     return id.sequence
   }
 
-  /** What to push now; null when there is nothing. */
+  /** What to push now; null when there is nothing. From then on the queue may have it. */
   nextPush(): Push | null {
     const first = this.#unconfirmed[0]
     if (first === undefined) return null
@@ -102,10 +110,13 @@ export class Producer {
     )
     if (batch === undefined) return null
     const { sequence, element } = batch
+    const highest = this.#highest
+    this.#highest = Math.max(highest, sequence)
     return {
       producer: this.id,
       sequence,
       lowest: first.sequence,
+      highest,
       settled: this.#settledBelow(batch),
       element,
     }

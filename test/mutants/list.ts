@@ -10,6 +10,7 @@ export interface Mutant {
 
 const simulation = 'test/simulation.test.ts'
 const flusherTests = 'apps/web/flusher.test.ts'
+const alteredQueue = 'test/altered-queue.redis.test.ts'
 const hostileQueue = 'test/hostile-queue.redis.test.ts'
 const storeTests = 'store/sqlite-store.test.ts'
 const redisTests = 'queue/redis.redis.test.ts'
@@ -30,6 +31,20 @@ export const mutants: readonly Mutant[] = [
     find: 'this.#sequenceNext = Math.max(pushed + 1, this.lowest)',
     replace: 'this.#sequenceNext = Math.max(this.#sequenceNext, pushed + 1, this.lowest)',
     tests: [simulation],
+  },
+  {
+    name: 'Redis is believed that it has what was never pushed',
+    file: 'queue/redis-script-parts.ts',
+    find: 'if sequence <= highest and watermark <= highest then return nil end',
+    replace: 'if sequence >= 0 then return nil end',
+    tests: [alteredQueue],
+  },
+  {
+    name: 'a consumer goes by watermarks that anybody may have written',
+    file: 'queue/redis.ts',
+    find: 'const isKnown = Object.keys(published).length > 0',
+    replace: 'const isKnown = Object.keys(published).length < 0',
+    tests: [alteredQueue],
   },
   {
     name: 'a request without increments takes no room',

@@ -70,8 +70,8 @@ export class FaultyQueue implements ProducerQueue, ConsumerQueue {
     return this.#call(`push ${push.sequence}`, queue => this.#push(queue, push), lost)
   }
 
-  greet(producer: string, lowest: number): Promise<Position> {
-    return this.#call('greet', queue => queue.greet(producer, lowest))
+  greet(...args: Parameters<EmbeddedQueue['greet']>): Promise<Position> {
+    return this.#call('greet', queue => queue.greet(...args))
   }
 
   bind(storeId: string): Promise<string> {
