@@ -65,7 +65,7 @@ export const keyedFormat = 2
 
 /** A batch that came out of the queue. */
 export interface ReceivedBatch extends Batch {
-  /** As it stood there. */
+  /** As it stood there; no part of what the batch is equal to. */
   readonly element: string
 }
 
@@ -93,10 +93,17 @@ export function decodeBatch(element: string): ReceivedBatch {
   const { keys, sums } = decodeSums(body)
   const fault = faultOfCounts({ increments, sealed, keyCount: keys.length, keyed })
   if (fault !== null) throw corrupt(fault)
-  return new DecodedBatch(
-    { producer, sequence: Number(sequence), oldestMs, increments, sealed, keys, sums, keyed },
-    element,
-  )
+  const batch: Batch = {
+    producer,
+    sequence: Number(sequence),
+    oldestMs,
+    increments,
+    sealed,
+    keys,
+    sums,
+    keyed,
+  }
+  return Object.defineProperty(batch, 'element', { value: element }) as ReceivedBatch
 }
 
 /**
@@ -109,35 +116,6 @@ export function refuseNewer(element: string): void {
       'batch_newer',
       `a batch is of format ${format}, known are ${plainFormat} and ${keyedFormat}`,
     )
-}
-
-/** The batch that an element says it is. Where it stood is no part of what it is equal to. */
-class DecodedBatch implements ReceivedBatch {
-  readonly producer: string
-  readonly sequence: number
-  readonly oldestMs: number
-  readonly increments: number
-  readonly sealed: number
-  readonly keys: readonly string[]
-  readonly sums: readonly Sum[]
-  readonly keyed: readonly KeyedRequest[]
-  readonly #element: string
-
-  constructor(batch: Batch, element: string) {
-    this.producer = batch.producer
-    this.sequence = batch.sequence
-    this.oldestMs = batch.oldestMs
-    this.increments = batch.increments
-    this.sealed = batch.sealed
-    this.keys = batch.keys
-    this.sums = batch.sums
-    this.keyed = batch.keyed
-    this.#element = element
-  }
-
-  get element(): string {
-    return this.#element
-  }
 }
 
 /** Producer and sequence of an element; null when it does not start with them. */
