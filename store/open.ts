@@ -96,6 +96,10 @@ function refuseForeign(database: Database, path: string): void {
       'store_unknown',
       `${path} is the database of another program: it has a table ${others[0]}`,
     )
+  const columns = database.pragma('table_info(numbers)') as { name: string }[]
+  const isSeed = ['key', 'value'].every(name => columns.some(column => column.name.toLowerCase() === name))
+  if (tables.length > 0 && !isSeed)
+    throw storeError('store_unknown', `${path} is the database of another program: its numbers are not ours`)
 }
 
 function refuseCorrupt(database: Database, path: string): void {
@@ -119,7 +123,10 @@ function makeSchema(database: Database, clock: Clock, log: Log): void {
     return taken
   })
   const taken = make.immediate()
-  if (taken) log.info({ ...taken }, 'took over the totals of a seed database')
+  if (!taken) return
+  const isAll = taken.setAsideCount === 0
+  if (isAll) log.info({ ...taken }, 'took over the totals of a seed database')
+  else log.warn({ ...taken }, 'took over a seed database; what no total can hold is in the table set_aside')
 }
 
 /** All steps in one transaction. */

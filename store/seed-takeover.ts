@@ -1,29 +1,44 @@
 import type { Clock } from '../lib/clock.ts'
+import { defineDecimals } from './decimals.ts'
+import { overflowReason } from './schema.ts'
 import type { Database } from './sqlite.ts'
 
 export interface TakenOver {
   readonly totalCount: number
-  /** Rows that no total can hold: kept in `set_aside` with the reason. */
+  /** Rows and sums of rows that no total can hold: kept in `set_aside` with the reason. */
   readonly setAsideCount: number
 }
 
 const isTotal = `typeof(key) = 'text' AND typeof(coalesce(value, 0)) = 'integer'`
+/** Sums by key in two halves, as SQLite's own sum() fails beyond 64 bits: it is `high` * 2^32 + `low`. */
+const halves = `
+  SELECT key, high + (low >> 32) AS high, low & 0xffffffff AS low FROM (
+    SELECT key, sum(coalesce(value, 0) >> 32) AS high, sum(coalesce(value, 0) & 0xffffffff) AS low
+    FROM seed_numbers WHERE ${isTotal} GROUP BY key COLLATE BINARY)`
+const fits = 'high BETWEEN -0x80000000 AND 0x7fffffff'
 
 /**
  * Moves the totals of the seed project's table, renamed to `seed_numbers`, into `numbers`, inside the
- * caller's transaction. The seed's table is not STRICT and allows NULLs and any type: a missing value is
- * zero, as its default says; what is no text key or no 64-bit integer is set aside.
+ * caller's transaction. The seed's table is not STRICT, need not have a unique key, and allows NULLs and any
+ * type: the rows of a key are added up, and a missing value is zero, as its default says. What is no text key
+ * or no 64-bit integer is set aside, and so is a sum that is none.
  */
 export function takeOverSeedTable(database: Database, clock: Clock): TakenOver {
   const now = clock.nowMs()
+  defineDecimals(database)
   const totalCount = database
-    .prepare(
-      `INSERT INTO numbers (key, value)
-       SELECT key, coalesce(value, 0) FROM seed_numbers WHERE ${isTotal}
-       ON CONFLICT (key) DO UPDATE SET value = value + excluded.value`,
-    )
+    .prepare(`INSERT INTO numbers (key, value) SELECT key, (high << 32) | low FROM (${halves}) WHERE ${fits}`)
     .run().changes
-  const setAsideCount = database
+  const overflowCount = database
+    .prepare(
+      `INSERT INTO set_aside (key, value, reason, set_aside_ms)
+       SELECT key, sum_of_decimals(CAST(coalesce(value, 0) AS TEXT)), 'taken over: ${overflowReason}', ?
+       FROM seed_numbers
+       WHERE ${isTotal} AND key COLLATE BINARY IN (SELECT key FROM (${halves}) WHERE NOT ${fits})
+       GROUP BY key COLLATE BINARY`,
+    )
+    .run(now).changes
+  const rowCount = database
     .prepare(
       `INSERT INTO set_aside (key, value, reason, set_aside_ms)
        SELECT coalesce(CAST(key AS TEXT), ''), coalesce(CAST(value AS TEXT), ''),
@@ -37,7 +52,7 @@ export function takeOverSeedTable(database: Database, clock: Clock): TakenOver {
     )
     .run(exactSum(database), now)
   database.exec('DROP TABLE seed_numbers')
-  return { totalCount, setAsideCount }
+  return { totalCount, setAsideCount: overflowCount + rowCount }
 }
 
 /** SQLite's own sum() fails beyond 64 bits. */

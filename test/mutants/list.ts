@@ -47,6 +47,13 @@ export const mutants: readonly Mutant[] = [
     tests: [alteredQueue],
   },
   {
+    name: 'a total of a seed database may leave 64 bits',
+    file: 'store/seed-takeover.ts',
+    find: "'high BETWEEN -0x80000000 AND 0x7fffffff'",
+    replace: "'high BETWEEN -0x80000000 AND 0x80000000'",
+    tests: ['store/seed-takeover.test.ts'],
+  },
+  {
     name: 'a request without increments takes no room',
     file: 'queue/batch.ts',
     find: 'Math.max(1, keys.length)',
