@@ -1,3 +1,4 @@
+import { withPatience } from '../lib/clock.ts'
 import { type ExitCode, exitCodes, OperationError, UsageError } from '../lib/errors.ts'
 import { RepeatedError } from '../lib/log.ts'
 import { durationMs, type OptionValues } from '../lib/options.ts'
@@ -91,7 +92,11 @@ async function makeParts(options: Options, context: ServiceContext & { isRestart
           log.fatal({ err: error, code: codeOf(error), hint: hintOf(error) }, 'the consumer cannot go on')
         })
       },
-      stop: () => consumer.stop().catch(() => {}),
+      // What it does not get done in time stays in the queue.
+      stop: () => {
+        const stopped = consumer.stop().catch(() => {})
+        return withPatience(clock, options.stopTimeoutMs * 0.8, stopped, () => queue.close())
+      },
     },
     { name: 'readiness', start: () => news?.start(), stop: () => news?.stop() },
     {

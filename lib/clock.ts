@@ -45,3 +45,14 @@ export function withDeadline<T>(
     work.then(resolve, reject).finally(timer.cancel)
   })
 }
+
+/** Waits for `work`, however long it takes; after `patienceMs` it calls `giveUp`, which is to end it. */
+export function withPatience<T>(
+  clock: Clock,
+  patienceMs: number,
+  work: Promise<T>,
+  giveUp: () => void,
+): Promise<T> {
+  const timer = clock.after(patienceMs, giveUp)
+  return work.finally(timer.cancel)
+}

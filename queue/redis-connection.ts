@@ -49,6 +49,9 @@ export class RedisConnection {
   #wasUsable: boolean
   /** By name of the call: what the link needs for it, where that is more than usual. */
   readonly #patienceMs = new Map<string, number>()
+  #isClosed = false
+  /** Ends what is under way. */
+  readonly #giveUps = new Set<(error: Error) => void>()
 
   constructor(
     { url, clock, log, isRestart = false }: RedisConnectionOptions,
@@ -108,6 +111,7 @@ export class RedisConnection {
    * says `never`, trying again without an operator is of no use. It says so at the first contact only.
    */
   async usable(): Promise<void> {
+    if (this.#isClosed) throw closedByUs()
     const now = this.#clock.monotonicMs()
     if (this.#checked === null || now - this.#checked.sinceMs >= checkIntervalMs) {
       const late = () => queueError('queue_unreachable', 'Redis did not accept a connection in time')
@@ -115,7 +119,7 @@ export class RedisConnection {
       const deadlineMs = this.#checked === null ? callDeadlineMs : this.#deadlineMs
       const checked = {
         sinceMs: now,
-        done: withDeadline(this.#clock, deadlineMs, this.#connectAndCheck(), late).then(
+        done: this.#within(deadlineMs, this.#connectAndCheck(), late).then(
           () => {
             this.#wasUsable = true
           },
@@ -145,7 +149,7 @@ export class RedisConnection {
     const [deadlineMs, startedMs] = [this.#deadlineMs, this.#clock.monotonicMs()]
     const late = () => queueError('queue_timeout', `Redis did not answer within ${deadlineMs} ms`)
     try {
-      const answer = await withDeadline(this.#clock, deadlineMs, work(this.#redis), late)
+      const answer = await this.#within(deadlineMs, work(this.#redis), late)
       this.#needs(name, Math.min(deadlineMs, 2 * (this.#clock.monotonicMs() - startedMs)))
       return answer
     } catch (cause) {
@@ -165,8 +169,21 @@ export class RedisConnection {
     this.#patienceMs.delete(name)
   }
 
+  /** Calls under way, and later ones, reject at once: Redis may owe their answers for long. */
   close(): void {
+    this.#isClosed = true
     this.#redis.disconnect()
+    for (const giveUp of this.#giveUps) giveUp(closedByUs())
+  }
+
+  async #within<T>(deadlineMs: number, work: Promise<T>, late: () => Error): Promise<T> {
+    const closed = Promise.withResolvers<never>()
+    this.#giveUps.add(closed.reject)
+    try {
+      return await withDeadline(this.#clock, deadlineMs, Promise.race([work, closed.promise]), late)
+    } finally {
+      this.#giveUps.delete(closed.reject)
+    }
   }
 
   /** Calls share the connection, so each waits for the slowest. */
@@ -211,4 +228,8 @@ export class RedisConnection {
     else if (redis.status !== 'ready') await whenReady(redis)
     await this.#check(redis)
   }
+}
+
+function closedByUs(): OperationError {
+  return queueError('queue_unreachable', 'the connection to Redis was closed, as this process stops')
 }

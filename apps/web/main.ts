@@ -1,3 +1,4 @@
+import { withPatience } from '../../lib/clock.ts'
 import { exitCodes, type ExitCode, OperationError, UsageError } from '../../lib/errors.ts'
 import { RepeatedError } from '../../lib/log.ts'
 import type { OptionValues } from '../../lib/options.ts'
@@ -98,7 +99,11 @@ async function makeParts(
       start: () => firstContact(queue, queueError),
       stop: () => queue.close(),
     },
-    { name: 'handovers', start: () => void taker.start(), stop: () => taker.stop() },
+    {
+      name: 'handovers',
+      start: () => void taker.start(),
+      stop: () => withPatience(clock, options.stopTimeoutMs * 0.05, taker.stop(), () => queue.close()),
+    },
     flusherPart({ flusher, producer, binding }, options, log),
     {
       name: 'server',

@@ -54,6 +54,13 @@ export const mutants: readonly Mutant[] = [
     tests: ['store/seed-takeover.test.ts'],
   },
   {
+    name: 'a stop waits for whatever Redis owes an answer to',
+    file: 'queue/redis-connection.ts',
+    find: 'for (const giveUp of this.#giveUps) giveUp(closedByUs())',
+    replace: '',
+    tests: ['test/stop.redis.test.ts'],
+  },
+  {
     name: 'a request without increments takes no room',
     file: 'queue/batch.ts',
     find: 'Math.max(1, keys.length)',
