@@ -4,8 +4,18 @@
  */
 export const ignoreHangUpVariable = 'PICCOLO_IGNORE_HANGUP'
 
-/** What a terminal, a service manager and a person send to stop a program. */
-export const allStopSignals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
+/**
+ * What a terminal, a service manager, a container engine and a person send to stop a program; power that fails,
+ * and a limit on processor time.
+ */
+export const allStopSignals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGPWR', 'SIGXCPU'] as const
+/**
+ * What would end a process at once and means nothing here; SIGUSR1 would open the port of Node's inspector,
+ * through which anybody on the machine could run code. Node ignores SIGPIPE and SIGXFSZ by itself.
+ */
+const ignoredSignals = [
+  ...(['SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGPROF', 'SIGIO', 'SIGSTKFLT'] as const),
+]
 export type StopSignal = (typeof allStopSignals)[number]
 
 /** Those that a process with this environment obeys; the others it ignores. */
@@ -14,4 +24,9 @@ export function stopSignals(
 ): readonly StopSignal[] {
   const isHangUpIgnored = environment[ignoreHangUpVariable] === 'true'
   return allStopSignals.filter(signal => signal !== 'SIGHUP' || !isHangUpIgnored)
+}
+
+/** Whatever may hold increments in memory calls it first of all. */
+export function ignoreOtherSignals(host: NodeJS.Process): void {
+  for (const signal of ignoredSignals) host.on(signal, () => {})
 }

@@ -80,20 +80,34 @@ function isRunning(pid: number): boolean {
   }
 }
 
-test('SIGHUP to up stops it in order', async () => {
-  const up = start('./piccolo', upArgs())
-  await count()
-  const pids = tree(up.pid)
-  process.kill(up.pid, 'SIGHUP')
-  expect(await up.ended).toBe(0)
-  await everythingIsCountedAndGone(pids)
-})
+/** All that end a process unless it listens, but for those that say that it is broken. */
+const harmless: readonly NodeJS.Signals[] = [
+  ...(['SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGPROF', 'SIGIO', 'SIGPIPE'] as const),
+  ...(['SIGSTKFLT', 'SIGXFSZ', 'SIGURG', 'SIGWINCH', 'SIGCONT'] as const),
+]
+const stops = ['SIGHUP', 'SIGQUIT', 'SIGPWR', 'SIGXCPU'] as const
+
+test.each(stops)(
+  '%s to up stops it in order, and signals that mean something else do nothing',
+  async signal => {
+    const up = start('./piccolo', upArgs())
+    await count()
+    const pids = tree(up.pid)
+    for (const each of harmless) for (const pid of pids) process.kill(pid, each)
+    for (const pid of pids.slice(1)) process.kill(pid, signal)
+    expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200)
+    expect(tree(up.pid)).toEqual(pids)
+    process.kill(up.pid, signal)
+    expect(await up.ended).toBe(0)
+    await everythingIsCountedAndGone(pids)
+  },
+)
 
 test('a stop is not cut short by further signals, whatever they are', async () => {
   const up = start('./piccolo', upArgs())
   await count()
   const pids = tree(up.pid)
-  const signals = ['SIGHUP', 'SIGTERM', 'SIGINT'] as const
+  const signals = ['SIGTERM', 'SIGINT', ...stops, ...harmless] as const
   for (let round = 0; round < 10; round++) for (const signal of signals) process.kill(-up.pid, signal)
   expect(await up.ended).toBe(0)
   await everythingIsCountedAndGone(pids)
@@ -109,17 +123,23 @@ test('a terminal that is closed takes nothing with it', async () => {
   await everythingIsCountedAndGone(pids)
 })
 
-test('SIGHUP stops a web process and a consumer on their own in order', async () => {
-  await using redis = await RedisServer.start()
-  const shared = ['--redis', redis.url, '--database', folder.database]
-  await using consumer = new Program(['consumer', '--consumer-port', '0', ...shared])
-  await using web = new Program(['web', '--port', String(port), '--flush-interval-ms', '60000', ...shared])
-  await consumer.says(/"msg":"started"/)
-  await count()
-  expect(await web.stop('SIGHUP')).toBe(0)
-  expect(await consumer.stop('SIGHUP')).toBe(0)
-  await everythingIsCountedAndGone([])
-})
+test.each(stops)(
+  '%s stops a web process and a consumer on their own in order, and no other',
+  async signal => {
+    await using redis = await RedisServer.start()
+    const shared = ['--redis', redis.url, '--database', folder.database]
+    await using consumer = new Program(['consumer', '--consumer-port', '0', ...shared])
+    await using web = new Program(['web', '--port', String(port), '--flush-interval-ms', '60000', ...shared])
+    await consumer.says(/"msg":"started"/)
+    await count()
+    for (const each of harmless) for (const program of [web, consumer]) program.signal(each)
+    expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200)
+    expect(await web.stop(signal)).toBe(0)
+    expect(await consumer.stop(signal)).toBe(0)
+    expect(web.output + consumer.output).not.toMatch(/inspector|Debugger/)
+    await everythingIsCountedAndGone([])
+  },
+)
 
 test('under nohup a hang-up is ignored, by every process', async () => {
   const up = start('nohup', ['./piccolo', ...upArgs()])

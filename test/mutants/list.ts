@@ -653,8 +653,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a hang-up kills',
     file: 'lib/stop-signals.ts',
-    find: "'SIGINT', 'SIGHUP']",
-    replace: "'SIGINT', 'SIGHUP'].slice(0, 2) as ['SIGTERM', 'SIGHUP']",
+    find: "'SIGQUIT', 'SIGPWR', 'SIGXCPU'] as const",
+    replace:
+      "'SIGQUIT', 'SIGPWR', 'SIGXCPU'].filter(each => each !== 'SIGHUP') as NodeJS.Signals[] as ['SIGHUP']",
     tests: ['test/hang-up.redis.test.ts'],
   },
   {
