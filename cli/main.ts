@@ -2,12 +2,13 @@ import { enableCompileCache } from 'node:module'
 import { codeVersion } from '../lib/code-version.ts'
 import { errorText, exitCodes, type ExitCode, OperationError, UsageError } from '../lib/errors.ts'
 import { optionsHelp, type OptionTable, parseOptions } from '../lib/options.ts'
-import { stopSignals } from '../lib/stop-signals.ts'
+import { ignoreOtherSignals, stopSignals } from '../lib/stop-signals.ts'
 import type { Command } from './command.ts'
 import { commands } from './commands.ts'
 
 // Keeps what stripping types and compiling gave, which is half of the time that a start takes.
 enableCompileCache()
+ignoreOtherSignals(process)
 if (!stopSignals(process.env).includes('SIGHUP')) process.on('SIGHUP', () => {})
 process.exit(await main(process.argv.slice(2)))
 

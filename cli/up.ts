@@ -9,7 +9,7 @@ import { createLog, type Log } from '../lib/log.ts'
 import { LogOutput } from '../lib/log-output.ts'
 import { Metrics, metricsText } from '../lib/metrics.ts'
 import { optionsEnvironment, type OptionValues } from '../lib/options.ts'
-import { ignoreOtherSignals, stopSignals } from '../lib/stop-signals.ts'
+import { stopSignals } from '../lib/stop-signals.ts'
 import { EmbeddedQueue } from '../queue/embedded.ts'
 import { serveEmbeddedQueue } from '../queue/embedded-ipc.ts'
 import { banner } from './banner.ts'
@@ -42,7 +42,6 @@ type Options = OptionValues<typeof upOptions>
 
 async function runUp(options: Options, context: CommandContext): Promise<ExitCode> {
   const { environment, print, isTerminal } = context
-  ignoreOtherSignals(process)
   process.title = 'piccolo up'
   const version = codeVersion()
   const output = new LogOutput()

@@ -6,7 +6,7 @@ import { Lifecycle, type Part } from './lifecycle.ts'
 import { createLog, type Log, type LogOptions } from './log.ts'
 import { LogOutput } from './log-output.ts'
 import { Metrics, metricsText } from './metrics.ts'
-import { allStopSignals, ignoreOtherSignals, type StopSignal } from './stop-signals.ts'
+import { allStopSignals, type StopSignal } from './stop-signals.ts'
 
 /** After that a process publishes its own metrics rather than none. */
 const siblingsTimeoutMs = 2_000
@@ -44,7 +44,6 @@ export interface ServiceOptions {
  * start.
  */
 export async function runService(options: ServiceOptions, host: NodeJS.Process): Promise<ExitCode> {
-  ignoreOtherSignals(host)
   host.title = `piccolo ${options.process}`
   const version = codeVersion()
   const output = new LogOutput()

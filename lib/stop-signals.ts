@@ -26,7 +26,7 @@ export function stopSignals(
   return allStopSignals.filter(signal => signal !== 'SIGHUP' || !isHangUpIgnored)
 }
 
-/** Whatever may hold increments in memory calls it first of all. */
+/** For every program that may hold increments in memory, first of all. */
 export function ignoreOtherSignals(host: NodeJS.Process): void {
   for (const signal of ignoredSignals) host.on(signal, () => {})
 }

@@ -59,6 +59,12 @@ async function count(): Promise<void> {
   expect(new Set(statuses)).toEqual(new Set([200]))
 }
 
+/** One that is just starting, and has counted nothing, may be ended by any signal. */
+async function everyProcessIsThere(): Promise<void> {
+  const metrics = async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  await until('the second web process has started', async () => /process="web 2"/.test(await metrics()))
+}
+
 /** A process and everything below it. */
 function tree(pid: number): number[] {
   seen.add(pid)
@@ -92,6 +98,7 @@ test.each(stops)(
   async signal => {
     const up = start('./piccolo', upArgs())
     await count()
+    await everyProcessIsThere()
     const pids = tree(up.pid)
     for (const each of harmless) for (const pid of pids) process.kill(pid, each)
     for (const pid of pids.slice(1)) process.kill(pid, signal)
@@ -106,6 +113,7 @@ test.each(stops)(
 test('a stop is not cut short by further signals, whatever they are', async () => {
   const up = start('./piccolo', upArgs())
   await count()
+  await everyProcessIsThere()
   const pids = tree(up.pid)
   const signals = ['SIGTERM', 'SIGINT', ...stops, ...harmless] as const
   for (let round = 0; round < 10; round++) for (const signal of signals) process.kill(-up.pid, signal)

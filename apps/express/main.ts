@@ -2,7 +2,7 @@ import type { ExitCode } from '../../lib/errors.ts'
 import { RepeatedError } from '../../lib/log.ts'
 import type { OptionValues } from '../../lib/options.ts'
 import { runService, type ServiceContext } from '../../lib/service.ts'
-import { allStopSignals } from '../../lib/stop-signals.ts'
+import { allStopSignals, ignoreOtherSignals } from '../../lib/stop-signals.ts'
 import { newProducerId } from '../../queue/batch.ts'
 import { Binding } from '../../queue/binding.ts'
 import { openQueue } from '../../queue/open.ts'
@@ -23,6 +23,7 @@ type Options = OptionValues<typeof webOptions>
  * shows how small the pattern is, and is measured in bench/. Resolves to the exit code.
  */
 export function runExpress(options: Options): Promise<ExitCode> {
+  ignoreOtherSignals(process)
   const parts = (context: ServiceContext) => makeParts(options, context)
   return runService({ ...options, process: 'express', stopSignals: allStopSignals, parts }, process)
 }

@@ -653,9 +653,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a hang-up kills',
     file: 'lib/stop-signals.ts',
-    find: "'SIGQUIT', 'SIGPWR', 'SIGXCPU'] as const",
-    replace:
-      "'SIGQUIT', 'SIGPWR', 'SIGXCPU'].filter(each => each !== 'SIGHUP') as NodeJS.Signals[] as ['SIGHUP']",
+    find: "['SIGTERM', 'SIGINT', 'SIGHUP', ",
+    replace: "['SIGTERM', 'SIGINT', ",
+    tests: ['test/hang-up.redis.test.ts'],
+  },
+  {
+    name: 'a signal that means nothing kills',
+    file: 'lib/stop-signals.ts',
+    find: 'for (const signal of ignoredSignals)',
+    replace: 'for (const signal of ignoredSignals.slice(1))',
     tests: ['test/hang-up.redis.test.ts'],
   },
   {
