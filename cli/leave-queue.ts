@@ -1,9 +1,16 @@
 import { type Clock, sleep } from '../lib/clock.ts'
-import { errorText, OperationError } from '../lib/errors.ts'
+import { errorText } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { batchIdOf } from '../queue/batch.ts'
 import type { EmbeddedQueue } from '../queue/embedded.ts'
-import { leaveBatches, listHandovers, type Leftover, type Place, runsOf } from '../queue/handover.ts'
+import {
+  leaveBatches,
+  listHandovers,
+  type Leftover,
+  type Place,
+  runsOf,
+  unwritable,
+} from '../queue/handover.ts'
 import { systemDisk } from '../queue/handover-disk.ts'
 import { readManifestAt } from '../queue/handover-reader.ts'
 
@@ -33,18 +40,19 @@ export async function leaveQueue({ queue, place, clock, timeoutMs, log }: LeaveQ
     const failed: Leftover[] = []
     for (const leftover of left) {
       try {
-        if (!(await isWritten(place, leftover))) leaveBatches(place, leftover, log)
+        if (!(await isWritten(place, leftover))) failed.push(...leaveBatches(place, leftover, log).unwritten)
       } catch (error) {
-        const code = error instanceof OperationError ? error.code : 'fault'
-        log.fatal({ code, reason: errorText(error) }, 'what is in the queue cannot be written down')
+        log.fatal({ code: 'fault', reason: errorText(error) }, 'what is in the queue cannot be written down')
         failed.push(leftover)
       }
     }
     left = failed
     if (left.length === 0) return true
-    if (clock.monotonicMs() >= deadlineMs) return false
+    if (clock.monotonicMs() >= deadlineMs) break
     await sleep(clock, retryIntervalMs)
   }
+  unwritable(left, log)
+  return false
 }
 
 /** Whether a complete file has all of these batches. */

@@ -13,7 +13,7 @@ test('a supervisor that was told to stop before its child started starts none', 
     stopTimeoutMs: 1_000,
     connect: () => {},
   })
-  expect(await supervisor.stop()).toBe(true)
+  expect(await supervisor.stop()).toBe(0)
   await supervisor.start()
   expect(supervisor.child).toBeNull()
 })

@@ -75,13 +75,13 @@ export class Supervisor {
     await this.#hasStarted.promise
   }
 
-  /** Stops the child for good. Resolves to whether it stopped in order. */
-  async stop(): Promise<boolean> {
+  /** Stops the child for good. Resolves to its exit code: that of a fault if it was killed. */
+  async stop(): Promise<ExitCode> {
     this.#isStopping = true
     this.#restart?.cancel()
-    if (this.#child === null) return true
+    if (this.#child === null) return exitCodes.done
     const { code } = await this.#child.stop(this.#options.stopTimeoutMs + 1_000)
-    return code === 0
+    return (code ?? exitCodes.fault) as ExitCode
   }
 
   #spawn(): void {

@@ -103,8 +103,8 @@ async function serve(
   if (early === undefined) parts.onReady()
   const exitCode = early ?? (await Promise.race([parts.stopped, failed]))
   parts.log.info('stopping')
-  const isClean = await stopInOrder(consumer!, webs, parts.stopTimeoutMs)
-  return isClean ? exitCode : exitCode || exitCodes.fault
+  const stopCode = await stopInOrder(consumer!, webs, parts.stopTimeoutMs)
+  return exitCode || stopCode
 }
 
 function makeSupervisors(
@@ -145,20 +145,19 @@ function makeSupervisors(
 
 /**
  * Web processes first: what they seal in their last moments is for the consumer, which then empties the
- * queue.
+ * queue. Resolves to the worst of their exit codes.
  */
 async function stopInOrder(
   consumer: Supervisor,
   webs: readonly Supervisor[],
   timeoutMs: number,
-): Promise<boolean> {
-  const websClean = await Promise.all(webs.map(web => web.stop()))
+): Promise<ExitCode> {
+  const webCodes = await Promise.all(webs.map(web => web.stop()))
   // It may just be between two runs; what dead web processes left in the queue is its to do.
   const deadlineMs = systemClock.monotonicMs() + timeoutMs
   while (consumer.child === null && systemClock.monotonicMs() < deadlineMs && consumer.isRestarting)
     await sleep(systemClock, 20)
-  const consumerClean = await consumer.stop()
-  return websClean.every(Boolean) && consumerClean
+  return Math.max(...webCodes, await consumer.stop()) as ExitCode
 }
 
 /** Of this process and all its children; one that does not answer in time is left out. */

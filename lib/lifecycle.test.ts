@@ -1,6 +1,7 @@
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { systemClock } from './clock.ts'
+import { OperationError } from './errors.ts'
 import { Lifecycle, type Part } from './lifecycle.ts'
 
 function lifecycle() {
@@ -17,7 +18,7 @@ function lifecycle() {
 test('parts start in order and stop in reverse', async () => {
   const { events, part, life } = lifecycle()
   await life.start([part('a'), part('b')], 1_000)
-  expect(await life.stop(1_000)).toBe(true)
+  expect(await life.stop(1_000)).toBe(0)
   expect(events).toEqual(['start a', 'start b', 'stop b', 'stop a'])
 })
 
@@ -33,7 +34,7 @@ test('a part that fails or hangs while stopping does not keep the others from it
   const failing = part('failing', { stop: () => Promise.reject(new Error('no')) })
   const hanging = part('hanging', { stop: () => new Promise(() => {}) })
   await life.start([part('a'), failing, hanging], 1_000)
-  expect(await life.stop(10)).toBe(false)
+  expect(await life.stop(10)).toBe(70)
   expect(events).toContain('stop a')
 })
 
@@ -48,13 +49,25 @@ test('what has to be done last is done however stopping ended', async () => {
     },
   })
   await life.start([part('a', lastly('a')), failing, hanging, worse], 1_000)
-  expect(await life.stop(10)).toBe(false)
+  expect(await life.stop(10)).toBe(70)
   expect(events.slice(-5)).toEqual(['stop worse', 'lastly hanging', 'lastly failing', 'stop a', 'lastly a'])
 })
 
 test('stopping twice is stopping once', async () => {
   const { events, part, life } = lifecycle()
   await life.start([part('a')], 1_000)
-  expect(await Promise.all([life.stop(1_000), life.stop(1_000)])).toEqual([true, true])
+  expect(await Promise.all([life.stop(1_000), life.stop(1_000)])).toEqual([0, 0])
   expect(events).toEqual(['start a', 'stop a'])
+})
+
+test('what something outside kept from stopping cleanly is no fault', async () => {
+  const { part, life } = lifecycle()
+  const hanging = part('hanging', { stop: () => new Promise(() => {}) })
+  const full = part('full', {
+    lastly: () => {
+      throw new OperationError('full', { retry: 'never', hint: 'none' }, 'no room')
+    },
+  })
+  await life.start([full, hanging], 1_000)
+  expect(await life.stop(10)).toBe(69)
 })

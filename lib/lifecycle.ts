@@ -1,5 +1,5 @@
 import { type Clock, withDeadline } from './clock.ts'
-import { errorText } from './errors.ts'
+import { type ExitCode, errorText, exitCodes, OperationError } from './errors.ts'
 import type { Log } from './log.ts'
 
 export interface Part {
@@ -20,7 +20,7 @@ export class Lifecycle {
   readonly #clock: Clock
   readonly #log: Log
   readonly #running: Part[] = []
-  #stopping: Promise<boolean> | null = null
+  #stopping: Promise<ExitCode> | null = null
 
   constructor(clock: Clock, log: Log) {
     this.#clock = clock
@@ -39,18 +39,22 @@ export class Lifecycle {
     }
   }
 
-  /** Resolves to whether every part stopped cleanly. Calling it again waits for the same stop. */
-  stop(timeoutMs: number): Promise<boolean> {
+  /**
+   * Resolves to the exit code: `done` when every part stopped cleanly, `unavailable` where something outside kept
+   * one from it, else `fault`. Calling it again waits for the same stop.
+   */
+  stop(timeoutMs: number): Promise<ExitCode> {
     this.#stopping ??= this.#stopAll(this.#clock.monotonicMs() + timeoutMs)
     return this.#stopping
   }
 
-  async #stopAll(deadlineMs: number): Promise<boolean> {
-    let clean = true
+  async #stopAll(deadlineMs: number): Promise<ExitCode> {
+    let exitCode: ExitCode = exitCodes.done
     for (const part of this.#running.splice(0).reverse()) {
       const remainingMs = Math.max(100, deadlineMs - this.#clock.monotonicMs())
       const failed = (error: unknown) => {
-        clean = false
+        if (error instanceof OperationError) exitCode = exitCodes.unavailable
+        else exitCode ||= exitCodes.fault
         this.#log.error({ part: part.name, reason: errorText(error) }, 'part did not stop cleanly')
       }
       try {
@@ -65,6 +69,6 @@ export class Lifecycle {
         failed(error)
       }
     }
-    return clean
+    return exitCode
   }
 }

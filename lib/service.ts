@@ -74,9 +74,9 @@ export async function runService(options: ServiceOptions, host: NodeJS.Process):
   parent?.emit('started')
   const exitCode = await ended.promise
   log.info('stopping')
-  const isClean = await lifecycle.stop(options.stopTimeoutMs)
+  const stopCode = await lifecycle.stop(options.stopTimeoutMs)
   log.info('stopped')
-  return isClean ? exitCode : exitCode || exitCodes.fault
+  return exitCode || stopCode
 }
 
 function listenForTheEnd(

@@ -57,7 +57,7 @@ export const queueErrors = {
   },
   handover_unwritable: {
     retry: 'later',
-    hint: 'free space, or give a --state-dir on a disk that has some; a stop could not write there',
+    hint: 'free space, give a --state-dir on a disk that has some, or raise ulimit -f (LimitFSIZE= of a unit)',
   },
   batch_newer: {
     retry: 'later',

@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
-import { errorText } from '../lib/errors.ts'
+import { errorText, type OperationError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { makeFolder } from '../lib/make-folder.ts'
 import { batchIdOf, queuedBatchOf } from './batch.ts'
@@ -94,12 +94,19 @@ export function freePath(folder: string, { database }: Place, producer: string):
   throw new Error(`${start}${suffix} and ${namesMax - 1} others are there already`)
 }
 
+/** What became of batches that were to be written down. */
+export interface Left {
+  readonly paths: readonly string[]
+  /** What can be written nowhere. */
+  readonly unwritten: readonly Leftover[]
+}
+
 /**
  * Writes down what a stopping process still holds, for the next start. With no room in the state directory it
- * tries the folder of the database, and then the one for temporary files, and says so. Returns the path.
- * Throws OperationError `handover_unwritable` when there is no room anywhere.
+ * tries the folder of the database, and then the one for temporary files, and says so. What is larger than
+ * the system lets a file be is divided.
  */
-export function leaveBatches(place: Place, leftover: Leftover, log: Log): string {
+export function leaveBatches(place: Place, leftover: Leftover, log: Log): Left {
   const batchCount = leftover.elements.length
   const searched = searchedFolders(place)
   for (const folder of [...searched, ...temporaryFolders()]) {
@@ -107,14 +114,37 @@ export function leaveBatches(place: Place, leftover: Leftover, log: Log): string
       const path = writeHandover(folder, place, leftover)
       if (searched.includes(folder)) log.warn({ path, batchCount }, 'not committed: left for the next start')
       else log.fatal({ path, batchCount, hint: `run piccolo recover ${path}` }, 'left where no start looks')
-      return path
+      return { paths: [path], unwritten: [] }
     } catch (error) {
+      if (batchCount > 1 && isTooLarge(error)) return leaveHalves(place, leftover, log)
       const reason = errorText(error)
       log.fatal({ folder, reason, batchCount }, 'no hand-over file can be written in this folder')
     }
   }
-  const message = `${batchCount} batches of producer ${leftover.producer} can be written nowhere`
-  throw queueError('handover_unwritable', message)
+  return { paths: [], unwritten: [leftover] }
+}
+
+function leaveHalves(place: Place, leftover: Leftover, log: Log): Left {
+  const { elements } = leftover
+  const half = Math.ceil(elements.length / 2)
+  const halves = [elements.slice(0, half), elements.slice(half)]
+  const left = halves.map(each => leaveBatches(place, { ...leftover, elements: each }, log))
+  return { paths: left.flatMap(({ paths }) => paths), unwritten: left.flatMap(({ unwritten }) => unwritten) }
+}
+
+/** Than `ulimit -f`, or the file system, allows. */
+function isTooLarge(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EFBIG'
+}
+
+/** The error of a stop that can write these batches nowhere; logs it. */
+export function unwritable(unwritten: readonly Leftover[], log: Log): OperationError {
+  const elements = unwritten.flatMap(leftover => leftover.elements)
+  const error = queueError('handover_unwritable', `${elements.length} batches can be written nowhere`)
+  const { code, message, policy } = error
+  const fields = { code, hint: policy.hint, reason: message, increments: incrementsIn(elements) }
+  log.fatal(fields, 'lost, but for what the queue has')
+  return error
 }
 
 /** In the order of the sequences, each once, and divided where one is missing. */
@@ -134,12 +164,15 @@ export function runsOf(elements: readonly string[]): string[][] {
 export function writeHandover(folder: string, place: Place, { store, producer, elements }: Leftover): string {
   makeFolder(folder)
   const path = freePath(folder, place, producer)
-  const increments = elements.reduce((sum, element) => sum + (queuedBatchOf(element)?.increments ?? 0), 0)
-  const header = { store, shard: 0, producer, batches: elements.length, increments }
+  const header = { store, shard: 0, producer, batches: elements.length, increments: incrementsIn(elements) }
   writeAside(path, file => {
     for (const piece of handoverPieces(header, elements)) writeFileSync(file, piece)
   })
   return path
+}
+
+function incrementsIn(elements: readonly string[]): number {
+  return elements.reduce((sum, element) => sum + (queuedBatchOf(element)?.increments ?? 0), 0)
 }
 
 /** Makes `path` of what `write` writes, synced, or leaves nothing behind and throws. */

@@ -108,6 +108,7 @@ export class Folder {
 /** What the operating system allows. */
 export interface Limits {
   readonly descriptorsMax?: number | 'unchanged'
+  readonly fileBytesMax?: number | 'unchanged'
 }
 
 /** One run of the program: `up`, `web`, `consumer`, or any other command. */
@@ -121,9 +122,11 @@ export class Program {
     args: readonly string[],
     environment: Readonly<Record<string, string>> = {},
     stdout: 'pipe' | number = 'pipe',
-    { descriptorsMax = 'unchanged' }: Limits = {},
+    { descriptorsMax = 'unchanged', fileBytesMax = 'unchanged' }: Limits = {},
   ) {
-    const limited = descriptorsMax === 'unchanged' ? [] : ['prlimit', `--nofile=${descriptorsMax}`]
+    const limits = Object.entries({ nofile: descriptorsMax, fsize: fileBytesMax })
+    const given = limits.filter(([, limit]) => limit !== 'unchanged').map(each => `--${each.join('=')}`)
+    const limited = given.length === 0 ? [] : ['prlimit', ...given]
     const node = [process.execPath, '--disable-warning=ExperimentalWarning', program]
     const [command, ...rest] = [...limited, ...node, ...args]
     this.#child = spawn(command!, rest, {

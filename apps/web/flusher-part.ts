@@ -2,7 +2,7 @@ import type { Part } from '../../lib/lifecycle.ts'
 import { errorText } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Binding } from '../../queue/binding.ts'
-import { leaveBatches, type Place, runsOf } from '../../queue/handover.ts'
+import { leaveBatches, type Place, runsOf, unwritable } from '../../queue/handover.ts'
 import type { Flusher } from './flusher.ts'
 import type { Producer } from './producer.ts'
 
@@ -33,14 +33,10 @@ export function flusherPart(
       if (isSafe) return
       sealRest(flusher, log)
       const elements = producer.unconfirmed.map(({ element }) => element)
-      try {
-        for (const run of runsOf(elements))
-          leaveBatches(options, { store: binding.store, producer: producer.id, elements: run }, log)
-      } catch (error) {
-        const increments = producer.unconfirmedIncrements
-        log.fatal({ increments, code: 'handover_unwritable' }, 'lost, but for what the queue has')
-        throw error
-      }
+      const leave = (run: string[]) =>
+        leaveBatches(options, { store: binding.store, producer: producer.id, elements: run }, log)
+      const unwritten = runsOf(elements).flatMap(run => leave(run).unwritten)
+      if (unwritten.length > 0) throw unwritable(unwritten, log)
     },
   }
 }

@@ -111,7 +111,7 @@ export class WebProcess {
     const keysOf = (run: readonly string[]) => run.flatMap(element => decodeBatch(element).keys)
     for (const run of runsOf(elements)) {
       const leftover = { store: this.#binding.store, producer: this.id, elements: run }
-      onLeft(keysOf(run), leaveBatches(this.#place, leftover, log))
+      for (const path of leaveBatches(this.#place, leftover, log).paths) onLeft(keysOf(run), path)
     }
     await this.#taker.stop()
     this.life.die()
