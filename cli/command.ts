@@ -19,6 +19,8 @@ export interface Command<Table extends OptionTable = OptionTable> {
   /** More about it, for its own help. */
   readonly about?: string
   readonly options: Table
+  /** By default that of the mistake: bad usage for a flag, bad configuration for a variable. */
+  readonly wrongOptionExitCode?: ExitCode
   run(parsed: ParsedOptions<Table>, context: CommandContext): Promise<ExitCode>
 }
 

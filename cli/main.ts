@@ -1,10 +1,23 @@
 import { enableCompileCache } from 'node:module'
 import { codeVersion } from '../lib/code-version.ts'
-import { errorText, exitCodes, type ExitCode, OperationError, UsageError } from '../lib/errors.ts'
+import { classified } from '../lib/descriptors.ts'
+import {
+  classifySystemError,
+  errorText,
+  exitCodes,
+  type ExitCode,
+  fullErrorText,
+  OperationError,
+  UsageError,
+} from '../lib/errors.ts'
+import { didYouMean, nearestNames } from '../lib/nearest-names.ts'
 import { optionsHelp, type OptionTable, parseOptions } from '../lib/options.ts'
 import { ignoreOtherSignals, stopSignals } from '../lib/stop-signals.ts'
 import type { Command } from './command.ts'
 import { commands } from './commands.ts'
+
+const versionNames: readonly string[] = ['version', '--version', '-v', '-V']
+const helpFlags: readonly string[] = ['--help', '-h']
 
 // Keeps what stripping types and compiling gave, which is half of the time that a start takes.
 enableCompileCache()
@@ -14,11 +27,11 @@ process.exit(await main(process.argv.slice(2)))
 
 async function main([name, ...args]: readonly string[]): Promise<ExitCode> {
   try {
-    if (name === '--version') return say(codeVersion())
-    if (name === undefined || name === 'help' || name === '--help')
+    if (name !== undefined && versionNames.includes(name)) return say(codeVersion())
+    if (name === undefined || name === 'help' || helpFlags.includes(name))
       return say(args[0] === undefined ? await overview() : help(await find(args[0])))
     const command = await find(name)
-    if (args.includes('--help')) return say(help(command))
+    if (asksForHelp(args)) return say(help(command))
     return await run(command, args)
   } catch (error) {
     return explain(name, error)
@@ -26,7 +39,7 @@ async function main([name, ...args]: readonly string[]): Promise<ExitCode> {
 }
 
 async function run(command: Command, args: readonly string[]): Promise<ExitCode> {
-  const parsed = parseOptions(command.options, args, process.env)
+  const parsed = parsedOptions(command, args)
   const surplus = parsed.positionals[command.parameters.length]
   if (surplus !== undefined)
     throw new UsageError(`piccolo ${command.name} does not take ${JSON.stringify(withoutSecrets(surplus))}`)
@@ -35,10 +48,31 @@ async function run(command: Command, args: readonly string[]): Promise<ExitCode>
   return command.run(parsed, { environment: process.env, print, isTerminal, allOptions })
 }
 
+/** What stands behind `--` is no flag. */
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf('--')
+  return args.slice(0, end === -1 ? undefined : end).some(arg => helpFlags.includes(arg))
+}
+
 function find(name: string): Promise<Command> {
   const load = Object.hasOwn(commands, name) ? commands[name] : undefined
-  if (load === undefined) throw new UsageError(`there is no command ${name}; piccolo --help lists them`)
-  return load()
+  if (load !== undefined) return load()
+  if (name.startsWith('-'))
+    throw new UsageError(
+      `${withoutSecrets(name)} stands before the command; write piccolo COMMAND --option VALUE`,
+    )
+  const near = didYouMean(nearestNames(name, [...Object.keys(commands), 'help', 'version']))
+  throw new UsageError(`there is no command ${name}${near || '; piccolo --help lists them'}`)
+}
+
+function parsedOptions({ options, wrongOptionExitCode }: Command, args: readonly string[]) {
+  try {
+    return parseOptions(options, args, process.env)
+  } catch (error) {
+    if (error instanceof UsageError && wrongOptionExitCode !== undefined)
+      throw new UsageError(error.message, wrongOptionExitCode)
+    throw error
+  }
 }
 
 function say(text: string): ExitCode {
@@ -47,14 +81,15 @@ function say(text: string): ExitCode {
 }
 
 /** A mistake of the caller, or a refusal, gets one line; a fault of ours gets its stack. */
-function explain(name: string | undefined, error: unknown): ExitCode {
+function explain(name: string | undefined, thrown: unknown): ExitCode {
+  const error = classifySystemError(classified(thrown))
   const program = name === undefined || name.startsWith('-') ? 'piccolo' : `piccolo ${name}`
   if (error instanceof UsageError) {
     console.error(`${program}: ${error.message}`)
     return error.exitCode
   }
   if (error instanceof OperationError) {
-    console.error(`${program}: ${error.message} [${error.code}]: ${error.policy.hint}`)
+    console.error(`${program}: ${fullErrorText(error)} [${error.code}]: ${error.policy.hint}`)
     return error.policy.retry === 'never' ? exitCodes.badConfiguration : exitCodes.unavailable
   }
   console.error(error instanceof Error ? error.stack : errorText(error))

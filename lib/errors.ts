@@ -49,3 +49,19 @@ export class OperationError extends Error {
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
+
+/** The message, and that of the cause where it says more. */
+export function fullErrorText(error: unknown): string {
+  const text = errorText(error)
+  const cause = (error as { cause?: unknown } | null)?.cause
+  if (cause === undefined) return text
+  const causeText = fullErrorText(cause)
+  return text.includes(causeText) ? text : `${text}: ${causeText}`
+}
+
+/** A refusal of the operating system as an OperationError; any other error as it is. */
+export function classifySystemError(error: unknown): unknown {
+  if (!(error instanceof Error) || typeof (error as NodeJS.ErrnoException).syscall !== 'string') return error
+  const hint = 'look at the path or address that the message names: its spelling, its rights, and free space'
+  return new OperationError('system_refused', { retry: 'later', hint }, fullErrorText(error), error)
+}

@@ -1,8 +1,8 @@
-import { type Logger, pino } from 'pino'
+import { type Logger, pino, stdSerializers } from 'pino'
 import { prettyFactory } from 'pino-pretty'
 import type { Clock } from './clock.ts'
 import { classified } from './descriptors.ts'
-import { OperationError } from './errors.ts'
+import { fullErrorText, OperationError, UsageError } from './errors.ts'
 import { LogOutput } from './log-output.ts'
 
 export type Log = Logger
@@ -29,16 +29,32 @@ export function createLog(
     base: { process },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
+    serializers: { err: shownError },
   }
   if (format === 'json' || (format === 'auto' && !isTerminal)) return pino(settings, output)
-  const pretty = prettyFactory({
+  const settingsPretty = {
     colorize: isTerminal,
     ignore: 'process',
     messageFormat: '{process}: {msg}',
     translateTime: 'SYS:HH:MM:ss.l',
     singleLine: true,
+  }
+  const prettyFault = prettyFactory(settingsPretty)
+  const pretty = prettyFactory({
+    ...settingsPretty,
+    errorLikeObjectKeys: [],
+    customPrettifiers: { err: error => (error as unknown as Error).message },
   })
-  return pino(settings, { write: line => output.write(pretty(line)) })
+  return pino(settings, {
+    write: line => output.write((line.includes('"stack":') ? prettyFault : pretty)(line)),
+  })
+}
+
+/** Only a bug of ours has a stack: what an operator has to do with is said in one line. */
+function shownError(error: Error): object {
+  return error instanceof OperationError || error instanceof UsageError
+    ? { type: error.name, message: fullErrorText(error) }
+    : stdSerializers.err(error)
 }
 
 const repeatIntervalMs = 10_000

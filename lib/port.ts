@@ -12,6 +12,7 @@ export function whyNotListening(host: string, port: number): Promise<string | nu
 const reasons: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another process has the port',
   EADDRNOTAVAIL: 'this machine does not have that address',
+  EAI_AGAIN: 'the host cannot be looked up now',
   EACCES: 'only root may have that port',
   ENOTFOUND: 'there is no such host',
 }

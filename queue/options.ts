@@ -8,7 +8,7 @@ export const queueOptions = {
     secret: true,
     help: 'Redis for the queue: redis://, rediss://, or the path of a unix socket',
     expected:
-      'a redis:// or rediss:// URL, its user and password percent-encoded (% is %25, / is %2F, # is %23, ' +
+      'a redis:// or rediss:// URL with a host that can be, its user and password percent-encoded (% is %25, / is %2F, # is %23, ' +
       '? is %3F, @ is %40), or the absolute path of a unix socket',
     parse: text => (redisAddress(text) === null ? undefined : text),
   } satisfies Option<string | null> as Option<string | null>,

@@ -1,3 +1,5 @@
+import { isIPv4 } from 'node:net'
+
 /** Where a Redis is and who asks, in the words of ioredis. */
 export interface RedisAddress {
   /** Of a unix socket; nothing but `db` is given then. */
@@ -58,7 +60,12 @@ function socketPath(text: string): string | null {
 function redisUrl(text: string): URL | null {
   if (!/^rediss?:\/\//i.test(text) || text.includes('#') || !URL.canParse(text)) return null
   const url = new URL(text)
-  return url.hostname === '' ? null : url
+  return isHost(url.hostname) && url.port !== '0' ? url : null
+}
+
+/** A name that ends in a number is none: it is a mistyped address, which nobody could look up. */
+function isHost(name: string): boolean {
+  return name !== '' && (isIPv4(name) || !/(^|\.)\d+$/.test(name))
 }
 
 /** Null for anything but `db` and `family`: other parameters could change how the client retries. */

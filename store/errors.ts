@@ -26,7 +26,14 @@ export const storeErrors = {
   },
   store_locked: { retry: 'never', hint: 'only one consumer may have a database; stop the other one' },
   store_newer: { retry: 'never', hint: 'install the version of Piccolo Daimao that made it, or a later one' },
-  store_unknown: { retry: 'never', hint: 'point --database to a file of its own' },
+  store_older: {
+    retry: 'never',
+    hint: 'start the service once: it brings the database to the schema of this version',
+  },
+  store_unknown: {
+    retry: 'never',
+    hint: 'point --database to a database of Piccolo Daimao, or where there is no file yet',
+  },
   store_unreadable: { retry: 'never', hint: 'check the path in --database, and who may read and write it' },
   store_on_network: {
     retry: 'never',

@@ -1,4 +1,5 @@
 import { headUnitsMax, queuedBatchOf } from '../queue/batch.ts'
+import { refuseWithoutLedger } from './foreign.ts'
 import { type Database, openForReading, translateErrors } from './sqlite.ts'
 
 /** Increments of one producer, as the store has them. */
@@ -39,7 +40,7 @@ export class LedgerReader {
 
   /** Throws OperationError when there is no database of ours at `path`. */
   constructor(path: string) {
-    this.#database = openForReading(path)
+    this.#database = openForReading(path, opened => refuseWithoutLedger(opened, path))
   }
 
   read(): Ledger {

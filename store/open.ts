@@ -2,12 +2,15 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Clock } from '../lib/clock.ts'
+import { errorText } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { makeFolder } from '../lib/make-folder.ts'
 import { DatabaseFiles } from './database-files.ts'
 import { defineDecimals } from './decimals.ts'
 import { storeError } from './errors.ts'
 import { checkPlace } from './file-system.ts'
+import { refuseForeign, refuseWithoutTotals, tableNames } from './foreign.ts'
+import { storeOptions } from './options.ts'
 import { applicationId, migrations, schema, schemaVersion } from './schema.ts'
 import { takeOverSeedTable } from './seed-takeover.ts'
 import { type Database, openForReading, openForWriting, translateErrors, tryLock } from './sqlite.ts'
@@ -48,7 +51,7 @@ export function openStore(path: string, clock: Clock, log: Log, { mustExist = fa
 
 /** Opens the store at `path` to read totals, beside its writer. Throws OperationError. */
 export function openStoreReader(path: string): StoreReader {
-  const database = openForReading(path)
+  const database = openForReading(path, opened => refuseWithoutTotals(opened, path))
   return translateErrors(() => {
     const total = database.prepare('SELECT value FROM numbers WHERE key = ?').safeIntegers()
     return {
@@ -62,44 +65,47 @@ export function openStoreReader(path: string): StoreReader {
 }
 
 /**
- * Where two names of one database meet, so that both find the same lock. Makes the folder if need be, and
- * throws OperationError when it cannot.
+ * Throws OperationError where no store could be opened at `path`, as far as that can be known beside a service
+ * that runs. Changes nothing.
+ */
+export function checkDatabase(path: string): void {
+  if (path !== storeOptions.database.fallback) requireFolder(path)
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found && (found.size > 0 || !found.isFile()))
+    openForReading(path, opened => refuseForeign(opened, path)).close()
+}
+
+/**
+ * Where two names of one database meet, so that both find the same lock. Throws OperationError when there is
+ * no folder for it.
  */
 export function canonicalPath(path: string): string {
+  requireFolder(path)
+  try {
+    const folder = realpathSync(dirname(resolve(path)))
+    return existsSync(path) ? realpathSync(path) : join(folder, basename(path))
+  } catch (error) {
+    throw storeError('store_unreadable', errorText(error), error)
+  }
+}
+
+/**
+ * Throws OperationError where the folder of a database is not there: most often its name is mistyped, and
+ * totals would go where nobody looks for them. Only the default one is made.
+ */
+function requireFolder(path: string): void {
   const folder = dirname(resolve(path))
   try {
-    makeFolder(folder)
-    return existsSync(path) ? realpathSync(path) : join(realpathSync(folder), basename(path))
+    if (path === storeOptions.database.fallback) makeFolder(folder)
+    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return
   } catch (error) {
-    throw storeError('store_unreadable', `the folder ${folder} cannot be made`, error)
+    throw storeError('store_unreadable', `the folder ${folder} cannot be used`, error)
   }
+  throw storeError('store_unreadable', `there is no folder ${folder}; make it, if it is meant`)
 }
 
 function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0
-}
-
-function refuseForeign(database: Database, path: string): void {
-  const version = database.pragma('user_version', { simple: true }) as number
-  if (database.pragma('application_id', { simple: true }) === applicationId) {
-    if (version > schemaVersion)
-      throw storeError(
-        'store_newer',
-        `${path} has schema version ${version}, this program knows ${schemaVersion}`,
-      )
-    return
-  }
-  const tables = tableNames(database)
-  const others = tables.filter(name => name !== 'numbers')
-  if (others.length > 0)
-    throw storeError(
-      'store_unknown',
-      `${path} is the database of another program: it has a table ${others[0]}`,
-    )
-  const columns = database.pragma('table_info(numbers)') as { name: string }[]
-  const isSeed = ['key', 'value'].every(name => columns.some(column => column.name.toLowerCase() === name))
-  if (tables.length > 0 && !isSeed)
-    throw storeError('store_unknown', `${path} is the database of another program: its numbers are not ours`)
 }
 
 function refuseCorrupt(database: Database, path: string): void {
@@ -141,11 +147,4 @@ function migrate(database: Database, log: Log): void {
     })
     .immediate()
   log.info({ from, to: schemaVersion }, 'brought the database to the schema of this version')
-}
-
-function tableNames(database: Database): string[] {
-  const rows = database.prepare(
-    `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`,
-  )
-  return rows.pluck().all() as string[]
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
@@ -520,7 +520,8 @@ describe('opening a store', () => {
 
   test('a file that is no database is refused', () => {
     writeFileSync(path, 'this is not a database, only a text of some length')
-    expect(code(open)).toBe('store_corrupt')
+    expect(code(open)).toBe('store_unknown')
+    expect(code(() => openStoreReader(path))).toBe('store_unknown')
   })
 
   test('a database with a damaged page is refused', () => {
@@ -539,11 +540,15 @@ describe('opening a store', () => {
     expect(code(() => openStoreReader(path))).toBe('store_unreadable')
   })
 
-  test('a folder that cannot be made is named', () => {
-    writeFileSync(join(folder, 'file'), '')
-    path = join(folder, 'file', 'numbers.db')
-    expect(code(open)).toBe('store_unreadable')
-  })
+  test.each(['nothing', 'file'])(
+    'a database in %s, which is no folder, is refused, and none is made',
+    name => {
+      writeFileSync(join(folder, 'file'), '')
+      path = join(folder, name, 'numbers.db')
+      expect(code(open)).toBe('store_unreadable')
+      expect(readdirSync(folder)).toEqual(['file'])
+    },
+  )
 
   test('a loss that the operator accepts moves the watermarks, and the next batch says how much it was', () => {
     const store = open()

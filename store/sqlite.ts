@@ -1,6 +1,7 @@
-import { statSync } from 'node:fs'
+import { type Stats, statSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { assert } from '../lib/assert.ts'
+import { errorText } from '../lib/errors.ts'
 import { classifyStoreError, storeError } from './errors.ts'
 
 export type Database = Sqlite.Database
@@ -28,6 +29,7 @@ const cacheKibibytes = 16_384
  */
 export function openForWriting(path: string, check: (database: Database) => void): Database {
   return translateErrors(() => {
+    kindOf(path)
     const database = new Sqlite(path, { timeout: busyTimeoutMs })
     try {
       check(database)
@@ -42,7 +44,7 @@ export function openForWriting(path: string, check: (database: Database) => void
       return database
     } catch (error) {
       database.close()
-      throw error
+      throw asForeign(path, error)
     }
   })
 }
@@ -84,13 +86,42 @@ export function logBytes(database: Database): number {
   return statSync(`${database.name}-wal`, { throwIfNoEntry: false })?.size ?? 0
 }
 
-/** Opens the database to look at it, beside its writer. Never makes one. Throws OperationError. */
-export function openForReading(path: string): Database {
+/**
+ * Opens the database to look at it, beside its writer. Never makes one. `check` throws when it is not what
+ * the caller wants to read. Throws OperationError.
+ */
+export function openForReading(path: string, check: (database: Database) => void): Database {
   return translateErrors(() => {
-    if (statSync(path, { throwIfNoEntry: false }) === undefined)
-      throw storeError('store_unreadable', `there is no database at ${path}`)
-    return new Sqlite(path, { readonly: true, fileMustExist: true, timeout: busyTimeoutMs })
+    if (kindOf(path) === 'nothing') throw storeError('store_unreadable', `there is no database at ${path}`)
+    const database = new Sqlite(path, { readonly: true, fileMustExist: true, timeout: busyTimeoutMs })
+    try {
+      check(database)
+      return database
+    } catch (error) {
+      database.close()
+      throw asForeign(path, error)
+    }
   })
+}
+
+/** By its name alone, before SQLite waits for a pipe or reads a folder. Throws OperationError. */
+function kindOf(path: string): 'file' | 'nothing' {
+  let found: Stats | undefined
+  try {
+    found = statSync(path, { throwIfNoEntry: false })
+  } catch (error) {
+    throw storeError('store_unreadable', errorText(error), error)
+  }
+  if (found === undefined) return 'nothing'
+  if (!found.isFile())
+    throw storeError('store_unknown', `${path} is ${found.isDirectory() ? 'a folder' : 'no file'}`)
+  return 'file'
+}
+
+/** What SQLite says of a file that never was a database, with its path; any other error as it is. */
+function asForeign(path: string, error: unknown): unknown {
+  if ((error as { code?: unknown }).code !== 'SQLITE_NOTADB') return error
+  return storeError('store_unknown', `${path} is no SQLite database, or its first page is damaged`)
 }
 
 /** Held until it is released or the process ends, however that happens. */

@@ -161,10 +161,10 @@ test.each([
   [
     ['consumer', '--redis', '/nowhere', '--database', '/proc/nowhere/numbers.db'],
     78,
-    'the folder /proc/nowhere cannot be made',
+    'there is no folder /proc/nowhere',
   ],
   [['dance'], 64, 'there is no command dance'],
-  [['config', 'dance'], 64, 'piccolo config needs an action'],
+  [['config', 'dance'], 64, 'there is no action dance; there are show and check'],
 ])('piccolo %j ends with %i and one line', async (args, exitCode, message) => {
   const program = run(...args)
   expect(await program.exited).toBe(exitCode)

@@ -511,6 +511,27 @@ export const mutants: readonly Mutant[] = [
     tests: ['consumer/reader.test.ts'],
   },
   {
+    name: 'a mistyped folder of a database is made',
+    file: 'store/open.ts',
+    find: 'if (path === storeOptions.database.fallback) makeFolder(folder)',
+    replace: 'makeFolder(folder)',
+    tests: ['test/messages.test.ts'],
+  },
+  {
+    name: 'an error of operation fills the log with its stack',
+    file: 'lib/log.ts',
+    find: 'serializers: { err: shownError },',
+    replace: '',
+    tests: ['test/messages.test.ts'],
+  },
+  {
+    name: 'whatever table is called numbers is read',
+    file: 'store/foreign.ts',
+    find: 'if (tables.length > 0 && !isSeed)',
+    replace: 'if (false)',
+    tests: ['test/messages.test.ts'],
+  },
+  {
     name: 'a folder that cannot be there is tried for ever',
     file: 'lib/make-folder.ts',
     find: ' || isFolder(parent)',
