@@ -2,28 +2,80 @@ import { resolve } from 'node:path'
 import type { OptionValues } from '../lib/options.ts'
 import { redisUrlToShow } from '../queue/redis-address.ts'
 import { urlHost } from './health.ts'
-import type { upOptions } from './up-options.ts'
+import type { serviceOptions, upOptions } from './up-options.ts'
+
+type Options = OptionValues<typeof serviceOptions>
 
 /** What a person at a terminal sees once everything is started, with commands that work when pasted. */
-export function banner(options: OptionValues<typeof upOptions>, version: string, webCount: number): string {
-  const url = `http://${urlHost(options.host)}:${options.port}`
-  const queue =
-    options.redis === null ? 'embedded, in the memory of this process' : redisUrlToShow(options.redis)
+export function upBanner(options: OptionValues<typeof upOptions>, version: string, webCount: number): string {
   const select = `SELECT value FROM numbers WHERE key='foo'`
-  return `
-  Piccolo Daimao ${version}
-
-    increments  ${url}/increment  (${webCount} web process${webCount === 1 ? '' : 'es'})
-    database    ${resolve(options.database)}
-    queue       ${queue}
+  return `${heading(version)}
+    increments  ${incrementUrl(options)}  (${webCount} web process${webCount === 1 ? '' : 'es'})
+${databaseRow(options)}
+${queueRow(options)}
 
   Try, in another terminal:
 
-    curl -d 'key=foo&value=5' ${url}/increment
+${curlLine(options)}
     sqlite3 ${shellQuoted(resolve(options.database))} "${select}"
 
   Ctrl-C stops it; nothing is lost.
 `
+}
+
+type Place = Pick<Options, 'host' | 'port' | 'redis'>
+
+export function webBanner(options: Place, version: string): string {
+  return `${heading(version)}
+    increments  ${incrementUrl(options)}  (1 web process; piccolo consumer writes the totals)
+${queueRow(options)}
+
+  Try, in another terminal:
+
+${curlLine(options)}
+
+  Ctrl-C stops it; nothing is lost.
+`
+}
+
+export function consumerBanner(
+  options: Pick<Options, 'host' | 'consumerPort' | 'database' | 'redis'>,
+  version: string,
+): string {
+  const { host, consumerPort } = options
+  const status = consumerPort === 0 ? 'none' : `http://${urlHost(host)}:${consumerPort}/readyz`
+  return `${heading(version)}
+${databaseRow(options)}
+${queueRow(options)}
+    status      ${status}
+
+  Ctrl-C stops it; nothing is lost.
+`
+}
+
+function heading(version: string): string {
+  return `\n  Piccolo Daimao ${version}\n`
+}
+
+function incrementUrl({ host, port }: Pick<Options, 'host' | 'port'>): string {
+  return `http://${urlHost(host)}:${port}/increment`
+}
+
+function curlLine(options: Pick<Options, 'host' | 'port'>): string {
+  return `    curl -d 'key=foo&value=5' ${incrementUrl(options)}`
+}
+
+function databaseRow({ database }: Pick<Options, 'database'>): string {
+  return `    database    ${resolve(database)}`
+}
+
+function queueRow(options: Pick<Options, 'redis'>): string {
+  return `    queue       ${shownQueue(options)}`
+}
+
+/** Without a password. */
+export function shownQueue({ redis }: Pick<Options, 'redis'>): string {
+  return redis === null ? 'embedded, in the memory of this process' : redisUrlToShow(redis)
 }
 
 function shellQuoted(text: string): string {

@@ -1,7 +1,8 @@
 import { runConsumer } from '../consumer/main.ts'
 import { consumerOptions } from '../consumer/options.ts'
-import { createLog } from '../lib/log.ts'
+import { createLog, type Log } from '../lib/log.ts'
 import { stopSignals } from '../lib/stop-signals.ts'
+import { consumerBanner, shownQueue } from './banner.ts'
 import { command } from './command.ts'
 import { isRestart, processName } from './process-name.ts'
 import { warnOfVariables } from './variables.ts'
@@ -18,7 +19,13 @@ export const consumerCommand = command({
     const { logLevel: level, logFormat: format } = values
     if (name === null)
       await warnOfVariables(createLog({ level, format, process: 'consumer', isTerminal }), context)
+    const onReady = (log: Log, version: string) => {
+      if (isTerminal) context.print(consumerBanner(values, version))
+      const { host, consumerPort, database } = values
+      log.info({ version, host, consumerPort, database, queue: shownQueue(values) }, 'ready')
+    }
     return runConsumer(values, {
+      onReady,
       process: name ?? 'consumer',
       isRestart: isRestart(environment),
       stopSignals: stopSignals(environment),

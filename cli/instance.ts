@@ -10,12 +10,13 @@ export async function claimInstance(host: string, port: number): Promise<Mark> {
   const mark = await setMark(markOf(port))
   if (mark === 'taken') {
     const found = `to find out, sudo ss -xlp | grep ${markToShow(markOf(port))}`
-    throw taken(port, `another piccolo up has it, or a program that poses as one; ${found}`)
+    const reason = `another piccolo up has it, or a program that poses as one; ${found}`
+    throw new UsageError(`cannot have --port ${port}: ${reason}`, exitCodes.badConfiguration)
   }
   const reason = await whyNotListening(host, port)
   if (reason !== null) {
     mark?.release()
-    throw taken(port, reason)
+    throw new UsageError(`cannot listen on ${host} port ${port}: ${reason}`, exitCodes.badConfiguration)
   }
   return mark ?? { release: () => {} }
 }
@@ -27,8 +28,4 @@ export function isInstanceUp(port: number): Promise<boolean> {
 
 function markOf(port: number): string {
   return `up/${port}`
-}
-
-function taken(port: number, reason: string): UsageError {
-  return new UsageError(`cannot have --port ${port}: ${reason}`, exitCodes.badConfiguration)
 }

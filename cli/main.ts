@@ -85,7 +85,7 @@ function explain(name: string | undefined, thrown: unknown): ExitCode {
   const error = classifySystemError(classified(thrown))
   const program = name === undefined || name.startsWith('-') ? 'piccolo' : `piccolo ${name}`
   if (error instanceof UsageError) {
-    console.error(`${program}: ${error.message}`)
+    console.error(error.message.startsWith(`${program} `) ? error.message : `${program}: ${error.message}`)
     return error.exitCode
   }
   if (error instanceof OperationError) {

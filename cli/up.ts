@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { checkedDescriptors } from '../apps/web/descriptors.ts'
 import { webOptions } from '../apps/web/options.ts'
 import { consumerOptions } from '../consumer/options.ts'
 import { codeVersion } from '../lib/code-version.ts'
@@ -12,7 +13,7 @@ import { optionsEnvironment, type OptionValues } from '../lib/options.ts'
 import { stopSignals } from '../lib/stop-signals.ts'
 import { EmbeddedQueue } from '../queue/embedded.ts'
 import { serveEmbeddedQueue } from '../queue/embedded-ipc.ts'
-import { banner } from './banner.ts'
+import { shownQueue, upBanner } from './banner.ts'
 import type { Child } from './child.ts'
 import { command, type CommandContext } from './command.ts'
 import { claimInstance } from './instance.ts'
@@ -58,14 +59,17 @@ async function runUp(options: Options, context: CommandContext): Promise<ExitCod
   await warnOfVariables(log, context)
   const instance = await claimInstance(options.host, options.port)
   const queue = options.redis === null ? new EmbeddedQueue(systemClock) : null
+  // The web processes have the same limit; one line is enough for all.
+  checkedDescriptors(options.connectionsMax, log)
   const told = queue === null ? null : await tellQueued(queue, options, environment, log)
   let exitCode: ExitCode
   try {
     const metrics = new Metrics('up', { version, output })
     const supervisors = makeSupervisors(options, queue, environment, log, metrics)
     const onReady = () => {
-      if (isTerminal) print(banner(options, version, supervisors.length - 1))
-      log.info({ version, host: options.host, port: options.port, database: options.database }, 'ready')
+      if (isTerminal) print(upBanner(options, version, supervisors.length - 1))
+      const { host, port, database } = options
+      log.info({ version, host, port, database, queue: shownQueue(options) }, 'ready')
     }
     exitCode = await serve(supervisors, { stopped, onReady, log, stopTimeoutMs: options.stopTimeoutMs })
   } catch (error) {

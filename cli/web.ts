@@ -1,8 +1,9 @@
 import { runWeb } from '../apps/web/main.ts'
 import { webOptions } from '../apps/web/options.ts'
 import { exitCodes, UsageError } from '../lib/errors.ts'
-import { createLog } from '../lib/log.ts'
+import { createLog, type Log } from '../lib/log.ts'
 import { stopSignals } from '../lib/stop-signals.ts'
+import { shownQueue, webBanner } from './banner.ts'
 import { command } from './command.ts'
 import { isInstanceUp } from './instance.ts'
 import { isRestart, processName } from './process-name.ts'
@@ -24,7 +25,12 @@ export const webCommand = command({
     const { logLevel: level, logFormat: format } = values
     if (name === null)
       await warnOfVariables(createLog({ level, format, process: 'web', isTerminal }), context)
+    const onReady = (log: Log, version: string) => {
+      if (isTerminal) context.print(webBanner(values, version))
+      log.info({ version, host: values.host, port: values.port, queue: shownQueue(values) }, 'ready')
+    }
     return runWeb(values, {
+      onReady,
       process: name ?? 'web',
       isRestart: isRestart(environment),
       stopSignals: stopSignals(environment),

@@ -3,11 +3,10 @@ import { type ExitCode, exitCodes, OperationError, UsageError } from '../lib/err
 import { RepeatedError } from '../lib/log.ts'
 import { durationMs, type OptionValues } from '../lib/options.ts'
 import { whyNotListening } from '../lib/port.ts'
-import { runService, type ServiceContext } from '../lib/service.ts'
+import { runService, type ServiceContext, type ServiceRun } from '../lib/service.ts'
 import { StatusServer } from '../lib/status-server.ts'
 import type { Log } from '../lib/log.ts'
 import { passingError } from '../queue/errors.ts'
-import type { StopSignal } from '../lib/stop-signals.ts'
 import { openQueue } from '../queue/open.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
 import { openStore } from '../store/open.ts'
@@ -31,10 +30,7 @@ const ledgerGauges = [
 type Options = OptionValues<typeof consumerOptions>
 
 /** The consumer: the one process that writes the database. Resolves to the exit code. */
-export function runConsumer(
-  options: Options,
-  run: { process: string; isRestart: boolean; stopSignals: readonly StopSignal[] },
-): Promise<ExitCode> {
+export function runConsumer(options: Options, run: ServiceRun): Promise<ExitCode> {
   const parts = (context: ServiceContext) => makeParts(options, { ...context, isRestart: run.isRestart })
   return runService({ ...options, ...run, parts }, process)
 }

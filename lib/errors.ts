@@ -56,7 +56,8 @@ export function fullErrorText(error: unknown): string {
   const cause = (error as { cause?: unknown } | null)?.cause
   if (cause === undefined) return text
   const causeText = fullErrorText(cause)
-  return text.includes(causeText) ? text : `${text}: ${causeText}`
+  if (text.includes(causeText)) return text
+  return causeText.includes(text) ? causeText : `${text}: ${causeText}`
 }
 
 /** A refusal of the operating system as an OperationError; any other error as it is. */

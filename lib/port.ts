@@ -10,7 +10,7 @@ export function whyNotListening(host: string, port: number): Promise<string | nu
 }
 
 const reasons: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another process has the port',
+  EADDRINUSE: 'another process has the port; to find out which, sudo ss -ltnp',
   EADDRNOTAVAIL: 'this machine does not have that address',
   EAI_AGAIN: 'the host cannot be looked up now',
   EACCES: 'only root may have that port',

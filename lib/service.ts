@@ -23,14 +23,21 @@ export interface ServiceContext {
   end(exitCode: ExitCode): void
 }
 
-export interface ServiceOptions {
+/** How one run of a service differs from others of the same role. */
+export interface ServiceRun {
   /** As `ps` shows it after the program's name: `web 1`. */
   readonly process: string
+  readonly isRestart: boolean
+  /** Which signals it obeys on its own; the other stop signals it ignores. */
+  readonly stopSignals: readonly StopSignal[]
+  /** Tells that everything is started, where no parent does. */
+  onReady?(log: Log, version: string): void
+}
+
+export interface ServiceOptions extends Omit<ServiceRun, 'isRestart'> {
   readonly logLevel: LogOptions['level']
   readonly logFormat: LogOptions['format']
   readonly stopTimeoutMs: number
-  /** Which signals it obeys on its own; the other stop signals it ignores. */
-  readonly stopSignals: readonly StopSignal[]
   /** Makes the parts in the order in which they start; they stop in reverse. */
   parts(context: ServiceContext): Promise<readonly Part[]>
 }
@@ -72,6 +79,7 @@ export async function runService(options: ServiceOptions, host: NodeJS.Process):
   await lifecycle.start(await options.parts(context), options.stopTimeoutMs)
   log.info({ version }, 'started')
   parent?.emit('started')
+  if (parent === null) options.onReady?.(log, version)
   const exitCode = await ended.promise
   log.info('stopping')
   const stopCode = await lifecycle.stop(options.stopTimeoutMs)

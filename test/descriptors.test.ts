@@ -75,6 +75,14 @@ const isServed = async (service: Service) => {
   }
 }
 
+test('up says once, for all its processes, that descriptors are too few for --connections-max', async () => {
+  const limits = { descriptorsMax: 1_000 }
+  const service = await Service.startLimited(limits, folder, '--web-processes', '3')
+  programs.push(service)
+  await until('all serve', async () => (await service.metric('piccolo_listening')) === 3)
+  expect(service.output.match(/too few file descriptors for --connections-max/g)).toHaveLength(1)
+})
+
 test('a crowd that takes all descriptors leaves open connections served, the core idle, and a reason; and all recovers', async () => {
   const service = await start(256)
   expect(service.output).toMatch(/"connectionsMax":50000,"served":176,"descriptorsMax":256,"needed":50080/)

@@ -34,6 +34,12 @@ test('an increment becomes a total that the sqlite3 shell and piccolo total show
   expect(total.output).toBe('-2\n')
 })
 
+test('GET / shows a request to the port that the service runs on', async () => {
+  const service = await up('--web-processes', '1')
+  const page = await (await fetch(service.url)).text()
+  expect(page).toContain(`curl -d 'key=foo&value=5' localhost:${service.port}/increment`)
+})
+
 test('every process can be told in ps by its title', async () => {
   const service = await up('--web-processes', '2')
   expect([...service.children().keys()].sort()).toEqual([

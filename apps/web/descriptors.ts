@@ -10,10 +10,10 @@ const reservedDescriptors = ownDescriptors + keptDescriptors
 const descriptorsMin = 128
 
 /**
- * How many descriptors this process may have open. Says it where that is less than `connectionsMax` asks for,
+ * How many descriptors this process may have open. Says it, unless `log` is null, where that is less than `connectionsMax` asks for,
  * and throws UsageError where it is too little for anything.
  */
-export function checkedDescriptors(connectionsMax: number, log: Log): number {
+export function checkedDescriptors(connectionsMax: number, log: Log | null): number {
   const max = descriptorsMax()
   if (max < descriptorsMin)
     throw new UsageError(
@@ -21,7 +21,7 @@ export function checkedDescriptors(connectionsMax: number, log: Log): number {
       exitCodes.badConfiguration,
     )
   const needed = connectionsMax + reservedDescriptors
-  if (max < needed) {
+  if (max < needed && log !== null) {
     const { code, policy } = descriptorsFull('')
     const numbers = { connectionsMax, served: max - reservedDescriptors, descriptorsMax: max, needed }
     const message = 'too few file descriptors for --connections-max: fewer connections can be open'

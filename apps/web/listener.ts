@@ -60,6 +60,11 @@ export class Listener {
     return this.#socket !== null
   }
 
+  /** Only once it was told to listen. */
+  get port(): number {
+    return this.#address!.port
+  }
+
   /** Returns false when the operating system refuses it. Other processes may share the port. */
   listen(host: string, port: number): boolean {
     this.#address = { host, port }

@@ -4,8 +4,7 @@ import { RepeatedError } from '../../lib/log.ts'
 import type { OptionValues } from '../../lib/options.ts'
 import type { Metrics } from '../../lib/metrics.ts'
 import { whyNotListening } from '../../lib/port.ts'
-import { runService, type ServiceContext } from '../../lib/service.ts'
-import type { StopSignal } from '../../lib/stop-signals.ts'
+import { runService, type ServiceContext, type ServiceRun } from '../../lib/service.ts'
 import { newProducerId } from '../../queue/batch.ts'
 import { Binding } from '../../queue/binding.ts'
 import { openQueue } from '../../queue/open.ts'
@@ -34,10 +33,7 @@ import { Turn } from './turn.ts'
 import { Waiting } from './waiting.ts'
 
 /** The web process: takes increments, and hands their sums to the queue. Resolves to the exit code. */
-export function runWeb(
-  options: OptionValues<typeof webOptions>,
-  run: { process: string; isRestart: boolean; stopSignals: readonly StopSignal[] },
-): Promise<ExitCode> {
+export function runWeb(options: OptionValues<typeof webOptions>, run: ServiceRun): Promise<ExitCode> {
   const parts = (context: ServiceContext) => makeParts(options, { ...context, isRestart: run.isRestart })
   return runService({ ...options, ...run, parts }, process)
 }
@@ -87,7 +83,7 @@ async function makeParts(
   const server = new Server({
     status: { readiness, metricsText: context.metricsText },
     ...{ ingest, requests, streams, ...limits, connections, clock, descriptorsError, unread },
-    descriptorsMax: checkedDescriptors(options.connectionsMax, log),
+    descriptorsMax: checkedDescriptors(options.connectionsMax, context.parent === null ? log : null),
     route: new IncrementRoute(counting),
   })
   publishMetrics(metrics, { flusher, producer, waiting, connections, taker, server })

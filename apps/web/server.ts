@@ -65,7 +65,7 @@ export class Server {
     app.ws('/stream', streams.behavior)
     app.get('/stream', this.#refusing('upgrade_required'))
     this.#otherwise('/stream', 'method_not_allowed', 'GET')
-    this.#page('/', 'text/plain; charset=utf-8', async () => ({ body: usage }))
+    this.#page('/', 'text/plain; charset=utf-8', async () => ({ body: usage(this.#listener.port) }))
     this.#page('/healthz', 'application/json', async () => ({ body: '{"alive":true}' }))
     this.#page('/readyz', 'application/json', async () => this.#readiness())
     this.#page('/metrics', metricsContentType, async () => ({ body: await status.metricsText() }))

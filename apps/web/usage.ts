@@ -1,5 +1,6 @@
-/** What `GET /` answers. */
-export const usage = `Piccolo Daimao counts.
+/** What `GET /` answers, from a process on that port. */
+export function usage(port: number): string {
+  return `Piccolo Daimao counts.
 
   POST /increment   key=foo&value=5                 application/x-www-form-urlencoded
                     {"key":"foo","value":5}         application/json: one, several, or an array
@@ -14,5 +15,6 @@ export const usage = `Piccolo Daimao counts.
   A key is 1 to 512 bytes of UTF-8 without control characters, a value an integer from -(2^53-1) to 2^53-1.
   A request is counted whole or, with a 4xx or 5xx status, not at all.
 
-  curl -d 'key=foo&value=5' localhost:3333/increment
+  curl -d 'key=foo&value=5' localhost:${port}/increment
 `
+}
