@@ -28,6 +28,7 @@ export interface ChildExit {
  * left for it, it has ended at once, with an error.
  */
 export class Child {
+  readonly name: string
   readonly channel: Channel
   readonly startedMs: number
   /** Resolves when the child takes up its work; never if it ends before. */
@@ -43,6 +44,7 @@ export class Child {
     clock: Clock,
     { isRestart }: { isRestart: boolean },
   ) {
+    this.name = name
     this.#clock = clock
     this.startedMs = clock.monotonicMs()
     this.#process = fork(program, [command], {

@@ -10,6 +10,7 @@ import { createLog, type Log } from '../lib/log.ts'
 import { LogOutput } from '../lib/log-output.ts'
 import { Metrics, metricsText } from '../lib/metrics.ts'
 import { optionsEnvironment, type OptionValues } from '../lib/options.ts'
+import type { Readiness } from '../lib/status-server.ts'
 import { stopSignals } from '../lib/stop-signals.ts'
 import { EmbeddedQueue } from '../queue/embedded.ts'
 import { serveEmbeddedQueue } from '../queue/embedded-ipc.ts'
@@ -20,6 +21,7 @@ import { claimInstance } from './instance.ts'
 import { leaveQueue } from './leave-queue.ts'
 import { webNodeOptions } from './node-options.ts'
 import { tellQueued } from './queued-batches.ts'
+import { ReadinessBoard } from './readiness-board.ts'
 import { Supervisor } from './supervisor.ts'
 import { upOptions } from './up-options.ts'
 import { warnOfVariables } from './variables.ts'
@@ -119,18 +121,11 @@ function makeSupervisors(
   metrics: Metrics,
 ): Supervisor[] {
   const supervisors: Supervisor[] = []
-  let consumerReasons: readonly string[] = []
-  const tellWeb = ({ channel }: Child) => channel.emit('readiness of the consumer', consumerReasons)
-  const hear = (reasons: readonly string[]) => {
-    consumerReasons = reasons
-    for (const { child } of supervisors) if (child !== null) tellWeb(child)
-  }
+  const board = new ReadinessBoard(systemClock, all => {
+    for (const { child } of supervisors) child?.channel.emit('readiness of all', all)
+  })
   const connect = (child: Child) => {
-    child.channel.on('started', () => tellWeb(child))
-    child.channel.on('consumer readiness', (reasons: readonly string[]) => {
-      hear(reasons)
-      child.channel.onClose(() => hear([]))
-    })
+    child.channel.on('readiness', (readiness: Readiness) => board.heard(child.name, readiness))
     if (queue !== null) serveEmbeddedQueue(child.channel, queue)
     child.channel.handle('metrics of all', () => metricsOfAll(metrics, supervisors))
   }
@@ -144,6 +139,8 @@ function makeSupervisors(
     options.webProcesses === 'auto' ? Math.max(1, availableParallelism() - 1) : options.webProcesses
   for (let index = 1; index <= webCount; index++)
     supervise('web', `web ${index}`, optionsEnvironment(webOptions, options), webNodeOptions)
+  for (const { role } of supervisors) board.add(role.name)
+  board.start()
   return supervisors
 }
 

@@ -17,7 +17,7 @@ import { Courtesy } from './courtesy.ts'
 import { GoneProducers } from './gone-producers.ts'
 import { mayComeHome } from './may-come-home.ts'
 import { ConsumerMetrics } from './metrics.ts'
-import { ReadinessNews } from './readiness-news.ts'
+import { ReadinessNews } from '../lib/readiness-news.ts'
 import type { consumerOptions } from './options.ts'
 
 const ledgerGauges = [
@@ -65,7 +65,11 @@ async function makeParts(options: Options, context: ServiceContext & { isRestart
     store.idempotencyKeyCount(),
   )
   for (const [name, help, state] of ledgerGauges) metrics.gaugeOf(name, help, () => store.account()[state])
-  const readiness = () => consumer.readiness()
+  let endCode: string | null = null
+  const readiness = () => {
+    const { reasons } = consumer.readiness()
+    return { reasons: endCode === null ? reasons : [...reasons, `the consumer cannot go on: ${endCode}`] }
+  }
   const statusError = new RepeatedError(log, clock, 'the consumer port cannot take connections')
   const status = new StatusServer({ readiness, metricsText: context.metricsText }, error =>
     statusError.happened(error),
@@ -84,6 +88,8 @@ async function makeParts(options: Options, context: ServiceContext & { isRestart
       name: 'consumer',
       start: () => {
         consumer.run().catch(error => {
+          endCode = codeOf(error)
+          news?.tell()
           context.end(exitCodeOf(error))
           log.fatal({ err: error, code: codeOf(error), hint: hintOf(error) }, 'the consumer cannot go on')
         })

@@ -1,7 +1,8 @@
-import { type Logger, pino, stdSerializers } from 'pino'
+import { type LogFn, type Logger, pino, stdSerializers } from 'pino'
 import { prettyFactory } from 'pino-pretty'
 import type { Clock } from './clock.ts'
 import { classified } from './descriptors.ts'
+import { countError } from './error-counts.ts'
 import { fullErrorText, OperationError, UsageError } from './errors.ts'
 import { LogOutput } from './log-output.ts'
 
@@ -30,6 +31,7 @@ export function createLog(
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: shownError },
+    hooks: { logMethod: countLogged },
   }
   if (format === 'json' || (format === 'auto' && !isTerminal)) return pino(settings, output)
   const settingsPretty = {
@@ -48,6 +50,23 @@ export function createLog(
   return pino(settings, {
     write: line => output.write((line.includes('"stack":') ? prettyFault : pretty)(line)),
   })
+}
+
+/** Says that RepeatedError has counted it, which counts what it does not log, too. */
+const counted = Symbol('counted')
+const warnLevel = 40
+
+function countLogged(this: Logger, args: Parameters<LogFn>, method: LogFn, level: number): void {
+  const fields = args[0] as { code?: unknown; err?: unknown; [counted]?: true } | string
+  if (level >= warnLevel && typeof fields === 'object' && !fields[counted]) {
+    const code = fields.code ?? (fields.err === undefined ? undefined : codeOf(fields.err))
+    if (typeof code === 'string') countError(code)
+  }
+  method.apply(this, args)
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof OperationError ? error.code : 'fault'
 }
 
 /** Only a bug of ours has a stack: what an operator has to do with is said in one line. */
@@ -85,14 +104,16 @@ export class RepeatedError {
 
   happened(what: unknown): void {
     const error = classified(what)
-    const code = error instanceof OperationError ? error.code : 'fault'
+    const code = codeOf(error)
+    countError(code)
     const now = this.#clock.monotonicMs()
     if (code === this.#code && now - this.#loggedMs < repeatIntervalMs) {
       this.#suppressed++
       return
     }
     const hint = error instanceof OperationError ? error.policy.hint : undefined
-    this.#log.error({ code, hint, suppressed: this.#suppressed, err: error }, this.#message)
+    const fields = { code, hint, suppressed: this.#suppressed, err: error, [counted]: true }
+    this.#log.error(fields, this.#message)
     this.#code = code
     this.#loggedMs = now
     this.#suppressed = 0

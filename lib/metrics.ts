@@ -1,4 +1,5 @@
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { errorCounts } from './error-counts.ts'
 import { LogOutput } from './log-output.ts'
 import { nextDescriptor } from './descriptors.ts'
 
@@ -23,6 +24,8 @@ export class Metrics {
     }
     this.counterOf('process_cpu_seconds_total', 'CPU time, user and system', cpuSeconds)
     this.gaugeOf('process_resident_memory_bytes', 'Resident memory', residentBytes)
+    const startSeconds = performance.timeOrigin / 1000
+    this.gaugeOf('process_start_time_seconds', 'Start, in seconds since the epoch', () => startSeconds)
     this.gaugeOf('process_uptime_seconds', 'Time since the start', () => processUsage.uptime())
     const build = new Gauge({
       name: 'piccolo_build_info',
@@ -36,6 +39,22 @@ export class Metrics {
       'Lines of the log that could not be written',
       () => output.linesDropped,
     )
+    const help = 'Errors that were logged or answered, those that were not logged again included'
+    this.countersOf('piccolo_errors_total', help, 'code', errorCounts)
+  }
+
+  /** One series for each key of `counts`, which only grow. */
+  countersOf(name: string, help: string, label: string, counts: ReadonlyMap<string, number>): void {
+    new Counter({
+      name,
+      help,
+      labelNames: [label],
+      registers: [this.#registry],
+      collect() {
+        this.reset()
+        for (const [value, count] of counts) this.inc({ [label]: value }, count)
+      },
+    })
   }
 
   /** A count that the code at hand keeps itself, in a plain field, and that is read when somebody asks. */

@@ -8,6 +8,11 @@ export interface Readiness {
   readonly notes?: readonly string[]
 }
 
+/** The same of one process among several. */
+export interface ProcessReadiness extends Readiness {
+  readonly process: string
+}
+
 export interface StatusSource {
   readiness(): Readiness
   metricsText(): Promise<string>

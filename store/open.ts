@@ -65,8 +65,8 @@ export function openStoreReader(path: string): StoreReader {
 }
 
 /**
- * Throws OperationError where no store could be opened at `path`, as far as that can be known beside a service
- * that runs. Changes nothing.
+ * Throws OperationError where no store could be opened at `path`, as far as that can be known beside a
+ * service that runs. Changes nothing.
  */
 export function checkDatabase(path: string): void {
   if (path !== storeOptions.database.fallback) requireFolder(path)

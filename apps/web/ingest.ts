@@ -1,3 +1,4 @@
+import { countError } from '../../lib/error-counts.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Metrics } from '../../lib/metrics.ts'
 import type { Keyed } from './accumulator.ts'
@@ -68,6 +69,8 @@ export class Ingest {
 
   refused(code: ProblemCode): void {
     this.#refusals.inc({ code })
+    // A fault is in the log, and counted there.
+    if (code !== 'fault') countError(code)
   }
 
   fault(error: unknown): void {

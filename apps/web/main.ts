@@ -2,8 +2,8 @@ import { withPatience } from '../../lib/clock.ts'
 import { exitCodes, type ExitCode, OperationError, UsageError } from '../../lib/errors.ts'
 import { RepeatedError } from '../../lib/log.ts'
 import type { OptionValues } from '../../lib/options.ts'
-import type { Metrics } from '../../lib/metrics.ts'
 import { whyNotListening } from '../../lib/port.ts'
+import { ReadinessNews } from '../../lib/readiness-news.ts'
 import { runService, type ServiceContext, type ServiceRun } from '../../lib/service.ts'
 import { newProducerId } from '../../queue/batch.ts'
 import { Binding } from '../../queue/binding.ts'
@@ -23,9 +23,11 @@ import { Ingest } from './ingest.ts'
 import type { webOptions } from './options.ts'
 import { NativeMemory } from './native-memory.ts'
 import { Origins } from './origins.ts'
+import { publishMemory, publishMetrics } from './metrics.ts'
 import { Producer } from './producer.ts'
 import { webReadiness } from './readiness.ts'
 import { Requests } from './requests.ts'
+import { Siblings } from './siblings.ts'
 import { Server } from './server.ts'
 import { idleSecondsMax, StreamRoute } from './stream-route.ts'
 import { UnreadAnswers } from './stream-unread.ts'
@@ -34,15 +36,12 @@ import { Waiting } from './waiting.ts'
 
 /** The web process: takes increments, and hands their sums to the queue. Resolves to the exit code. */
 export function runWeb(options: OptionValues<typeof webOptions>, run: ServiceRun): Promise<ExitCode> {
-  const parts = (context: ServiceContext) => makeParts(options, { ...context, isRestart: run.isRestart })
+  const parts = (context: ServiceContext) => makeParts(options, { ...context, ...run })
   return runService({ ...options, ...run, parts }, process)
 }
 
-async function makeParts(
-  options: OptionValues<typeof webOptions>,
-  context: ServiceContext & { isRestart: boolean },
-) {
-  const { clock, log, metrics } = context
+async function makeParts(options: OptionValues<typeof webOptions>, context: ServiceContext & ServiceRun) {
+  const { clock, log, metrics, parent } = context
   const queue = await openQueue({ redis: options.redis, role: 'web', ...context })
   const queueError = new RepeatedError(log, clock, 'batches cannot be pushed')
   const { flushIntervalMs, keysMax, bodyBytesMax, defaultAck, waitingMax } = options
@@ -56,21 +55,19 @@ async function makeParts(
   const connections = new Connections(options.connectionsMax)
   const descriptorsError = new RepeatedError(log, clock, 'new connections have to wait')
   let isStopping = false
-  let consumerReasons: readonly string[] = []
-  context.parent?.on('readiness of the consumer', (reasons: readonly string[]) => {
-    consumerReasons = reasons
-  })
-  const readiness = () => {
+  const siblings = new Siblings(parent, clock, context.process)
+  const ownReadiness = () => {
     const own = webReadiness({
       isStopping,
       oldestAgeMs: Math.max(flusher.oldestAgeMs(), taker.oldestAgeMs()),
       queueError: queueError.code,
-      consumerReasons,
       handovers: taker,
       ...options,
     })
     return { ...own, reasons: [...own.reasons, ...connectionReasons(connections, descriptorsError.code)] }
   }
+  const readiness = () => siblings.withOthers(ownReadiness())
+  const news = parent && new ReadinessNews(parent, clock, ownReadiness)
   const unread = new UnreadAnswers(clock, idleSecondsMax * 1000)
   const bodyMemory = new BodyMemory(bodyBytesMax)
   const memory = new NativeMemory({ clock, log, connections, unread })
@@ -83,7 +80,7 @@ async function makeParts(
   const server = new Server({
     status: { readiness, metricsText: context.metricsText },
     ...{ ingest, requests, streams, ...limits, connections, clock, descriptorsError, unread },
-    descriptorsMax: checkedDescriptors(options.connectionsMax, context.parent === null ? log : null),
+    descriptorsMax: checkedDescriptors(options.connectionsMax, parent === null ? log : null),
     route: new IncrementRoute(counting),
   })
   publishMetrics(metrics, { flusher, producer, waiting, connections, taker, server })
@@ -113,77 +110,8 @@ async function makeParts(
         return server.drain(options.stopTimeoutMs * 0.2)
       },
     },
+    { name: 'readiness', start: () => news?.start(), stop: () => news?.stop() },
   ]
-}
-
-interface Measured {
-  readonly flusher: Flusher
-  readonly producer: Producer
-  readonly waiting: Waiting
-  readonly connections: Connections
-  readonly taker: HandoverTaker
-  readonly server: Server
-}
-
-function publishMetrics(
-  metrics: Metrics,
-  { flusher, producer, waiting, connections, taker, server }: Measured,
-): void {
-  metrics.counterOf(
-    'piccolo_increments_accepted_total',
-    'Increments counted',
-    () => flusher.incrementsAccepted,
-  )
-  metrics.gaugeOf('piccolo_keys_waiting', 'Distinct keys not yet in a batch', () => flusher.keyCount)
-  metrics.gaugeOf(
-    'piccolo_batches_unconfirmed',
-    'Batches sealed and not yet in the store',
-    () => producer.unconfirmed.length,
-  )
-  metrics.gaugeOf(
-    'piccolo_increments_unconfirmed',
-    'Increments in them',
-    () => producer.unconfirmedIncrements,
-  )
-  metrics.gaugeOf(
-    'piccolo_oldest_unconfirmed_seconds',
-    'Age of the oldest increment that is not in the store',
-    () => flusher.oldestAgeMs() / 1000,
-  )
-  metrics.gaugeOf(
-    'piccolo_requests_waiting',
-    'Requests that wait for queued or committed',
-    () => waiting.count,
-  )
-  metrics.gaugeOf(
-    'piccolo_handovers_left',
-    'Hand-over files that stay where they are until somebody acts',
-    () => taker.leftCount,
-  )
-  metrics.gaugeOf('piccolo_connections', 'Open HTTP connections', () => connections.count)
-  metrics.gaugeOf('piccolo_listening', '1 while new connections are taken', () => Number(server.isListening))
-  metrics.gaugeOf(
-    'piccolo_unconfirmed_bytes',
-    'Size of the batches sealed and not yet in the store',
-    () => producer.unconfirmedBytes,
-  )
-}
-
-function publishMemory(
-  metrics: Metrics,
-  { bodyMemory, memory, unread }: { bodyMemory: BodyMemory; memory: NativeMemory; unread: UnreadAnswers },
-): void {
-  metrics.gaugeOf(
-    'piccolo_unfinished_body_bytes',
-    'What has come of bodies that are not complete',
-    () => bodyMemory.bytes,
-  )
-  metrics.gaugeOf(
-    'piccolo_unfinished_message_bytes',
-    'What messages of streams that are not complete take, as measured',
-    () => memory.bytes,
-  )
-  metrics.gaugeOf('piccolo_unread_bytes', 'Answers that clients do not read', () => unread.bytes)
 }
 
 /**

@@ -7,8 +7,6 @@ export interface ReadinessInput {
   readonly stalenessMaxMs: number
   /** Code of the error that keeps batches from the queue; null while there is none. */
   readonly queueError: string | null
-  /** Of the consumer, where the parent process of both tells them. */
-  readonly consumerReasons?: readonly string[]
   /** What other processes left behind; none where nobody brings it home. */
   readonly handovers?: { readonly listingError: string | null; notes(): string[] }
 }
@@ -19,13 +17,11 @@ export function webReadiness({
   oldestAgeMs,
   stalenessMaxMs,
   queueError,
-  consumerReasons = [],
   handovers,
 }: ReadinessInput): Readiness {
   const reasons: string[] = []
   if (isStopping) reasons.push('the process is stopping')
   if (queueError !== null) reasons.push(`batches cannot be pushed: ${queueError}`)
-  reasons.push(...consumerReasons)
   if (handovers && handovers.listingError !== null)
     reasons.push(`hand-over files cannot be listed: ${handovers.listingError}`)
   if (oldestAgeMs > stalenessMaxMs)

@@ -511,6 +511,35 @@ export const mutants: readonly Mutant[] = [
     tests: ['consumer/reader.test.ts'],
   },
   {
+    name: 'a web process answers for itself alone',
+    file: 'apps/web/siblings.ts',
+    find: 'if (!reasons.has(reason)) reasons.add(shown(other.process, reason))',
+    replace: '{}',
+    tests: ['test/readiness.test.ts'],
+  },
+  {
+    name: 'what a process said of its readiness is believed for ever',
+    file: 'cli/readiness-board.ts',
+    find: 'if (silentMs < newsBelievedMs)',
+    replace: 'if (true)',
+    tests: ['test/readiness.test.ts'],
+  },
+  {
+    name: 'what a parent that hangs said is believed for ever',
+    file: 'apps/web/siblings.ts',
+    find: 'silentMs >= newsBelievedMs',
+    replace: 'false',
+    tests: ['test/readiness.test.ts'],
+  },
+  {
+    name: 'an error that keeps coming back is counted only when it is logged',
+    file: 'lib/log.ts',
+    find: `    const code = codeOf(error)
+    countError(code)`,
+    replace: '    const code = codeOf(error)',
+    tests: ['test/readiness.test.ts'],
+  },
+  {
     name: 'a mistyped folder of a database is made',
     file: 'store/open.ts',
     find: 'if (path === storeOptions.database.fallback) makeFolder(folder)',

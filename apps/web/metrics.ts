@@ -1,0 +1,80 @@
+import type { Metrics } from '../../lib/metrics.ts'
+import type { BodyMemory } from './body.ts'
+import type { Connections } from './connections.ts'
+import type { Flusher } from './flusher.ts'
+import type { HandoverTaker } from './handover.ts'
+import type { NativeMemory } from './native-memory.ts'
+import type { Producer } from './producer.ts'
+import type { Server } from './server.ts'
+import type { UnreadAnswers } from './stream-unread.ts'
+import type { Waiting } from './waiting.ts'
+
+interface Measured {
+  readonly flusher: Flusher
+  readonly producer: Producer
+  readonly waiting: Waiting
+  readonly connections: Connections
+  readonly taker: HandoverTaker
+  readonly server: Server
+}
+
+export function publishMetrics(
+  metrics: Metrics,
+  { flusher, producer, waiting, connections, taker, server }: Measured,
+): void {
+  metrics.counterOf(
+    'piccolo_increments_accepted_total',
+    'Increments counted',
+    () => flusher.incrementsAccepted,
+  )
+  metrics.gaugeOf('piccolo_keys_waiting', 'Distinct keys not yet in a batch', () => flusher.keyCount)
+  metrics.gaugeOf(
+    'piccolo_batches_unconfirmed',
+    'Batches sealed and not yet in the store',
+    () => producer.unconfirmed.length,
+  )
+  metrics.gaugeOf(
+    'piccolo_increments_unconfirmed',
+    'Increments in them',
+    () => producer.unconfirmedIncrements,
+  )
+  metrics.gaugeOf(
+    'piccolo_oldest_unconfirmed_seconds',
+    'Age of the oldest increment that is not in the store',
+    () => flusher.oldestAgeMs() / 1000,
+  )
+  metrics.gaugeOf(
+    'piccolo_requests_waiting',
+    'Requests that wait for queued or committed',
+    () => waiting.count,
+  )
+  metrics.gaugeOf(
+    'piccolo_handovers_left',
+    'Hand-over files that stay where they are until somebody acts',
+    () => taker.leftCount,
+  )
+  metrics.gaugeOf('piccolo_connections', 'Open HTTP connections', () => connections.count)
+  metrics.gaugeOf('piccolo_listening', '1 while new connections are taken', () => Number(server.isListening))
+  metrics.gaugeOf(
+    'piccolo_unconfirmed_bytes',
+    'Size of the batches sealed and not yet in the store',
+    () => producer.unconfirmedBytes,
+  )
+}
+
+export function publishMemory(
+  metrics: Metrics,
+  { bodyMemory, memory, unread }: { bodyMemory: BodyMemory; memory: NativeMemory; unread: UnreadAnswers },
+): void {
+  metrics.gaugeOf(
+    'piccolo_unfinished_body_bytes',
+    'What has come of bodies that are not complete',
+    () => bodyMemory.bytes,
+  )
+  metrics.gaugeOf(
+    'piccolo_unfinished_message_bytes',
+    'What messages of streams that are not complete take, as measured',
+    () => memory.bytes,
+  )
+  metrics.gaugeOf('piccolo_unread_bytes', 'Answers that clients do not read', () => unread.bytes)
+}
