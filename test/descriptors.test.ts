@@ -137,7 +137,7 @@ test('a limit too low for anything is refused with one line', async () => {
   programs.push(program)
   expect(await program.exited).toBe(78)
   expect(program.output).toMatch(
-    /^piccolo web: 100 file descriptors are allowed, a web process needs 128 or more: raise ulimit -n$/m,
+    /^piccolo up: 100 file descriptors are allowed, a web process needs 128 or more: raise ulimit -n$/m,
   )
 })
 

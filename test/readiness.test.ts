@@ -3,7 +3,6 @@ import { EventEmitter } from 'node:events'
 import Sqlite from 'better-sqlite3'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Siblings } from '../apps/web/siblings.ts'
-import { ReadinessBoard } from '../cli/readiness-board.ts'
 import { Channel } from '../lib/channel.ts'
 import { errorCounts } from '../lib/error-counts.ts'
 import { createLog, RepeatedError } from '../lib/log.ts'
@@ -106,25 +105,6 @@ test('errors are counted by code, and each process tells when it started', async
   expect(starts.map(([, process]) => process).sort()).toEqual(['consumer', 'up', 'web 1', 'web 2'])
   for (const [, , seconds] of starts) expect(Math.abs(Date.now() / 1000 - Number(seconds))).toBeLessThan(600)
   expect(new Set(starts.map(([, , seconds]) => seconds)).size).toBe(4)
-})
-
-test('what was heard is not believed for ever: neither by the parent, nor of it', () => {
-  const clock = new ManualClock(0)
-  let told: readonly ProcessReadiness[] = []
-  const board = new ReadinessBoard(clock, all => {
-    told = all
-  })
-  board.add('web 1')
-  board.add('web 2')
-  board.heard('web 2', { reasons: ['full'] })
-  expect(told).toEqual([
-    { process: 'web 1', reasons: [] },
-    { process: 'web 2', reasons: ['full'] },
-  ])
-  clock.pass(newsBelievedMs - 1)
-  board.heard('web 1', { reasons: [] })
-  clock.pass(1)
-  expect(board.all().map(({ reasons }) => reasons)).toEqual([[], ['full', 'web 2 has not answered for 5 s']])
 })
 
 test('a web process says once what it and others say, and that the parent hangs', () => {

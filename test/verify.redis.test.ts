@@ -152,7 +152,7 @@ test('a service that does not say what waits is a clear error', async () => {
   process.kill(service.pid, 'SIGSTOP')
   const { exitCode, output } = await verify()
   process.kill(service.pid, 'SIGCONT')
-  expect(output).toMatch(/piccolo up did not say .* what waits in its queue \[queue_timeout\]/)
+  expect(output).toMatch(/piccolo up did not say .* what waits in its queue.* \[queue_timeout\]/)
   expect(exitCode).toBe(69)
 })
 

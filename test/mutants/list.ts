@@ -522,7 +522,7 @@ export const mutants: readonly Mutant[] = [
     file: 'cli/readiness-board.ts',
     find: 'if (silentMs < newsBelievedMs)',
     replace: 'if (true)',
-    tests: ['test/readiness.test.ts'],
+    tests: ['cli/readiness-board.test.ts'],
   },
   {
     name: 'what a parent that hangs said is believed for ever',
