@@ -23,7 +23,7 @@ import { Ingest } from './ingest.ts'
 import type { webOptions } from './options.ts'
 import { NativeMemory } from './native-memory.ts'
 import { Origins } from './origins.ts'
-import { publishMemory, publishMetrics } from './metrics.ts'
+import { publishMetrics } from './metrics.ts'
 import { Producer } from './producer.ts'
 import { webReadiness } from './readiness.ts'
 import { Requests } from './requests.ts'
@@ -56,17 +56,15 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
   const descriptorsError = new RepeatedError(log, clock, 'new connections have to wait')
   let isStopping = false
   const siblings = new Siblings(parent, clock, context.process)
-  const ownReadiness = () => {
-    const own = webReadiness({
+  const ownReadiness = () =>
+    webReadiness({
       isStopping,
       oldestAgeMs: Math.max(flusher.oldestAgeMs(), taker.oldestAgeMs()),
       queueError: queueError.code,
       handovers: taker,
+      connectionReasons: connectionReasons(connections, descriptorsError.code),
       ...options,
     })
-    return { ...own, reasons: [...own.reasons, ...connectionReasons(connections, descriptorsError.code)] }
-  }
-  const readiness = () => siblings.withOthers(ownReadiness())
   const news = parent && new ReadinessNews(parent, clock, ownReadiness)
   const unread = new UnreadAnswers(clock, idleSecondsMax * 1000)
   const bodyMemory = new BodyMemory(bodyBytesMax)
@@ -78,14 +76,13 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
   const counting = { requests, ingest, flusher, waiting, connections, ...work, ...limits }
   const streams = new StreamRoute({ ...counting, unread, metrics })
   const server = new Server({
-    status: { readiness, metricsText: context.metricsText },
+    status: { readiness: () => siblings.withOthers(ownReadiness()), metricsText: context.metricsText },
     ...{ ingest, requests, streams, ...limits, connections, clock, descriptorsError, unread },
     descriptorsMax: checkedDescriptors(options.connectionsMax, parent === null ? log : null),
     route: new IncrementRoute(counting),
   })
-  publishMetrics(metrics, { flusher, producer, waiting, connections, taker, server })
-  publishMemory(metrics, { bodyMemory, memory, unread })
-
+  const measured = { flusher, producer, waiting, connections, taker, server, bodyMemory, memory, unread }
+  publishMetrics(metrics, measured)
   return [
     {
       name: 'queue',

@@ -16,9 +16,17 @@ interface Measured {
   readonly connections: Connections
   readonly taker: HandoverTaker
   readonly server: Server
+  readonly bodyMemory: BodyMemory
+  readonly memory: NativeMemory
+  readonly unread: UnreadAnswers
 }
 
-export function publishMetrics(
+export function publishMetrics(metrics: Metrics, measured: Measured): void {
+  publishCounts(metrics, measured)
+  publishMemory(metrics, measured)
+}
+
+function publishCounts(
   metrics: Metrics,
   { flusher, producer, waiting, connections, taker, server }: Measured,
 ): void {
@@ -62,10 +70,7 @@ export function publishMetrics(
   )
 }
 
-export function publishMemory(
-  metrics: Metrics,
-  { bodyMemory, memory, unread }: { bodyMemory: BodyMemory; memory: NativeMemory; unread: UnreadAnswers },
-): void {
+function publishMemory(metrics: Metrics, { bodyMemory, memory, unread }: Measured): void {
   metrics.gaugeOf(
     'piccolo_unfinished_body_bytes',
     'What has come of bodies that are not complete',

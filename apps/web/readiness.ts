@@ -7,6 +7,7 @@ export interface ReadinessInput {
   readonly stalenessMaxMs: number
   /** Code of the error that keeps batches from the queue; null while there is none. */
   readonly queueError: string | null
+  readonly connectionReasons?: readonly string[]
   /** What other processes left behind; none where nobody brings it home. */
   readonly handovers?: { readonly listingError: string | null; notes(): string[] }
 }
@@ -18,6 +19,7 @@ export function webReadiness({
   stalenessMaxMs,
   queueError,
   handovers,
+  connectionReasons = [],
 }: ReadinessInput): Readiness {
   const reasons: string[] = []
   if (isStopping) reasons.push('the process is stopping')
@@ -28,5 +30,6 @@ export function webReadiness({
     reasons.push(
       `the oldest increment that is not in the store is ${Math.round(oldestAgeMs)} ms old, promised are ${stalenessMaxMs} ms`,
     )
+  reasons.push(...connectionReasons)
   return { reasons, notes: handovers?.notes() ?? [] }
 }
