@@ -22,6 +22,8 @@ export class JsonScanner {
   readonly #bytes: Uint8Array
   #end = 0
   #position = 0
+  /** Line feeds since the beginning: those of white space, as there are no others in JSON. */
+  linesPassed = 0
   /** Of the object at hand: where its key stands in the bytes of the list. */
   #keyStart = 0
   #keyEnd = 0
@@ -36,6 +38,7 @@ export class JsonScanner {
   begin(start: number, end: number): void {
     this.#position = start
     this.#end = end
+    this.linesPassed = 0
   }
 
   get position(): number {
@@ -60,7 +63,8 @@ export class JsonScanner {
   skipSpace(): void {
     for (;;) {
       const byte = this.peek()
-      if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return
+      if (byte === 0x0a) this.linesPassed++
+      else if (byte !== 0x20 && byte !== 0x0d && byte !== 0x09) return
       this.#position++
     }
   }

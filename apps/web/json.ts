@@ -34,6 +34,9 @@ export function readJson(body: Uint8Array, list: IncrementList): Refusal | null 
  * line: reading goes on behind it, up to the last error that is listed.
  */
 export function readNdjson(body: Uint8Array, list: IncrementList): Refusal | null {
+  list.reset(body)
+  // Nearly every message of a stream.
+  if (body.length > 0 && readUsualObject(list, 0) === body.length) return null
   return readIncrements(body, list, true)
 }
 
@@ -67,19 +70,21 @@ function readObjects(body: Uint8Array, list: IncrementList, isByLine: boolean): 
     }
     const start = skipSpace(body, position)
     let end = start
+    let lineCount = countLines(body, position, start)
     if (start === position) {
       scanner ??= new JsonScanner(list)
       scanner.begin(start, start < brokenEnd ? lineEnd(body, start) : length)
       const code = scanner.increment()
       end = scanner.position
+      lineCount = scanner.linesPassed
       if (code !== null) errors.push({ at: object > 1 ? { line, object } : { line }, code })
       if (code === 'json_malformed') {
         if (!isByLine) return { code, errors }
         brokenEnd = Math.max(brokenEnd, end)
         end = nextStart(body, start, brokenEnd)
+        lineCount = countLines(body, start, end)
       }
     }
-    const lineCount = countLines(body, position, end)
     line += lineCount
     object = lineCount > 0 ? 1 : object + Number(start === position)
     position = end
