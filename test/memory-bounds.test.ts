@@ -182,7 +182,9 @@ test('clients that ping and do not read the pongs are closed', async () => {
   expect(peak - before).toBeLessThan(100)
 })
 
+const preflight = 'Origin: http://localhost\r\nAccess-Control-Request-Method: POST\r\n'
 const requests: [string, string, number][] = [
+  ['preflights', requestHead({ method: 'OPTIONS', headers: preflight }), 100],
   ['refused bodies', post('x\n'.repeat(100), { type: 'application/jsonl' }), 10],
   ['bodies', post('key=unread&value=1'), 100],
   ['paths that are not there', requestHead({ method: 'GET', target: '/nothing' }), 100],

@@ -813,6 +813,13 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/http.test.ts'],
   },
   {
+    name: 'answers to preflights that nobody reads pile up',
+    file: 'apps/web/origins.ts',
+    find: "end(response, 'POST\\n', isLast)",
+    replace: "end(response, '', isLast)",
+    tests: ['test/memory-bounds.test.ts'],
+  },
+  {
     name: 'any page counts through a browser',
     file: 'apps/web/origins.ts',
     find: "if (!this.allows(origin, request.getHeader('host'))) return 'origin_refused'",
