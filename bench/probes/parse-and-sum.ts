@@ -78,7 +78,8 @@ function incrementsOf(bodyIndex: number, keyCount: number): { key: string; value
 
 function totalOf(accumulator: Accumulator): number {
   const writer = new BatchWriter()
-  const header = { producer: newProducerId(), sequence: 1, oldestMs: 0, increments: 0, sealed: 0 }
+  const counts = { increments: batchKeysMax, sealed: batchKeysMax }
+  const header = { producer: newProducerId(), sequence: 1, oldestMs: 0, ...counts }
   let total = 0
   for (let first = 0; first < accumulator.summedKeyCount; first += batchKeysMax) {
     accumulator.write(Math.min(batchKeysMax, accumulator.summedKeyCount - first), writer)
