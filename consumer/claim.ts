@@ -53,8 +53,8 @@ function acceptLoss(
 
 /**
  * What was given up the queue may have forgotten, or never heard: only where it is known are such batches let
- * through. And where others wrote watermarks of their own, or an earlier version left them where others write,
- * they are put right.
+ * through. And where others wrote watermarks of their own, or an earlier version left them where others
+ * write, they are put right.
  */
 async function publishKnown(
   queue: ConsumerQueue,

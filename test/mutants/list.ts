@@ -203,8 +203,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a late publication takes back what was given up',
     file: 'queue/redis-scripts.ts',
-    find: "if watermark >= known then ranges_of[producer] = published[producer] or '' end",
-    replace: "ranges_of[producer] = published[producer] or ''",
+    find: "if watermark >= known then ranges_of[producer] = ranges_given[producer] or '' end",
+    replace: "ranges_of[producer] = ranges_given[producer] or ''",
     tests: [redisTests],
   },
   {
