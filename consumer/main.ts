@@ -1,11 +1,12 @@
 import { withPatience } from '../lib/clock.ts'
 import { type ExitCode, exitCodes, OperationError, UsageError } from '../lib/errors.ts'
-import { RepeatedError } from '../lib/log.ts'
+import { type Log, RepeatedError } from '../lib/log.ts'
+import type { Metrics } from '../lib/metrics.ts'
 import { durationMs, type OptionValues } from '../lib/options.ts'
 import { whyNotListening } from '../lib/port.ts'
+import { ReadinessNews } from '../lib/readiness-news.ts'
 import { runService, type ServiceContext, type ServiceRun } from '../lib/service.ts'
 import { StatusServer } from '../lib/status-server.ts'
-import type { Log } from '../lib/log.ts'
 import { passingError } from '../queue/errors.ts'
 import { openQueue } from '../queue/open.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
@@ -17,7 +18,6 @@ import { Courtesy } from './courtesy.ts'
 import { GoneProducers } from './gone-producers.ts'
 import { mayComeHome } from './may-come-home.ts'
 import { ConsumerMetrics } from './metrics.ts'
-import { ReadinessNews } from '../lib/readiness-news.ts'
 import type { consumerOptions } from './options.ts'
 
 const ledgerGauges = [
@@ -52,19 +52,7 @@ async function makeParts(options: Options, context: ServiceContext & { isRestart
     idempotencyKeysMax: options.idempotencyKeysMax,
     courtesy: new Courtesy(clock),
   })
-  metrics.gaugeOf('piccolo_queue_batches', 'Batches in the queue', () =>
-    queue.length().catch(() => Number.NaN),
-  )
-  metrics.gaugeOf('piccolo_wal_bytes', "Size of the database's write-ahead log", () => store.logBytes())
-  metrics.gaugeOf(
-    'piccolo_batches_parked',
-    'Batches that wait in the store for one before them',
-    () => store.parked().length,
-  )
-  metrics.gaugeOf('piccolo_idempotency_keys', 'Idempotency keys that are kept', () =>
-    store.idempotencyKeyCount(),
-  )
-  for (const [name, help, state] of ledgerGauges) metrics.gaugeOf(name, help, () => store.account()[state])
+  publishGauges(metrics, queue, store)
   let endCode: string | null = null
   const readiness = () => {
     const { reasons } = consumer.readiness()
@@ -107,6 +95,22 @@ async function makeParts(options: Options, context: ServiceContext & { isRestart
       stop: () => (hasPort ? status.close() : undefined),
     },
   ]
+}
+
+function publishGauges(metrics: Metrics, queue: ConsumerQueue, store: Store): void {
+  metrics.gaugeOf('piccolo_queue_batches', 'Batches in the queue', () =>
+    queue.length().catch(() => Number.NaN),
+  )
+  metrics.gaugeOf('piccolo_wal_bytes', "Size of the database's write-ahead log", () => store.logBytes())
+  metrics.gaugeOf(
+    'piccolo_batches_parked',
+    'Batches that wait in the store for one before them',
+    () => store.parked().length,
+  )
+  metrics.gaugeOf('piccolo_idempotency_keys', 'Idempotency keys that are kept', () =>
+    store.idempotencyKeyCount(),
+  )
+  for (const [name, help, state] of ledgerGauges) metrics.gaugeOf(name, help, () => store.account()[state])
 }
 
 /** What a running service is refused may pass: it must not stop the web processes. */

@@ -5,8 +5,8 @@
 export const ignoreHangUpVariable = 'PICCOLO_IGNORE_HANGUP'
 
 /**
- * What a terminal, a service manager, a container engine and a person send to stop a program; power that fails,
- * and a limit on processor time.
+ * What a terminal, a service manager, a container engine and a person send to stop a program; power that
+ * fails, and a limit on processor time.
  */
 export const allStopSignals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGPWR', 'SIGXCPU'] as const
 /**

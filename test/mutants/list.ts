@@ -224,7 +224,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a starting consumer does not say what was given up',
     file: 'consumer/claim.ts',
-    find: '  await publishGivenUp(queue, store)\n',
+    find: '  await publishKnown(queue, store, confirmed)\n',
     replace: '',
     tests: ['consumer/consumer.test.ts'],
   },
