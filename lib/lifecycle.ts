@@ -40,8 +40,8 @@ export class Lifecycle {
   }
 
   /**
-   * Resolves to the exit code: `done` when every part stopped cleanly, `unavailable` where something outside kept
-   * one from it, else `fault`. Calling it again waits for the same stop.
+   * Resolves to the exit code: `done` when every part stopped cleanly, `unavailable` where something outside
+   * kept one from it, else `fault`. Calling it again waits for the same stop.
    */
   stop(timeoutMs: number): Promise<ExitCode> {
     this.#stopping ??= this.#stopAll(this.#clock.monotonicMs() + timeoutMs)

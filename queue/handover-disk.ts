@@ -17,7 +17,7 @@ export interface OpenFile {
 
 /** What bringing hand-over files home asks of the file system; a simulation has its own. */
 export interface Disk {
-  /** Names in a folder for which `isWanted`, in order, the first `countMax`; none where there is no folder. */
+  /** The first `countMax` names in a folder for which `isWanted`, in order; none where it is not there. */
   list(folder: string, isWanted: (name: string) => boolean, countMax: number): Promise<string[]>
   /** Of what lies there itself, not of what a link points to; null for nothing. */
   state(path: string): Promise<FileState | null>

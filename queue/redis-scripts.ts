@@ -7,7 +7,7 @@ import { givenUpOf, guard, keys, outcomesOf, setBack, shortened } from './redis-
  *
  * KEYS are always: batches, pushed, applied, alive, store, outcomes, wake (a pub/sub channel), given_up,
  * published. What consumers go by is `published`: they alone write it, while others may write to `applied`,
- * which producers read. It holds the id of the store, too, so that it is never empty once a consumer was here.
+ * which producers read. It holds the id of the store, too: it is never empty once a consumer was here.
  */
 
 /**

@@ -131,8 +131,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   async watermarks(): Promise<Map<string, number>> {
     const read = (key: string) => this.#connection.call('watermarks', redis => redis.hgetall(key))
     const published = await read(this.#keys.published)
-    // Consumers of earlier versions left only that.
-    const isKnown = Object.keys(published).length > 0
+    const isKnown = Object.keys(published).length > 0 // Earlier versions left only `applied`.
     return readWatermarks(isKnown ? published : await read(this.#keys.applied))
   }
 
@@ -208,7 +207,6 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   }
 
   async #check(redis: Redis): Promise<void> {
-    const keys = Object.values(this.#keys)
     // First: to a longer command without a password Redis says nothing but that it has too many words.
     const { major, isPolicyKnown } = await checkRedisServer(redis)
     const [refused] = await Promise.all([
@@ -223,7 +221,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     if (needed.size > 0)
       throw queueError('queue_forbidden', `the Redis user may not use ${[...needed].join(', ')}`)
     for (const [name, lua] of Object.entries(redisCommands(major)))
-      redis.defineCommand(name, { numberOfKeys: keys.length, lua })
+      redis.defineCommand(name, { numberOfKeys: Object.keys(this.#keys).length, lua })
   }
 
   /** What the user may not use of what the scripts need. */
