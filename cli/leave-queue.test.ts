@@ -73,7 +73,7 @@ test('a gap makes two files', async () => {
   await push(1, 5, 6)
   await push(1, 9)
   expect(await leave()).toBe(true)
-  expect(await written()).toEqual(['1: 9 + 1', '1: 5 + 2'])
+  expect(await written()).toEqual(['1: 5 + 2', '1: 9 + 1'])
 })
 
 test('where nothing can be written it tries until the time is over, and says so', async () => {

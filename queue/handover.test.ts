@@ -162,7 +162,7 @@ test('a second file of a producer takes another name, whatever has the first one
   folder.handOver(1, elements)
   folder.handOver(1, elements)
   const start = `numbers.db-${producerId(1)}`
-  expect(await names()).toEqual([`${start}.2.handover`, `${start}.3.handover`, `${start}.handover`])
+  expect(await names()).toEqual([`${start}.handover`, `${start}.2.handover`, `${start}.3.handover`])
   const producers = (await listHandovers(systemDisk, place())).map(({ producer }) => producer)
   expect(new Set(producers)).toEqual(new Set([producerId(1)]))
 })

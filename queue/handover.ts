@@ -37,6 +37,8 @@ export interface HandoverFile {
   readonly name: string
   /** After whom it is named. */
   readonly producer: string
+  /** Among those of its producer: the parts of what was divided are written in the order of their numbers. */
+  readonly number: number
 }
 
 /** Which files are meant: those of one database. */
@@ -61,15 +63,14 @@ export function searchedFolders(place: Place): string[] {
   return [...new Set([stateFolder(place), resolve(dirname(place.database))])]
 }
 
-/** Those that wait now. Rejects with what the file system says. */
+/** Those that wait now, by number. Rejects with what the file system says. */
 export async function listHandovers(disk: Disk, place: Place): Promise<HandoverFile[]> {
   const handovers: HandoverFile[] = []
   for (const folder of searchedFolders(place)) {
     const names = await disk.list(folder, name => isOne(place, name), handoversListedMax)
-    for (const name of names)
-      handovers.push({ path: join(folder, name), name, producer: namedAfter(place, name) })
+    for (const name of names) handovers.push({ path: join(folder, name), name, ...namedAfter(place, name) })
   }
-  return handovers
+  return handovers.sort((left, right) => left.number - right.number)
 }
 
 /**
@@ -79,7 +80,7 @@ export async function listHandovers(disk: Disk, place: Place): Promise<HandoverF
 export function isHandedOver(place: Place, producer: string): boolean {
   const isItsFile = (folder: string, name: string) =>
     isOne(place, name) &&
-    namedAfter(place, name) === producer &&
+    namedAfter(place, name).producer === producer &&
     lstatSync(join(folder, name), { throwIfNoEntry: false })?.isFile() === true
   return searchedFolders(place).some(folder => namesIn(folder).some(name => isItsFile(folder, name)))
 }
@@ -209,8 +210,11 @@ function isOne({ database }: Place, name: string): boolean {
   return name.startsWith(`${basename(database)}-`) && name.endsWith(suffix)
 }
 
-function namedAfter({ database }: Place, name: string): string {
-  return name.slice(basename(database).length + 1, -suffix.length).replace(/\.\d{1,3}$/, '')
+function namedAfter({ database }: Place, name: string): Pick<HandoverFile, 'producer' | 'number'> {
+  const stem = name.slice(basename(database).length + 1, -suffix.length)
+  const number = /\.(\d{1,3})$/.exec(stem)
+  if (number === null) return { producer: stem, number: 1 }
+  return { producer: stem.slice(0, number.index), number: Number(number[1]) }
 }
 
 function namesIn(folder: string): string[] {

@@ -312,3 +312,36 @@ test('no more of a file is in memory than the queue takes', async () => {
   expect(await queue.watermarks()).toEqual(new Map([[producerId(1), count]]))
   expect(handovers()).toEqual([])
 })
+
+test('the parts of what was divided come home one after the other, at once', async () => {
+  for (let sequence = 1; sequence <= 12; sequence++) folder.handOver(1, [element(1, sequence)])
+  start()
+  let committed = 0
+  for (let passed = 0; passed < 12_000; passed += 100) {
+    await time.pass(100)
+    const batches = await queue.read()
+    expect([[], [element(1, committed + 1)]]).toContainEqual(batches)
+    if (batches.length > 0) await commit({ [producerId(1)]: ++committed })
+  }
+  expect([committed, handovers()]).toEqual([12, []])
+})
+
+test('a part that waits for a later one lets it go first, after a while', async () => {
+  folder.handOver(1, [element(1, 2)])
+  folder.handOver(1, [element(1, 1)])
+  start()
+  for (let passed = 0; passed < 20_000; passed += 100) {
+    await time.pass(100)
+    // A store that waits for the first one.
+    const [first] = await queue.read()
+    if (first === element(1, 2))
+      await queue.publish({
+        watermarks: new Map([[producerId(1), 0]]),
+        parked: [{ producer: producerId(1), sequence: 2 }],
+        outcomes: [],
+        discarded: [],
+      })
+    if (first === element(1, 1)) await commit({ [producerId(1)]: 2 })
+  }
+  expect(handovers()).toEqual([])
+})

@@ -139,9 +139,13 @@ export class HandoverTaker {
     for (const [path, { isVisited }] of this.#watches)
       if (!paths.has(path) && !isVisited) this.#watches.delete(path)
     const due: { file: HandoverFile; watch: Watch }[] = []
+    /** Producers with an earlier file that may hold what has to come before. */
+    const waiting = new Set<string>()
     for (const file of files) {
       const watch = await this.#watch(file)
-      if (watch !== null && this.#isDue(watch)) due.push({ file, watch })
+      if (watch !== null && this.#isDue(watch) && !waiting.has(file.producer)) due.push({ file, watch })
+      const isStuck = watch?.isVisited && this.#clock.monotonicMs() - watch.visitedMs >= patienceMs
+      if (watch?.leftCode === null && !isStuck) waiting.add(file.producer)
     }
     due.sort((left, right) => left.watch.visitedMs - right.watch.visitedMs)
     const free = visitsMax - this.#visits.size
@@ -163,10 +167,7 @@ export class HandoverTaker {
       this.#watches.set(path, fresh)
       return fresh
     }
-    if (watch.signature !== signature) {
-      watch.signature = signature
-      watch.unchangedMs = nowMs
-    }
+    if (watch.signature !== signature) Object.assign(watch, { signature, unchangedMs: nowMs })
     return watch
   }
 
@@ -227,6 +228,7 @@ export class HandoverTaker {
     if (state !== null && state.signature !== signature) return
     await this.#disk.remove(path)
     this.#log.info({ path }, 'what another web process left is in the store')
+    this.#doze.hint()
   }
 
   #leave({ path }: HandoverFile, watch: Watch, error: unknown): void {

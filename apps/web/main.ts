@@ -1,6 +1,7 @@
-import { withPatience } from '../../lib/clock.ts'
+import { type Clock, withPatience } from '../../lib/clock.ts'
 import { exitCodes, type ExitCode, OperationError, UsageError } from '../../lib/errors.ts'
 import { RepeatedError } from '../../lib/log.ts'
+import type { Part } from '../../lib/lifecycle.ts'
 import type { OptionValues } from '../../lib/options.ts'
 import { whyNotListening } from '../../lib/port.ts'
 import { ReadinessNews } from '../../lib/readiness-news.ts'
@@ -89,11 +90,7 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
       start: () => firstContact(queue, queueError),
       stop: () => queue.close(),
     },
-    {
-      name: 'handovers',
-      start: () => void taker.start(),
-      stop: () => withPatience(clock, options.stopTimeoutMs * 0.05, taker.stop(), () => queue.close()),
-    },
+    handoverPart(taker, queue, { clock, stopTimeoutMs: options.stopTimeoutMs }),
     flusherPart({ flusher, producer, binding }, options, log),
     {
       name: 'server',
@@ -109,6 +106,19 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
     },
     { name: 'readiness', start: () => news?.start(), stop: () => news?.stop() },
   ]
+}
+
+/** Its stop waits for no answer of the queue: files that are not at home yet are there for the next one. */
+function handoverPart(
+  taker: HandoverTaker,
+  queue: ProducerQueue,
+  { clock, stopTimeoutMs }: { clock: Clock; stopTimeoutMs: number },
+): Part {
+  return {
+    name: 'handovers',
+    start: () => void taker.start(),
+    stop: () => withPatience(clock, stopTimeoutMs * 0.05, taker.stop(), () => queue.close()),
+  }
 }
 
 /**

@@ -61,6 +61,20 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/stop.redis.test.ts'],
   },
   {
+    name: 'what is too large for one file is written nowhere',
+    file: 'queue/handover.ts',
+    find: "'EFBIG'",
+    replace: "'EFBIGGER'",
+    tests: ['test/no-room.redis.test.ts'],
+  },
+  {
+    name: 'the parts of what was divided come home in any order',
+    file: 'apps/web/handover.ts',
+    find: 'waiting.add(file.producer)',
+    replace: 'waiting.add(file.name)',
+    tests: ['apps/web/handover.test.ts'],
+  },
+  {
     name: 'a request without increments takes no room',
     file: 'queue/batch.ts',
     find: 'Math.max(1, keys.length)',
