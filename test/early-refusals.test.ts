@@ -54,6 +54,15 @@ test.each(refusals)('whoever sends a request %s to its end sees why', async (_na
   expect((await connection.answer()).status).toBe(200)
 })
 
+test('whoever sends chunks of a request that is refused by its head sees why', async () => {
+  using connection = await RawConnection.connect(service.port)
+  connection.send(requestHead({ target: '/increment?ack=no', headers: 'Transfer-Encoding: chunked\r\n' }))
+  expect(JSON.parse((await connection.answer()).body).code).toBe('ack_unknown')
+  for (let sent = 0; sent < bodyBytes; sent += mebibyte) connection.send(chunks('x'.repeat(mebibyte)))
+  connection.send(`0\r\n\r\n${post('key=behind&value=1')}`)
+  expect((await connection.answer()).status).toBe(200)
+})
+
 test('whoever sends chunks beyond the limit sees why they are refused', async () => {
   using connection = await RawConnection.connect(service.port)
   connection.send(requestHead({ headers: 'Transfer-Encoding: chunked\r\n' }))
