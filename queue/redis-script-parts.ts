@@ -59,14 +59,20 @@ local function is_within(ranges, sequence)
 end
 `
 
-/** Answers an error, once, for a position that is beyond what its producer can have pushed; else nothing. */
+/**
+ * Answers an error, once, for a position that is beyond what its producer can have pushed, or a watermark
+ * beyond what consumers published; else nothing. Consumers of earlier versions published nothing apart.
+ */
 export const setBack = `
 local function set_back(producer, lowest, highest)
   local sequence, watermark = number_in(pushed, producer), number_in(applied, producer)
-  if sequence <= highest and watermark <= highest then return nil end
+  local is_known = redis.call('EXISTS', published) == 1
+  local watermark_max = is_known and math.min(highest, number_in(published, producer)) or highest
+  if sequence <= highest and watermark <= watermark_max then return nil end
   redis.call('HSET', pushed, producer, text(lowest - 1))
-  local confirmed = math.max(lowest - 1, number_in(published, producer))
-  if watermark > highest then redis.call('HSET', applied, producer, text(confirmed)) end
+  if watermark > watermark_max then
+    redis.call('HSET', applied, producer, text(is_known and watermark_max or lowest - 1))
+  end
   return redis.error_reply('ALTERED ' .. text(sequence) .. ' pushed, ' .. text(watermark) .. ' applied')
 end
 `

@@ -62,6 +62,8 @@ async function sumInList(): Promise<number> {
   return [...byName.values()].reduce((sum, each) => sum + each, 0)
 }
 
+const handovers = () => folder.files().filter(name => name.endsWith('.handover'))
+
 async function alter(hash: string, by: number): Promise<void> {
   const [producer] = await admin.hkeys(key('alive'))
   const pushed = Number(await admin.hget(key('pushed'), producer!))
@@ -100,6 +102,41 @@ test.each([
   await startConsumer()
   await until('all is counted', () => admin.llen(key('batches')).then(length => length === 0))
   expect(folder.totals()).toEqual(new Map([['foo', '21']]))
+})
+
+test.each([
+  ['applied', 1_000_000],
+  ['applied', 0],
+  ['pushed', 1_000_000],
+])('a hand-over file loses nothing though %s is %i too high, and the list is gone', async (hash, by) => {
+  const consumer = await startConsumer()
+  const web = await startWeb(100)
+  expect(await increment('committed')).toEqual([200, 'committed'])
+  expect(await consumer.stop()).toBe(0)
+  expect(await increment('queued')).toEqual([200, 'queued'])
+  redis.signal('SIGSTOP')
+  expect(await increment('memory')).toEqual([200, 'memory'])
+  expect([await web.stop(), handovers().length]).toEqual([0, 1])
+  redis.signal('SIGCONT')
+  await admin.del(key('batches'))
+  await alter(hash, by)
+  await startWeb(100)
+  await startConsumer()
+  await until('it is at home', () => handovers().length === 0)
+  expect(folder.totals()).toEqual(new Map([['foo', '3']]))
+})
+
+test('committed says what is in the store though applied is all that was pushed', async () => {
+  const consumer = await startConsumer()
+  const web = await startWeb(100)
+  expect(await increment('committed')).toEqual([200, 'committed'])
+  expect(await consumer.stop()).toBe(0)
+  const answer = increment('committed').then(said => [said, folder.totals().get('foo')])
+  await until('it is in the list', async () => (await sumInList()) === 1)
+  await alter('applied', 0)
+  await web.says(/"code":"queue_altered"/)
+  await startConsumer()
+  expect(await answer).toEqual([[200, 'committed'], '2'])
 })
 
 test('watermarks that others wrote keep no consumer from its start, whoever they are of', async () => {

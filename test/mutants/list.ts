@@ -35,8 +35,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'Redis is believed that it has what was never pushed',
     file: 'queue/redis-script-parts.ts',
-    find: 'if sequence <= highest and watermark <= highest then return nil end',
+    find: 'if sequence <= highest and watermark <= watermark_max then return nil end',
     replace: 'if sequence >= 0 then return nil end',
+    tests: [alteredQueue],
+  },
+  {
+    name: 'a producer goes by watermarks that no consumer published',
+    file: 'queue/redis-script-parts.ts',
+    find: 'is_known and math.min(highest, number_in(published, producer)) or highest',
+    replace: 'highest',
     tests: [alteredQueue],
   },
   {
