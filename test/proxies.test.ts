@@ -55,7 +55,7 @@ function binaryOf(name: string): string | null {
 }
 
 /** A proxy that is missing fails where it was to be installed, and is skipped elsewhere. */
-const installed = (process.env.PICCOLO_TEST_SERVERS ?? '').split(' ')
+const installed = (process.env.TEST_SERVERS ?? '').split(' ')
 
 for (const proxy of proxies) {
   const isMissing = binaryOf(proxy.name) === null
