@@ -1,7 +1,7 @@
 import { assert } from '../../lib/assert.ts'
 
 const bytesMin = 4_096
-/** When this part of a body is here, there is memory for all of it. */
+/** Once an eighth of a body of known length is here, memory for all of it is taken. */
 const trustedTimes = 8
 const mebibyte = 1024 * 1024
 
@@ -28,7 +28,7 @@ export class BodyMemory {
     return true
   }
 
-  /** For the copy of a body that is let go of right after. */
+  /** Takes so much even beyond the bound: for the copy of a body that is let go of right after. */
   take(bytes: number): void {
     this.#bytes += bytes
   }

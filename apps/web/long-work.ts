@@ -1,7 +1,7 @@
 import type { Clock } from '../../lib/clock.ts'
 
 /** How much of it may be done in one turn; in the next ones as much again. */
-export const longWorkMs = 20
+const longWorkMs = 20
 
 /**
  * Work that takes long for one request, as to read a body of a megabyte does. What does not fit into a turn
