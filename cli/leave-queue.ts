@@ -1,5 +1,4 @@
 import { type Clock, sleep } from '../lib/clock.ts'
-import { errorText } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { batchIdOf } from '../queue/batch.ts'
 import type { EmbeddedQueue } from '../queue/embedded.ts'
@@ -42,7 +41,7 @@ export async function leaveQueue({ queue, place, clock, timeoutMs, log }: LeaveQ
       try {
         if (!(await isWritten(place, leftover))) failed.push(...leaveBatches(place, leftover, log).unwritten)
       } catch (error) {
-        log.fatal({ code: 'fault', reason: errorText(error) }, 'what is in the queue cannot be written down')
+        log.fatal({ err: error }, 'what is in the queue cannot be written down')
         failed.push(leftover)
       }
     }

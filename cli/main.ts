@@ -18,6 +18,7 @@ import { commands } from './commands.ts'
 
 const versionNames: readonly string[] = ['version', '--version', '-v', '-V']
 const helpFlags: readonly string[] = ['--help', '-h']
+const helpNames: readonly string[] = ['help', ...helpFlags]
 
 // Keeps what stripping types and compiling gave, which is half of the time that a start takes.
 enableCompileCache()
@@ -28,8 +29,13 @@ process.exit(await main(process.argv.slice(2)))
 async function main([name, ...args]: readonly string[]): Promise<ExitCode> {
   try {
     if (name !== undefined && versionNames.includes(name)) return say(codeVersion())
-    if (name === undefined || name === 'help' || helpFlags.includes(name))
-      return say(args[0] === undefined ? await overview() : help(await find(args[0])))
+    if (name === undefined || helpNames.includes(name)) {
+      const [about] = args
+      if (about !== undefined && versionNames.includes(about)) return say(codeVersion())
+      return say(
+        about === undefined || helpNames.includes(about) ? await overview() : help(await find(about)),
+      )
+    }
     const command = await find(name)
     if (asksForHelp(args)) return say(help(command))
     return await run(command, args)
@@ -57,10 +63,11 @@ function asksForHelp(args: readonly string[]): boolean {
 function find(name: string): Promise<Command> {
   const load = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (load !== undefined) return load()
-  if (name.startsWith('-'))
-    throw new UsageError(
-      `${withoutSecrets(name)} stands before the command; write piccolo COMMAND --option VALUE`,
-    )
+  if (name.startsWith('-')) {
+    const meant = didYouMean(nearestNames(name, ['--help', '--version']))
+    const message = `${withoutSecrets(name)} stands before the command; write piccolo COMMAND --option VALUE`
+    throw new UsageError(meant === '' ? message : `unknown option ${name}${meant}`)
+  }
   const near = didYouMean(nearestNames(name, [...Object.keys(commands), 'help', 'version']))
   throw new UsageError(`there is no command ${name}${near || '; piccolo --help lists them'}`)
 }

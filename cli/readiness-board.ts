@@ -8,11 +8,13 @@ interface News {
   /** The last that its processes said, of which the one before may have ended. */
   readiness: Readiness
   heardMs: number
+  /** Why it does not run; null while it does, or is just restarted in order. */
+  trouble: string | null
 }
 
 /**
  * What each child of `piccolo up` last said of its readiness, for all web processes. A child that is silent,
- * as it hangs or cannot be started, is not ready. One that is restarted in order speaks again before.
+ * as it hangs, or does not run, is not ready. One that is restarted in order speaks again before.
  */
 export class ReadinessBoard {
   readonly #clock: Clock
@@ -27,7 +29,7 @@ export class ReadinessBoard {
 
   /** A process that is to be heard of from now on. */
   add(process: string): void {
-    this.#news.set(process, { readiness: { reasons: [] }, heardMs: this.#clock.monotonicMs() })
+    this.#news.set(process, { readiness: { reasons: [] }, heardMs: this.#clock.monotonicMs(), trouble: null })
   }
 
   heard(process: string, readiness: Readiness): void {
@@ -38,8 +40,23 @@ export class ReadinessBoard {
     if (isNew) this.#tell(this.all())
   }
 
+  /** It does not run, and why; null: it has taken up its work. */
+  troubled(process: string, code: string | null): void {
+    const news = this.#news.get(process)!
+    if (code === null) news.heardMs = this.#clock.monotonicMs()
+    if (news.trouble === code) return
+    news.trouble = code
+    this.#tell(this.all())
+  }
+
   all(): ProcessReadiness[] {
-    return [...this.#news].map(([process, { readiness, heardMs }]) => {
+    return [...this.#news].map(([process, { readiness, heardMs, trouble }]) => {
+      if (trouble !== null)
+        return {
+          process,
+          ...readiness,
+          reasons: [...readiness.reasons, `${process} does not run: ${trouble}`],
+        }
       const silentMs = this.#clock.monotonicMs() - heardMs
       if (silentMs < newsBelievedMs) return { process, ...readiness }
       const silence = `${process} has not answered for ${Math.floor(silentMs / 1_000)} s`

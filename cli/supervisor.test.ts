@@ -12,6 +12,7 @@ test('a supervisor that was told to stop before its child started starts none', 
     log,
     stopTimeoutMs: 1_000,
     connect: () => {},
+    onTrouble: () => {},
   })
   expect(await supervisor.stop()).toBe(0)
   await supervisor.start()

@@ -21,6 +21,8 @@ export interface SupervisorOptions {
   readonly stopTimeoutMs: number
   /** Connects a new child to whatever this process keeps for its children. */
   connect(child: Child): void
+  /** Hears that the process does not run, though nobody asked for that, and why; null once it does again. */
+  onTrouble(process: string, code: string | null): void
 }
 
 /**
@@ -98,6 +100,7 @@ export class Supervisor {
     child.channel.on('stop requested', () => clock.after(groupSignalDelayMs, () => this.#roll(child)))
     void child.ended.then(exit => this.#ended(child, exit))
     void child.started.then(() => {
+      this.#options.onTrouble(this.role.name, null)
       this.#hasEverStarted = true
       this.#hasStarted.resolve()
     })
@@ -111,6 +114,7 @@ export class Supervisor {
 
   #notStarted(error: unknown): void {
     const { code, policy, message } = notStarted(error)
+    this.#options.onTrouble(this.role.name, code)
     const delayMs = this.#restartLater()
     const fields = { role: this.role.name, code, reason: message, hint: policy.hint, delayMs }
     this.#options.log.error(fields, 'a process cannot be started, and is tried again')
@@ -133,7 +137,10 @@ export class Supervisor {
     }
     if (clock.monotonicMs() - child.startedMs >= soundAfterMs) this.#restartDelayMs = restartDelayMsMin
     const delayMs = wasRolling ? this.#startAfter(0) : this.#restartLater()
-    log.warn({ role: this.role.name, code, signal, delayMs }, 'a process ended and is started again')
+    if (!wasRolling) this.#options.onTrouble(this.role.name, ended.code)
+    const trouble = wasRolling ? {} : ended
+    const fields = { role: this.role.name, ...trouble, exitCode: code, signal, delayMs }
+    log.warn(fields, 'a process ended and is started again')
   }
 
   /** Returns the delay. */
@@ -151,6 +158,11 @@ export class Supervisor {
     return delayMs
   }
 }
+
+const ended = {
+  code: 'process_ended',
+  hint: 'its own last line in the log says why; there is none after SIGKILL, as when memory ran out',
+} as const
 
 function notStarted(error: unknown): OperationError {
   if (isOutOfDescriptors(error)) return descriptorsFull(errorText(error), error)

@@ -129,7 +129,15 @@ function makeSupervisors(
     if (queue !== null) serveEmbeddedQueue(child.channel, queue)
     child.channel.handle('metrics of all', () => metricsOfAll(metrics, supervisors))
   }
-  const shared = { program, clock: systemClock, log, stopTimeoutMs: options.stopTimeoutMs, connect }
+  const onTrouble = board.troubled.bind(board)
+  const shared = {
+    program,
+    clock: systemClock,
+    log,
+    stopTimeoutMs: options.stopTimeoutMs,
+    connect,
+    onTrouble,
+  }
   const supervise = (command: string, name: string, own: Record<string, string>, nodeOptions: string[]) =>
     supervisors.push(
       new Supervisor({ command, name, environment: { ...environment, ...own }, nodeOptions }, shared),

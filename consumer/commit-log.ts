@@ -1,6 +1,7 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { queueErrors } from '../queue/errors.ts'
+import { storeErrors } from '../store/errors.ts'
 import type { Applied, Rejected } from '../store/store.ts'
 
 /** Whoever makes up elements makes up as many as he likes: a line a second tells of them. */
@@ -32,10 +33,13 @@ export class CommitLog {
     if (this.#rejectedCount === 0) this.#reason = rejected[0]?.reason ?? ''
     this.#rejectedCount += rejected.length
     this.tell()
-    this.#tellEach('error', lostMessage, [...lost])
-    this.#tellEach('warn', recoveredMessage, [...recovered])
+    this.#tellEach('error', lostMessage, codeAndHint('increments_lost'), [...lost])
+    this.#tellEach('warn', recoveredMessage, {}, [...recovered])
     if (setAsideCount > 0)
-      this.#log.error({ sumCount: setAsideCount }, 'sums set aside: a total would leave 64 bits')
+      this.#log.error(
+        { ...codeAndHint('sums_set_aside'), sumCount: setAsideCount },
+        'sums set aside: a total would leave 64 bits',
+      )
     if (applied.length > 0) this.#log.debug({ batchCount: applied.length, rowCount }, 'batches committed')
   }
 
@@ -53,12 +57,17 @@ export class CommitLog {
   #tellEach(
     level: 'error' | 'warn',
     message: string,
+    fields: object,
     counts: readonly (readonly [producer: string, increments: number])[],
   ): void {
     for (const [producer, increments] of counts.slice(0, producersToldMax))
-      this.#log[level]({ producer, increments }, message)
+      this.#log[level]({ ...fields, producer, increments }, message)
     const more = counts.slice(producersToldMax)
     const increments = more.reduce((sum, [, each]) => sum + each, 0)
-    if (more.length > 0) this.#log[level]({ producerCount: more.length, increments }, message)
+    if (more.length > 0) this.#log[level]({ ...fields, producerCount: more.length, increments }, message)
   }
+}
+
+function codeAndHint(code: 'increments_lost' | 'sums_set_aside') {
+  return { code, hint: storeErrors[code].hint }
 }

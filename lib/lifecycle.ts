@@ -1,5 +1,5 @@
 import { type Clock, withDeadline } from './clock.ts'
-import { type ExitCode, errorText, exitCodes, OperationError } from './errors.ts'
+import { type ExitCode, exitCodes, OperationError } from './errors.ts'
 import type { Log } from './log.ts'
 
 export interface Part {
@@ -52,14 +52,16 @@ export class Lifecycle {
     let exitCode: ExitCode = exitCodes.done
     for (const part of this.#running.splice(0).reverse()) {
       const remainingMs = Math.max(100, deadlineMs - this.#clock.monotonicMs())
+      const late = new Error(`exceeded the stop deadline, which was ${Math.round(remainingMs)} ms away`)
       const failed = (error: unknown) => {
         if (error instanceof OperationError) exitCode = exitCodes.unavailable
         else exitCode ||= exitCodes.fault
-        this.#log.error({ part: part.name, reason: errorText(error) }, 'part did not stop cleanly')
+        const why = error === late ? { code: 'stop_timeout', reason: late.message } : { err: error }
+        this.#log.error({ part: part.name, ...why }, 'part did not stop cleanly')
       }
       try {
         const stopped = Promise.resolve(part.stop?.())
-        await withDeadline(this.#clock, remainingMs, stopped, () => new Error('exceeded the stop deadline'))
+        await withDeadline(this.#clock, remainingMs, stopped, () => late)
       } catch (error) {
         failed(error)
       }

@@ -26,12 +26,13 @@ export function createLog(
   output: LogOutput = new LogOutput(),
 ): Log {
   const settings = {
-    level,
+    // Below it nothing is counted.
+    level: pino.levels.values[level]! <= warnLevel ? level : 'warn',
     base: { process },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: shownError },
-    hooks: { logMethod: countLogged },
+    hooks: { logMethod: counting(pino.levels.values[level] ?? Number.POSITIVE_INFINITY) },
   }
   if (format === 'json' || (format === 'auto' && !isTerminal)) return pino(settings, output)
   const settingsPretty = {
@@ -56,13 +57,16 @@ export function createLog(
 const counted = Symbol('counted')
 const warnLevel = 40
 
-function countLogged(this: Logger, args: Parameters<LogFn>, method: LogFn, level: number): void {
-  const fields = args[0] as { code?: unknown; err?: unknown; [counted]?: true } | string
-  if (level >= warnLevel && typeof fields === 'object' && !fields[counted]) {
-    const code = fields.code ?? (fields.err === undefined ? undefined : codeOf(fields.err))
-    if (typeof code === 'string') countError(code)
+/** Counts each error that is logged, and shows what is of `levelMin` or more severe. */
+function counting(levelMin: number) {
+  return function (this: Logger, args: Parameters<LogFn>, method: LogFn, level: number): void {
+    const fields = args[0] as { code?: unknown; err?: unknown; [counted]?: true } | string
+    if (level >= warnLevel && typeof fields === 'object' && !fields[counted]) {
+      const code = fields.code ?? (fields.err === undefined ? undefined : codeOf(fields.err))
+      if (typeof code === 'string') countError(code)
+    }
+    if (level >= levelMin) method.apply(this, args)
   }
-  method.apply(this, args)
 }
 
 function codeOf(error: unknown): string {

@@ -1,7 +1,16 @@
 const namesMax = 3
 
-/** Names that may have been meant by an unknown one, the likeliest first; none when nothing is near. */
-export function nearestNames(wanted: string, known: readonly string[]): string[] {
+/** Shorter ones are part of nearly every name. */
+const partLengthMin = 3
+
+/**
+ * Names that may have been meant by an unknown one, in whatever case, the likeliest first; none when nothing
+ * is near.
+ */
+export function nearestNames(given: string, known: readonly string[]): string[] {
+  // Capital letters are those of names only where all names have them, as in the environment.
+  const wanted = known.some(name => name !== name.toUpperCase()) ? given.toLowerCase() : given.toUpperCase()
+  if (wanted.length < partLengthMin) return known.filter(name => name.startsWith(wanted)).slice(0, namesMax)
   const parts = known.filter(name => name.includes(wanted) || wanted.includes(name))
   if (parts.length > 0) return parts.slice(0, namesMax)
   const distances = known.map(name => ({ name, distance: editDistance(wanted, name) }))

@@ -59,6 +59,10 @@ export const queueErrors = {
     retry: 'later',
     hint: 'free space, give a --state-dir on a disk that has some, or raise ulimit -f (LimitFSIZE= of a unit)',
   },
+  handover_misplaced: {
+    retry: 'never',
+    hint: 'free space in the state directory, and run piccolo recover FILE',
+  },
   batch_newer: {
     retry: 'later',
     hint: 'upgrade the consumer: a web process of a later version wrote it; it waits in the queue',

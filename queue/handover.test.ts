@@ -206,6 +206,7 @@ test('with no room there either it is left in the folder for temporary files, an
   expect(JSON.parse(lines.at(-1)!)).toMatchObject({
     path,
     batchCount: 3,
+    code: 'handover_misplaced',
     hint: `run piccolo recover ${path}`,
   })
   temporary[Symbol.dispose]()

@@ -15,7 +15,7 @@ import { errorText, type OperationError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { makeFolder } from '../lib/make-folder.ts'
 import { batchIdOf, queuedBatchOf } from './batch.ts'
-import { queueError } from './errors.ts'
+import { queueError, queueErrors } from './errors.ts'
 import { type Disk, isMissing } from './handover-disk.ts'
 import { handoverPieces } from './handover-form.ts'
 
@@ -114,12 +114,18 @@ export function leaveBatches(place: Place, leftover: Leftover, log: Log): Left {
     try {
       const path = writeHandover(folder, place, leftover)
       if (searched.includes(folder)) log.warn({ path, batchCount }, 'not committed: left for the next start')
-      else log.fatal({ path, batchCount, hint: `run piccolo recover ${path}` }, 'left where no start looks')
+      else
+        log.fatal(
+          { code: 'handover_misplaced', path, batchCount, hint: `run piccolo recover ${path}` },
+          'left where no start looks',
+        )
       return { paths: [path], unwritten: [] }
     } catch (error) {
       if (batchCount > 1 && isTooLarge(error)) return leaveHalves(place, leftover, log)
       const reason = errorText(error)
-      log.fatal({ folder, reason, batchCount }, 'no hand-over file can be written in this folder')
+      const { hint } = queueErrors.handover_unwritable
+      const fields = { code: 'handover_unwritable', hint, folder, reason, batchCount }
+      log.fatal(fields, 'no hand-over file can be written in this folder')
     }
   }
   return { paths: [], unwritten: [leftover] }

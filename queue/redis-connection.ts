@@ -211,7 +211,7 @@ export class RedisConnection {
   #classified(error: unknown): OperationError {
     const isAboutCall = (error as Error).name === 'ReplyError' || this.#connectionError === null
     const where = `${this.#address}: ${errorText(this.#connectionError)}`
-    const known = classifyRedisError(isAboutCall ? error : new Error(where, { cause: error }))
+    const known = classifyRedisError(isAboutCall ? error : new Error(where))
     const text = this.#withoutPassword(known.message)
     return text === known.message ? known : new OperationError(known.code, known.policy, text)
   }

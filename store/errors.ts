@@ -43,6 +43,11 @@ export const storeErrors = {
     retry: 'never',
     hint: 'put the latest database back; or accept the loss by --accept-older-store',
   },
+  increments_lost: {
+    retry: 'never',
+    hint: 'neither their producer nor the queue brings them; if they arrive all the same, they count',
+  },
+  sums_set_aside: { retry: 'never', hint: 'their totals would leave 64 bits; see the table set_aside' },
 } as const satisfies Record<string, ErrorPolicy>
 
 export type StoreErrorCode = keyof typeof storeErrors
@@ -69,15 +74,15 @@ const resultCodes: readonly (readonly [string, StoreErrorCode])[] = [
 
 /**
  * The OperationError of an exception from SQLite; anything else is a fault of ours and is returned as it
- * is.
+ * is. The message begins with the path, where one is given.
  */
-export function classifyStoreError(error: unknown): unknown {
+export function classifyStoreError(error: unknown, path?: string): unknown {
   if (error instanceof OperationError) return error
   const code = (error as { code?: unknown } | null)?.code
   if (typeof code !== 'string') return error
+  const text = `${path === undefined ? '' : `${path}: `}${errorText(error)} (${code})`
   const known = resultCodes.find(([prefix]) => code.startsWith(prefix))
   // SQLite says only that it cannot open a file: for want of a descriptor, that is no fault of the path.
-  if (code.startsWith('SQLITE_CANTOPEN') && nextDescriptor() === null)
-    return descriptorsFull(`${errorText(error)} (${code})`, error)
-  return known ? storeError(known[1], `${errorText(error)} (${code})`, error) : error
+  if (code.startsWith('SQLITE_CANTOPEN') && nextDescriptor() === null) return descriptorsFull(text, error)
+  return known ? storeError(known[1], text, error) : error
 }

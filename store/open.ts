@@ -13,7 +13,7 @@ import { refuseForeign, refuseWithoutTotals, tableNames } from './foreign.ts'
 import { storeOptions } from './options.ts'
 import { applicationId, migrations, schema, schemaVersion } from './schema.ts'
 import { takeOverSeedTable } from './seed-takeover.ts'
-import { type Database, openForReading, openForWriting, translateErrors, tryLock } from './sqlite.ts'
+import { type Database, kindOf, openForReading, openForWriting, translateErrors, tryLock } from './sqlite.ts'
 import { SqliteStore } from './sqlite-store.ts'
 import type { Store, StoreReader } from './store.ts'
 
@@ -28,6 +28,7 @@ const checkedAlwaysBytesMax = 64 * 1024 * 1024
  */
 export function openStore(path: string, clock: Clock, log: Log, { mustExist = false } = {}): Store {
   if (mustExist && sizeOf(path) === 0) throw storeError('store_gone', `there is no ${path} any more`)
+  kindOf(path)
   checkPlace(path, log)
   const file = canonicalPath(path)
   const lock = tryLock(`${file}-lock`)

@@ -29,7 +29,6 @@ const cacheKibibytes = 16_384
  */
 export function openForWriting(path: string, check: (database: Database) => void): Database {
   return translateErrors(() => {
-    kindOf(path)
     const database = new Sqlite(path, { timeout: busyTimeoutMs })
     try {
       check(database)
@@ -46,7 +45,7 @@ export function openForWriting(path: string, check: (database: Database) => void
       database.close()
       throw asForeign(path, error)
     }
-  })
+  }, path)
 }
 
 /**
@@ -101,11 +100,11 @@ export function openForReading(path: string, check: (database: Database) => void
       database.close()
       throw asForeign(path, error)
     }
-  })
+  }, path)
 }
 
 /** By its name alone, before SQLite waits for a pipe or reads a folder. Throws OperationError. */
-function kindOf(path: string): 'file' | 'nothing' {
+export function kindOf(path: string): 'file' | 'nothing' {
   let found: Stats | undefined
   try {
     found = statSync(path, { throwIfNoEntry: false })
@@ -145,14 +144,14 @@ export function tryLock(path: string): Lock | null {
       throw error
     }
     return { release: () => database.close() }
-  })
+  }, path)
 }
 
-/** Runs `work` and turns what SQLite throws into OperationErrors. */
-export function translateErrors<T>(work: () => T): T {
+/** Runs `work` and turns what SQLite throws into OperationErrors, which name the path where one is given. */
+export function translateErrors<T>(work: () => T, path?: string): T {
   try {
     return work()
   } catch (error) {
-    throw classifyStoreError(error)
+    throw classifyStoreError(error, path)
   }
 }

@@ -344,7 +344,7 @@ describe('on Redis', () => {
     await until('the rest is counted', () => folder.totals().get('foo') === '110')
     const row = folder.sql('SELECT sealed, applied, lost FROM producers WHERE lost > 0')
     expect(row).toBe('3|2|1')
-    await service.says(/increments lost/)
+    await service.says(/"code":"increments_lost".*increments lost/)
     await until('the list is empty', async () => (await admin.llen('piccolo:{0}:batches')) === 0)
   })
 

@@ -63,6 +63,32 @@ test.each(notOurs)('%s in the place of the database is refused by total and veri
   expect(refusal(() => new LedgerReader(folder.database))).toMatch(message)
 })
 
+test('what is no file is refused before anything is made beside it', () => {
+  mkdirSync(folder.database)
+  expect(refusal(() => openStore(folder.database, systemClock, silent))).toMatch(
+    /is a folder \[store_unknown\]/,
+  )
+  expect(folder.files()).toEqual(['numbers.db'])
+})
+
+test.each([
+  ['help help', 0, /^Piccolo Daimao .* counts/],
+  ['help -h', 0, /^Piccolo Daimao .* counts/],
+  ['help version', 0, /^1\./],
+  ['--hlep', 64, /did you mean --help\?/],
+  ['--verison', 64, /did you mean --version\?/],
+  ['--prt 4444', 64, /stands before the command/],
+  ['up --FLUSH-INTERVAL-MS 5', 64, /did you mean --flush-interval-ms\?/],
+  ['up -p 4444', 64, /did you mean --port/],
+  ['up -x', 64, /unknown option -x$/],
+  ['VERIFY', 64, /did you mean verify\?/],
+])('piccolo %s says in one line what is meant', async (line, exitCode, message) => {
+  const { output, ...ended } = await run(...line.split(' '))
+  expect(ended.exitCode).toBe(exitCode)
+  expect(output.trimEnd()).toMatch(message)
+  if (exitCode !== 0) expect(output.trimEnd().split('\n')).toHaveLength(1)
+})
+
 test('a database of the older Python program has totals, and no ledger', () => {
   folder.sql(
     "CREATE TABLE numbers (key TEXT, value INTEGER DEFAULT 0); INSERT INTO numbers VALUES ('foo', 3)",

@@ -96,6 +96,32 @@ test('a web process that hangs is named by the others', async () => {
   await allAreReady()
 })
 
+test.each(['consumer', 'web 2'])('a %s that keeps ending is named at once, and counted', async name => {
+  const isNamed = (answer: Answer) => answer.reasons.includes(`${name} does not run: process_ended`)
+  await until('each answer names it', async () => {
+    const pid = service.children().get(`piccolo ${name}`)
+    if (pid !== undefined) process.kill(pid, 'SIGKILL')
+    const all = await answers()
+    return all.length > 0 && all.every(isNamed)
+  })
+  expect(service.output).not.toContain(`${name} has not answered`)
+  await allAreReady()
+  expect(await metrics()).toMatch(
+    /^piccolo_errors_total\{(code="process_ended",?|process="up",?){2}\} [1-9]/m,
+  )
+})
+
+test('a process that is restarted in order fails no answer', async () => {
+  const before = service.children()
+  process.kill(before.get('piccolo consumer')!, 'SIGTERM')
+  await until('it is another one', async () => {
+    for (const { reasons } of await answers()) expect(reasons).toEqual([])
+    const pid = service.children().get('piccolo consumer')
+    return pid !== undefined && pid !== before.get('piccolo consumer')
+  })
+  await allAreReady()
+})
+
 test('errors are counted by code, and each process tells when it started', async () => {
   const response = await fetch(`${service.url}/increment`, { method: 'POST', body: 'value=5' })
   expect(response.status).toBe(415)

@@ -81,6 +81,7 @@ test('sums beyond 64 bits, totals taken over and sums set aside add up', async (
     ]),
   )
   await until('one is set aside', () => folder.sql('SELECT count(*) FROM set_aside') === '1')
+  await service.says(/"code":"sums_set_aside"/)
   const { exitCode, output } = await verify()
   expect(output).toContain('sum 18446744073709551611; applied 3, adjusted 18446744073709551608\n')
   expect(exitCode).toBe(0)

@@ -1,5 +1,4 @@
 import type { Part } from '../../lib/lifecycle.ts'
-import { errorText } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Binding } from '../../queue/binding.ts'
 import { leaveBatches, type Place, runsOf, unwritable } from '../../queue/handover.ts'
@@ -48,7 +47,7 @@ function sealRest(flusher: Flusher, log: Log): void {
       flusher.sealEverything()
       return
     } catch (error) {
-      log.fatal({ reason: errorText(error) }, 'increments that cannot be sealed are lost')
+      log.fatal({ err: error }, 'increments that cannot be sealed are lost')
     }
   }
 }
