@@ -31,22 +31,24 @@ export class Checkpoints {
     this.#metrics = metrics
   }
 
-  /** Throws OperationError; what is committed stays in the log then. */
-  published(): void {
+  /** Returns whether a copy was due. Throws OperationError; what is committed stays in the log then. */
+  published(): boolean {
     const now = this.#clock.monotonicMs()
     this.#busyMs = now
-    if (this.#store.uncopiedBytes() < copyBytes || this.#isHeldBack(now)) return
+    if (this.#store.uncopiedBytes() < copyBytes || this.#isHeldBack(now)) return false
     this.#run('copy')
     // Not when all of it was copied: then the next time may be at once.
     this.#copiedMs = this.#store.uncopiedBytes() > 0 ? this.#clock.monotonicMs() : Number.NEGATIVE_INFINITY
+    return true
   }
 
-  /** Throws OperationError, as above. */
-  idle(): void {
+  /** As above. */
+  idle(): boolean {
     const now = this.#clock.monotonicMs()
-    if (this.#busyMs === null || now - this.#busyMs < idleMs) return
+    if (this.#busyMs === null || now - this.#busyMs < idleMs) return false
     // A reader may hold it back: then again in a second.
     this.#busyMs = this.#run('empty') ? null : now
+    return true
   }
 
   #isHeldBack(now: number): boolean {

@@ -28,6 +28,8 @@ let running: Promise<void>
 /** Thrown by the next calls, one each. */
 let publishErrors: Error[]
 let applyErrors: Error[]
+let sweepErrors: Error[]
+let checkpointErrors: Error[]
 
 /** How many elements each read left out: more than none where it read ahead. */
 let skips: number[]
@@ -51,8 +53,7 @@ class FlakyQueue extends EmbeddedQueue {
   }
 
   override async publish(publication: Publication): Promise<void> {
-    const error = publishErrors.shift()
-    if (error) throw error
+    throwNext(publishErrors)
     return super.publish(publication)
   }
 }
@@ -61,6 +62,8 @@ beforeEach(() => {
   folder = new Folder()
   publishErrors = []
   applyErrors = []
+  sweepErrors = []
+  checkpointErrors = []
   skips = []
   offers = []
   const courtesy = new CountedCourtesy(systemClock)
@@ -68,15 +71,20 @@ beforeEach(() => {
   store = openStore(folder.database, systemClock, log)
   const flaky = {
     apply(application: Application): Applied {
-      const error = applyErrors.shift()
-      if (error) throw error
+      throwNext(applyErrors)
       const before = courtesy.count
       const applied = store.apply(application)
       offers.push(application.pause === undefined ? null : courtesy.count - before)
       return applied
     },
-    forgetIdempotencyKeys: (beforeMs, countMax) => store.forgetIdempotencyKeys(beforeMs, countMax),
-    checkpoint: what => store.checkpoint(what),
+    forgetIdempotencyKeys(beforeMs, countMax) {
+      throwNext(sweepErrors)
+      return store.forgetIdempotencyKeys(beforeMs, countMax)
+    },
+    checkpoint(what) {
+      throwNext(checkpointErrors)
+      return store.checkpoint(what)
+    },
     uncopiedBytes: () => store.uncopiedBytes(),
     parked: () => store.parked(),
     check: () => store.check(),
@@ -109,6 +117,10 @@ function push(sequence: number, sums: Record<string, Sum>, producer = 1): Promis
 }
 const counted = (key: string, total: string) =>
   until(`${key} is ${total}`, () => folder.totals().get(key) === total)
+function throwNext(errors: unknown[]): void {
+  const error = errors.shift()
+  if (error) throw error
+}
 const away = () => queueError('queue_unreachable', 'away')
 
 test('batches become totals and leave the queue', async () => {
@@ -138,6 +150,22 @@ test('when the store is busy or full, the batches stay in the queue, readiness t
   expect(await queue.length()).toBe(1)
   await counted('a', '1')
   await until('readiness is back', () => consumer.readiness().reasons.length === 0)
+})
+
+test('what fails in the upkeep of the database is over when it works, without another batch', async () => {
+  sweepErrors = [storeError('store_busy', 'locked')]
+  checkpointErrors = [storeError('store_full', 'no space')]
+  await push(1, { a: 1 })
+  const reasons = new Set<string>()
+  await until('both have been told and are over', () => {
+    const now = consumer.readiness().reasons
+    for (const reason of now) reasons.add(reason)
+    return reasons.size === 2 && now.length === 0
+  })
+  expect([...reasons].toSorted()).toEqual([
+    'idempotency keys cannot be forgotten: store_busy',
+    'the database log cannot be copied: store_full',
+  ])
 })
 
 test('the core is offered to others between statements, unless more is waiting', async () => {

@@ -61,6 +61,8 @@ export class Consumer {
   readonly #parts: ConsumerParts
   readonly #queueError: RepeatedError
   readonly #storeError: RepeatedError
+  readonly #sweepError: RepeatedError
+  readonly #checkpointError: RepeatedError
   #stopRequested = false
   #running: Promise<void> | null = null
   /** Until something is pushed. */
@@ -80,15 +82,15 @@ export class Consumer {
     this.#ended = new EndedProducers(parts)
     this.#queueError = new RepeatedError(parts.log, parts.clock, 'the queue cannot be read')
     this.#storeError = new RepeatedError(parts.log, parts.clock, 'batches cannot be committed')
+    this.#sweepError = new RepeatedError(parts.log, parts.clock, 'idempotency keys cannot be forgotten')
+    this.#checkpointError = new RepeatedError(parts.log, parts.clock, 'the database log cannot be copied')
     this.#doze = new Doze(parts.clock)
     parts.queue.onPushed(() => this.#doze.hint())
   }
 
   readiness(): Readiness {
-    const reasons: string[] = []
-    if (this.#queueError.code !== null) reasons.push(`the queue cannot be read: ${this.#queueError.code}`)
-    if (this.#storeError.code !== null) reasons.push(`batches cannot be committed: ${this.#storeError.code}`)
-    return { reasons }
+    const errors = [this.#queueError, this.#storeError, this.#sweepError, this.#checkpointError]
+    return { reasons: errors.flatMap(({ code, message }) => (code === null ? [] : `${message}: ${code}`)) }
   }
 
   /**
@@ -228,21 +230,20 @@ export class Consumer {
     }
   }
 
-  /** What fails is made again later. */
   #sweepKeys(): void {
-    try {
-      this.#keySweep.sweep()
-    } catch (error) {
-      this.#failed(error, this.#storeError)
-    }
+    this.#maintain(() => this.#keySweep.sweep(), this.#sweepError)
   }
 
-  /** One that fails leaves everything as it is, and is made again later. */
   #checkpoint(when: 'published' | 'idle'): void {
+    this.#maintain(() => this.#checkpoints[when](), this.#checkpointError)
+  }
+
+  /** What fails leaves everything as it is and is tried again later. `work` returns whether anything was due. */
+  #maintain(work: () => boolean, repeated: RepeatedError): void {
     try {
-      this.#checkpoints[when]()
+      if (work()) repeated.over()
     } catch (error) {
-      this.#failed(error, this.#storeError)
+      this.#failed(error, repeated)
     }
   }
 }

@@ -33,10 +33,10 @@ export class KeySweep {
     this.#owedCount += 2 * count
   }
 
-  /** To be called often. Throws what the store throws; it goes on a second later then. */
-  sweep(): void {
+  /** To be called often. Returns whether a sweep was due. Throws OperationError; it goes on a second later then. */
+  sweep(): boolean {
     const startedMs = this.#clock.monotonicMs()
-    if (startedMs < this.#dueMs && this.#owedCount < keysMin) return
+    if (startedMs < this.#dueMs && this.#owedCount < keysMin) return false
     const beforeMs = this.#clock.nowMs() - this.#windowMs
     let owedCount = this.#owedCount
     this.#owedCount = 0
@@ -44,10 +44,11 @@ export class KeySweep {
     for (;;) {
       const countMax = Math.min(Math.max(owedCount, keysMin), keysMax)
       const count = this.#store.forgetIdempotencyKeys(beforeMs, countMax)
-      if (count < countMax) return
+      if (count < countMax) return true
       owedCount -= count
       if (owedCount <= 0 && this.#clock.monotonicMs() - startedMs >= budgetMs) break
     }
     this.#dueMs = this.#clock.monotonicMs() + behindIntervalMs
+    return true
   }
 }

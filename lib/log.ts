@@ -89,7 +89,8 @@ const repeatIntervalMs = 10_000
 export class RepeatedError {
   readonly #log: Log
   readonly #clock: Clock
-  readonly #message: string
+  /** Says what does not work. */
+  readonly message: string
   /** Code of the error that is going on; null when the last attempt worked. */
   #code: string | null = null
   #loggedMs = 0
@@ -98,7 +99,7 @@ export class RepeatedError {
   constructor(log: Log, clock: Clock, message: string) {
     this.#log = log
     this.#clock = clock
-    this.#message = message
+    this.message = message
   }
 
   /** Code of the error that is going on; null when the last attempt worked. */
@@ -117,7 +118,7 @@ export class RepeatedError {
     }
     const hint = error instanceof OperationError ? error.policy.hint : undefined
     const fields = { code, hint, suppressed: this.#suppressed, err: error, [counted]: true }
-    this.#log.error(fields, this.#message)
+    this.#log.error(fields, this.message)
     this.#code = code
     this.#loggedMs = now
     this.#suppressed = 0
@@ -125,7 +126,7 @@ export class RepeatedError {
 
   over(): void {
     if (this.#code === null) return
-    this.#log.info({ code: this.#code, suppressed: this.#suppressed }, `${this.#message}: over`)
+    this.#log.info({ code: this.#code, suppressed: this.#suppressed }, `${this.message}: over`)
     this.#code = null
     this.#suppressed = 0
   }
