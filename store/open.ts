@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { existsSync, realpathSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Clock } from '../lib/clock.ts'
 import { errorText } from '../lib/errors.ts'
@@ -74,6 +74,17 @@ export function checkDatabase(path: string): void {
   const found = statSync(path, { throwIfNoEntry: false })
   if (found && (found.size > 0 || !found.isFile()))
     openForReading(path, opened => refuseForeign(opened, path)).close()
+  requireWritable(dirname(resolve(path)))
+  if (found) requireWritable(path)
+}
+
+/** Throws OperationError. The folder, too: the log of a database lies beside it. */
+function requireWritable(path: string): void {
+  try {
+    accessSync(path, constants.W_OK)
+  } catch (error) {
+    throw storeError('store_unreadable', `${path} cannot be written`, error)
+  }
 }
 
 /**

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { optionFaults } from '../cli/check-options.ts'
@@ -204,6 +204,21 @@ test.each([
   const { values } = parseOptions(serviceOptions, line.split(' '), {})
   expect(await optionFaults(values)).toEqual([expect.stringMatching(expected)])
 })
+
+test.skipIf(process.getuid?.() === 0)(
+  'a database that cannot be written is known before the start',
+  async () => {
+    folder.sql('CREATE TABLE numbers (key TEXT, value INTEGER DEFAULT 0)')
+    for (const path of [folder.database, folder.path]) {
+      chmodSync(path, 0o555)
+      const { values } = parseOptions(serviceOptions, ['--database', folder.database], {})
+      expect(await optionFaults(values)).toEqual([
+        expect.stringMatching(/ cannot be written.*\[store_unreadable\]/),
+      ])
+      chmodSync(path, 0o755)
+    }
+  },
+)
 
 test.each([
   ['--port 70000', /^piccolo config: --port must be 1 to 65535, got 70000\n$/],
