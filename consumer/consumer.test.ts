@@ -104,7 +104,7 @@ beforeEach(() => {
   running = consumer.run()
 })
 afterEach(async () => {
-  await consumer.stop().catch(() => {})
+  await consumer.stop(10_000).catch(() => {})
   await running.catch(() => {})
   store.close()
   folder[Symbol.dispose]()
@@ -232,9 +232,20 @@ test('an error that needs a fresh process ends the consumer with its batches in 
 
 test('stopping empties the queue first', async () => {
   for (let sequence = 1; sequence <= 100; sequence++) await push(sequence, { a: 1 })
-  await consumer.stop()
+  await consumer.stop(10_000)
   expect(folder.totals().get('a')).toBe('100')
   expect(await queue.length()).toBe(0)
+})
+
+test('a stop whose time is over leaves the rest in the queue', async () => {
+  const sums = Object.fromEntries(Array.from({ length: 9_000 }, (_, index) => [`key ${index}`, 1]))
+  const pushes = Array.from({ length: 200 }, (_, index) => push(1 + index, sums))
+  await consumer.stop(0)
+  await Promise.all(pushes)
+  await expect(running).resolves.toBeUndefined()
+  const left = await queue.length()
+  expect(left).toBeGreaterThan(0)
+  expect(Number(folder.totals().get('key 1') ?? 0)).toBe(200 - left)
 })
 
 test('silence counts from the last sign of life, by our own clock', async () => {

@@ -63,7 +63,8 @@ export class Consumer {
   readonly #storeError: RepeatedError
   readonly #sweepError: RepeatedError
   readonly #checkpointError: RepeatedError
-  #stopRequested = false
+  /** When a stop that was requested has to be over; null before that. */
+  #stopMs: number | null = null
   #running: Promise<void> | null = null
   /** Until something is pushed. */
   readonly #doze: Doze
@@ -94,8 +95,7 @@ export class Consumer {
   }
 
   /**
-   * Resolves when `stop` has been called and the queue is empty; rejects on an error that needs a fresh
-   * process.
+   * Resolves when `stop` has been called and is over; rejects on an error that needs a fresh process.
    */
   run(): Promise<void> {
     this.#running ??= this.#loop().finally(() => {
@@ -106,11 +106,11 @@ export class Consumer {
   }
 
   /**
-   * Works off what is in the queue now and ends the loop. Does not wait for a queue or a store that is
-   * away: batches stay in the queue then.
+   * Works off what is in the queue now, as far as `timeoutMs` allows, and ends the loop; the rest stays in the
+   * queue. Does not wait for a queue or a store that is away.
    */
-  async stop(): Promise<void> {
-    this.#stopRequested = true
+  async stop(timeoutMs: number): Promise<void> {
+    this.#stopMs = this.#parts.clock.monotonicMs() + timeoutMs
     this.#doze.hint()
     await this.#running
   }
@@ -120,13 +120,14 @@ export class Consumer {
     let remaining: number | null = null
     let idlePollMs = idlePollMsMin
     for (;;) {
-      if (this.#stopRequested) remaining ??= await this.#parts.queue.length().catch(() => 0)
+      if (this.#stopMs !== null) remaining ??= await this.#parts.queue.length().catch(() => 0)
       const { outcome, elementCount } = await this.#round()
       this.#sweepKeys()
       this.#commitLog.tell()
       if (remaining !== null) {
         remaining -= elementCount
         if (outcome !== 'busy' || remaining <= 0) return
+        if (this.#parts.clock.monotonicMs() >= this.#stopMs!) return
       }
       if (elementCount > 0) idlePollMs = idlePollMsMin
       if (outcome === 'idle') {

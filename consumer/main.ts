@@ -82,9 +82,8 @@ async function makeParts(options: Options, context: ServiceContext & { isRestart
           log.fatal({ err: error, code: codeOf(error), hint: hintOf(error) }, 'the consumer cannot go on')
         })
       },
-      // What it does not get done in time stays in the queue.
       stop: () => {
-        const stopped = consumer.stop().catch(() => {})
+        const stopped = consumer.stop(options.stopTimeoutMs * 0.5).catch(() => {})
         return withPatience(clock, options.stopTimeoutMs * 0.8, stopped, () => queue.close())
       },
     },

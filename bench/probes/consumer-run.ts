@@ -78,7 +78,7 @@ export class ConsumerRun {
   }
 
   async close(): Promise<void> {
-    await this.#consumer.stop()
+    await this.#consumer.stop(10_000)
     this.#store.close()
   }
 

@@ -68,6 +68,6 @@ export class ConsumerProcess {
   }
 
   stop(): Promise<void> {
-    return this.#consumer.stop()
+    return this.#consumer.stop(10_000)
   }
 }
