@@ -1,3 +1,4 @@
+import { format } from 'node:util'
 import { Channel, type Port } from './channel.ts'
 import { type Clock, systemClock, withDeadline } from './clock.ts'
 import { codeVersion } from './code-version.ts'
@@ -55,8 +56,8 @@ export async function runService(options: ServiceOptions, host: NodeJS.Process):
   const version = codeVersion()
   const output = new LogOutput()
   const isTerminal = host.stdout.isTTY === true
-  const { process, logLevel: level, logFormat: format } = options
-  const log = createLog({ level, format, process, isTerminal }, output)
+  const { process, logLevel: level, logFormat } = options
+  const log = createLog({ level, format: logFormat, process, isTerminal }, output)
   const metrics = new Metrics(process, { version, output })
   const parent = host.channel ? new Channel(host as unknown as Port) : null
   const lifecycle = new Lifecycle(systemClock, log)
@@ -70,6 +71,8 @@ export async function runService(options: ServiceOptions, host: NodeJS.Process):
     metricsText: () => siblingsMetricsText(parent, metrics),
   }
   listenForTheEnd(host, parent, options.stopSignals, ended.resolve)
+  // Libraries speak there, as ioredis does of a password that Redis does not ask for.
+  console.warn = (...words: unknown[]) => log.warn(format(...words))
   // Node raises rejections that nobody handles as these, too.
   host.on('uncaughtException', error => {
     log.fatal({ err: error, code: 'fault' }, 'a fault of ours: stopping')

@@ -87,3 +87,12 @@ test('where Redis repeats the password in an error, the log does not', async () 
   expect(program.output).toMatch(/unknown command 'auth'.*\*\*\*/i)
   expect(program.output).not.toContain('secret')
 })
+
+test('a password that Redis does not ask for is told in the log, and only there', async () => {
+  await using open = await RedisServer.start('--port', '0')
+  await using link = await Link.to(open.socket)
+  using folder = new Folder()
+  await using service = await Service.start(folder, '--redis', `redis://:secret@127.0.0.1:${link.port}`)
+  await service.says(/"level":"warn".*does not require a password/)
+  for (const line of service.output.trim().split('\n')) expect(line).toMatch(/^\{/)
+})
