@@ -9,7 +9,7 @@ export interface Cores {
 }
 
 /** The server on the first core, the load on all others; both anywhere with one core, or without taskset. */
-export function coresFor(coreCount: number, hasTaskset: boolean): Cores {
+function coresFor(coreCount: number, hasTaskset: boolean): Cores {
   if (coreCount < 2 || !hasTaskset) return { serverCores: null, loadCores: null }
   return { serverCores: '0', loadCores: coreCount === 2 ? '1' : `1-${coreCount - 1}` }
 }

@@ -3,6 +3,6 @@ export function assert(condition: unknown, message = 'assertion failed'): assert
   if (!condition) throw new AssertionError(message)
 }
 
-export class AssertionError extends Error {
+class AssertionError extends Error {
   override name = 'AssertionError'
 }

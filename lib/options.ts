@@ -28,7 +28,7 @@ export type OptionTable = Readonly<Record<string, Option<unknown>>>
 export type OptionValues<Table extends OptionTable> = {
   readonly [Name in keyof Table]: Table[Name] extends Option<infer T> ? T : never
 }
-export type OptionSource = 'flag' | 'environment' | 'default'
+type OptionSource = 'flag' | 'environment' | 'default'
 
 export interface ParsedOptions<Table extends OptionTable> {
   readonly values: OptionValues<Table>

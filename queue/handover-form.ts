@@ -19,7 +19,7 @@ export interface HandoverHeader {
 }
 
 export const magic = 'piccolo-handover/'
-export const currentForm = 2
+const currentForm = 2
 export const lengthBytes = 4
 export const headerBytesMax = 1_024
 export const trailerBytes = 'end 00000000\n'.length

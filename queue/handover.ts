@@ -50,7 +50,7 @@ export interface Place {
 
 const suffix = '.handover'
 /** Looked at in one folder: what is beyond waits until others are gone. */
-export const handoversListedMax = 1_000
+const handoversListedMax = 1_000
 /** Files of one producer in one folder. */
 const namesMax = 100
 
@@ -59,7 +59,7 @@ export function stateFolder({ database, stateDir }: Place): string {
 }
 
 /** Where hand-over files are looked for: in the state directory, and beside the database. */
-export function searchedFolders(place: Place): string[] {
+function searchedFolders(place: Place): string[] {
   return [...new Set([stateFolder(place), resolve(dirname(place.database))])]
 }
 

@@ -31,7 +31,7 @@ export const idempotencyKeyBytesMax = 255
 /** What tells two requests with the same key apart, in ASCII. */
 export const fingerprintBytesMax = 64
 /** What an idempotency key adds to the entries of its request as JSON: itself, escaped, and other fields. */
-export const keyedBytesMax = 2 * idempotencyKeyBytesMax + 160
+const keyedBytesMax = 2 * idempotencyKeyBytesMax + 160
 /**
  * A batch: over a slow link a larger one would not arrive in time. Those of earlier versions may be larger.
  */

@@ -1,4 +1,4 @@
-export const cellCountMin = 128
+const cellCountMin = 128
 /** At most half of the cells are taken: a key is nearly always in the first or second one it looks at. */
 export const cellsPerKey = 2
 /** A cell is two integers: the hash of a key, and the address of its record plus one, or 0 when free. */

@@ -116,7 +116,7 @@ export const problems = {
 } as const satisfies Record<string, { status: number; detail: string }>
 
 export type ProblemCode = keyof typeof problems
-export type Problem = (typeof problems)[ProblemCode]
+type Problem = (typeof problems)[ProblemCode]
 
 const titles: Record<Problem['status'], string> = {
   400: 'Bad Request',

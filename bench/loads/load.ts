@@ -9,7 +9,7 @@ export interface Load {
   run(running: Running, options: LoadOptions): Promise<Sample>
 }
 
-export interface LoadOptions extends Place {
+interface LoadOptions extends Place {
   readonly seconds: number
 }
 

@@ -9,7 +9,7 @@ export interface Bar {
   readonly isOurs: boolean
 }
 
-export const subjects: Readonly<Record<Subject, { readonly unit: string; readonly title: string }>> = {
+const subjects: Readonly<Record<Subject, { readonly unit: string; readonly title: string }>> = {
   frontCpuUs: { unit: 'µs', title: 'CPU of an increment, process that answers (less is better)' },
   cpuUs: { unit: 'µs', title: 'CPU of an increment, all processes (less is better)' },
   incrementsPerSecond: { unit: '/s', title: 'Increments a second (more is better)' },

@@ -4,7 +4,7 @@ import { frame, RawWebSocket } from '../raw-websocket.ts'
 import { type Account, type Body, makeBody, neverKey } from './account.ts'
 
 /** Where clients send to. */
-export interface Target {
+interface Target {
   readonly port: number
   /** How often a web process was killed. */
   readonly killCount: number

@@ -9,7 +9,7 @@ import { Web } from './web.ts'
 
 /** Who dies. The queue that dies comes back empty. */
 export const victims = ['web', 'consumer', 'queue'] as const
-export type Victim = (typeof victims)[number]
+type Victim = (typeof victims)[number]
 
 export interface Crash {
   /** At which boundary between a process and the world, counted from 0. */
