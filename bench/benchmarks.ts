@@ -27,6 +27,8 @@ export interface Benchmark {
   /** Part of `npm run bench` without names. */
   readonly isDefault: boolean
   readonly subject: Subject
+  /** The document has a chart of it; default: a table only. */
+  readonly isCharted?: boolean
   /** The first is what the others are compared with. */
   readonly contenders: readonly Contender[]
 }
@@ -50,6 +52,7 @@ export const benchmarks: readonly Benchmark[] = [
     title: 'One increment a request: what else takes it over HTTP',
     about: 'Each request increments one of 9,000 keys by 1.',
     isDefault: true,
+    isCharted: true,
     subject: 'cpuUs',
     contenders: [bare, piccolo, nodeHttp, fastify, express, falcon, webdis, pushgateway].map(rival => ({
       rival,
@@ -61,6 +64,7 @@ export const benchmarks: readonly Benchmark[] = [
     title: 'Increments a second, each system by its fastest way',
     about: 'One core for the server. The load is what each system is fastest with, over 9,000 keys.',
     isDefault: true,
+    isCharted: true,
     subject: 'incrementsPerSecond',
     contenders: [
       { rival: redis, load: redisBenchmark(keyCount) },
@@ -143,17 +147,6 @@ export const benchmarks: readonly Benchmark[] = [
     })),
   },
   {
-    name: 'latency-million',
-    title: 'Latency with a million different keys',
-    about: 'Requests come at a fixed rate, and each has a key of its own, of a million.',
-    isDefault: false,
-    subject: 'p99',
-    contenders: [bare, piccolo].map(rival => ({
-      rival,
-      load: vegeta({ rate: 9_000, keyCount: 1_000_000 }),
-    })),
-  },
-  {
     name: 'growth-keys',
     title: 'What an increment costs as keys grow',
     about: [
@@ -162,6 +155,7 @@ export const benchmarks: readonly Benchmark[] = [
       'consumer writes more rows.',
     ].join(' '),
     isDefault: false,
+    isCharted: true,
     subject: 'cpuUs',
     contenders: [1, 1_000, 100_000, 1_000_000, 10_000_000].map(keys => ({
       rival: piccolo,
@@ -177,6 +171,7 @@ export const benchmarks: readonly Benchmark[] = [
       'Each connection has one request under way, for the same key. Beyond 15,000 there are several web processes, and several ' +
       'of the bare server, as many systems let one have no more than 20,000 open files.',
     isDefault: false,
+    isCharted: true,
     subject: 'frontCpuUs',
     contenders: [1, 10, 100, 1_000, 10_000, 50_000].flatMap(count =>
       [bareEverywhere, piccoloEverywhere].map(rivalOn => {

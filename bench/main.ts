@@ -71,13 +71,14 @@ async function run(benchmark: Benchmark, options: OptionValues<typeof benchOptio
       say,
     })
     if (outcome.entries.length === 0) return say('  nothing could be measured')
-    const { name, title, about, subject } = benchmark
+    const { name, title, about, subject, isCharted = false } = benchmark
     const date = new Date(systemClock.nowMs()).toISOString().slice(0, 10)
     const result: Result = {
       benchmark: name,
       title,
       about,
       subject,
+      isCharted,
       date,
       rounds,
       seconds,

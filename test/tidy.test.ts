@@ -4,8 +4,6 @@ import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { problems } from '../apps/web/problems.ts'
-import { resultChart } from '../bench/report/chart.ts'
-import { readResults, withResults } from '../bench/report/document.ts'
 import { upOptions } from '../cli/up-options.ts'
 import { optionsHelp } from '../lib/options.ts'
 import { queueErrors } from '../queue/errors.ts'
@@ -69,14 +67,6 @@ describe('documents', () => {
 
   test('the options in the README are those of the program', () => {
     expect(read('README.md')).toContain(optionsHelp(upOptions))
-  })
-
-  test('every table and chart of the benchmarks is that of a kept result', () => {
-    const results = readResults(join(root, 'docs/benchmarks'))
-    expect(results.length).toBeGreaterThan(0)
-    expect(withResults(read('docs/benchmarks.md'), results)).toBe(read('docs/benchmarks.md'))
-    for (const result of results)
-      expect(read(`docs/benchmarks/${result.benchmark}.svg`)).toBe(resultChart(result))
   })
 
   test('every file that a document points to is there', () => {

@@ -20,12 +20,9 @@ const probe = (
 
 /** What is measured of this service alone, or of a part of it: each a program, `bench/probes/NAME.ts`. */
 export const probes: readonly Probe[] = [
-  probe('parse-and-sum', '[ROUNDS]', 'Lines a second of NDJSON and JSON, read and added up in one thread'),
   probe('consumer', '[ROUNDS] [WORD ...]', 'Rows a second, beside a bare loop on the same rows'),
   probe('lag', '[SECONDS]', 'From accept to commit'),
-  probe('core-wait', '[ROUNDS] [SECONDS]', 'How long a web process waits for a core that it shares'),
   probe('flush-stall', '[KEYS]', 'How long large flushes hold up the event loop'),
-  probe('memory', '[SECONDS] [KEYS A SECOND] [FLUSH MS]', 'Bytes a key, and memory over time', '--expose-gc'),
   probe('soak', '[SECONDS] [KEYS]', 'Memory over time, under all the load that it takes'),
   probe('idle', '[SECONDS] [OPTION ...]', 'CPU of an idle service, which takes the options'),
 ]

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { barChart, resultChart } from './chart.ts'
-import { withResults } from './document.ts'
+import { withResult } from './document.ts'
 import { lineChart } from './line-chart.ts'
 import { resultTable } from './markdown.ts'
 import { type Entry, type Result, type Round, summary } from './result.ts'
@@ -29,6 +29,7 @@ const result: Result = {
   title: 'Some <thing>',
   about: 'About it.',
   subject: 'cpuUs',
+  isCharted: false,
   date: '2026-11-21',
   rounds: 3,
   seconds: 1,
@@ -111,20 +112,20 @@ describe('a chart of what grows', () => {
 })
 
 describe('the document', () => {
-  test('keeps what people wrote, and has the same results when written again', () => {
-    const places = `before\n${begin()}\nold\n<!-- end of what is written by npm run bench -->\nafter\n`
-    const written = withResults(places, [result])
+  const place = (name: string) =>
+    `<!-- begin ${name}, written by npm run bench -- --docs -->\nold ${name}\n<!-- end ${name} -->\n`
+  const document = `before\n${place('some')}${place('other')}after\n`
+
+  test('keeps what people wrote and what has no new result, and is the same when written again', () => {
+    const written = withResult(document, result)
     expect(written).toMatch(/^before\n/)
-    expect(written).toMatch(/\nafter\n$/)
-    expect(written).not.toContain('old')
-    expect(withResults(written, [result])).toBe(written)
+    expect(written).toMatch(/\nold other\n.*\nafter\n$/)
+    expect(written).toContain('| fast | 30 |')
+    expect(written).not.toContain('old some')
+    expect(withResult(written, result)).toBe(written)
   })
 
-  test('without a place for results is refused', () => {
-    expect(() => withResults('nothing', [])).toThrow('lost the place')
+  test('without a place for a result is refused', () => {
+    expect(() => withResult('nothing', result)).toThrow('has no place for some')
   })
-
-  function begin(): string {
-    return '<!-- Written by npm run bench -- --docs, from docs/benchmarks/*.json: do not edit -->'
-  }
 })

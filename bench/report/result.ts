@@ -44,6 +44,8 @@ export interface Result {
   readonly title: string
   readonly about: string
   readonly subject: Subject
+  /** The document has a chart of it. */
+  readonly isCharted: boolean
   readonly date: string
   readonly rounds: number
   readonly seconds: number
