@@ -457,8 +457,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'one hand-over file that cannot be written keeps the others from it',
     file: 'cli/leave-queue.ts',
-    find: 'failed.push(leftover)',
-    replace: 'return false',
+    find: 'failed.push(...leaveBatches(place, leftover, log).unwritten)',
+    replace: 'if (leaveBatches(place, leftover, log).unwritten.length > 0) return false',
     tests: ['cli/leave-queue.test.ts'],
   },
   {
