@@ -81,18 +81,28 @@ export class SimulatedTime {
     }
   }
 
+  /** Runs what comes due meanwhile. */
+  skip(ms: number): void {
+    const untilMs = this.#nowMs + ms
+    while (this.#due[0] && this.#due[0].atMs <= untilMs) this.#runNext()
+    this.#nowMs = untilMs
+  }
+
   /** Runs what comes due meanwhile, and all that follows from each before the next. */
   async pass(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms
     for (;;) {
       await settled()
-      const next = this.#due[0]
-      if (next === undefined || next.atMs > untilMs) break
-      this.#due.shift()
-      this.#nowMs = next.atMs
-      next.run()
+      if (this.#due[0] === undefined || this.#due[0].atMs > untilMs) break
+      this.#runNext()
     }
     this.#nowMs = untilMs
+  }
+
+  #runNext(): void {
+    const next = this.#due.shift()!
+    this.#nowMs = next.atMs
+    next.run()
   }
 }
 

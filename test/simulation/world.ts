@@ -1,14 +1,14 @@
 import type { Keyed } from '../../apps/web/accumulator.ts'
 import { Producer } from '../../apps/web/producer.ts'
-import type { Clock } from '../../lib/clock.ts'
 import { batchIdOf, decodeBatch, type ReceivedBatch } from '../../queue/batch.ts'
-import { EmbeddedQueue } from '../../queue/embedded.ts'
 import { runsOf } from '../../queue/handover.ts'
 import { outcomes, type Position, type Publication, type Push } from '../../queue/queue.ts'
 import { isWithin } from '../../queue/sequence-ranges.ts'
 import { keyedRequest, producerId } from '../builders.ts'
 import { Random } from '../random.ts'
 import { MemoryStore } from './memory-store.ts'
+import { Shard } from './shard.ts'
+import { Life, SimulatedTime } from './time.ts'
 import { Web } from './web.ts'
 
 const storeId = 'the store'
@@ -39,21 +39,11 @@ type Pusher = Pick<Web, 'producer' | 'heard'>
 export class World {
   readonly history: string[] = []
   readonly #random: Random
-  readonly #clock: Clock
+  readonly #time = new SimulatedTime()
+  readonly #shard = new Shard(this.#time, Number.POSITIVE_INFINITY)
   readonly #store = new MemoryStore()
   readonly #mayLoseQueue: boolean
-  /** Never goes back. */
-  #nowMs = 0
-  /** What the wall clock, which may be set, is ahead of it. */
-  #wallOffsetMs = Date.UTC(2026)
-  #timers: { readonly atMs: number; readonly run: () => void }[] = []
-  #queue: EmbeddedQueue
-  /**
-   * Sees all that the queue sees until it is frozen: what a backup of the queue would hold. Null after it
-   * was put back.
-   */
-  #backup: EmbeddedQueue | null
-  #isBackupFrozen = false
+  #wallClockMs = 0
   #webs: Web[] = []
   readonly #dead: Web[] = []
   /** What dead ones had written down, until somebody brings it home. */
@@ -71,33 +61,26 @@ export class World {
 
   constructor(seed: number) {
     this.#random = new Random(seed)
-    this.#clock = {
-      nowMs: () => this.#nowMs + this.#wallOffsetMs,
-      monotonicMs: () => this.#nowMs,
-      after: (delayMs, run) => this.#after(delayMs, run),
-    }
-    this.#queue = new EmbeddedQueue(this.#clock)
-    this.#backup = new EmbeddedQueue(this.#clock)
     this.#mayLoseQueue = this.#random.chance(0.7)
     for (let count = 1 + this.#random.below(3); count > 0; count--) this.#newWeb()
   }
 
   async run(): Promise<void> {
-    await this.#queue.bind(storeId)
+    await this.#shard.execute(queue => queue.bind(storeId))
     const stepCount = 20 + this.#random.below(130)
     for (let step = 0; step < stepCount && this.#broken === null; step++) {
-      this.#passTime(this.#random.below(800))
+      this.#time.skip(this.#random.below(800))
       await this.#step()
     }
     this.#rounds.clear()
-    for (const ghost of this.#ghosts) await this.#queue.push(ghost)
+    for (const ghost of this.#ghosts) await this.#shard.execute(queue => queue.push(ghost))
     this.#note('faults stop')
-    this.#passTime(2 * goneAfterMs)
+    this.#time.skip(2 * goneAfterMs)
     for (let round = 0; round < calmRoundCount; round++) {
-      this.#passTime(300)
+      this.#time.skip(300)
       if (round % 40 === 20) this.#insistOnAll()
       if (round === homecomingRound) while (this.#left.length > 0) this.#bringHome()
-      for (const web of this.#webs) web.seal(this.#nowMs)
+      for (const web of this.#webs) web.seal(this.#time.nowMs)
       for (const pusher of this.#pushers) {
         await this.#push(pusher, true)
         await this.#greet(pusher, true)
@@ -153,15 +136,15 @@ export class World {
     else if (dice < 0.18) this.#addAndWait(web)
     else if (dice < 0.22) this.#insist(web, this.#newInsisted())
     else if (dice < 0.26) this.#insistAgain()
-    else if (dice < 0.4) web.seal(this.#nowMs)
+    else if (dice < 0.4) web.seal(this.#time.nowMs)
     else if (dice < 0.6) await this.#push(this.#random.pick(this.#pushers))
     else if (dice < 0.63) await this.#greet(this.#random.pick(this.#pushers))
     else if (dice < 0.86) await this.#consume(this.#random.chance(0.7) ? 'first' : 'second')
     else if (dice < 0.89) this.#rounds.delete(this.#random.chance(0.5) ? 'first' : 'second')
     else if (dice < 0.92) await this.#haunt()
-    else if (dice < 0.94) this.#loseQueue()
-    else if (dice < 0.96) this.#freezeOrPutBackBackup()
-    else if (dice < 0.97) await this.#loseHead()
+    else if (dice < 0.94) await this.#harmQueue('loseAll')
+    else if (dice < 0.96) await this.#harmQueue('freezeOrPutBackBackup')
+    else if (dice < 0.97) await this.#harmQueue('loseHead')
     else if (dice < 0.98) this.#kill(web)
     else if (dice < 0.99) this.#setWallClock()
     else this.#bringHome()
@@ -225,22 +208,21 @@ export class World {
       this.#ghosts.push(push)
       return this.#note(`${name} times out and may come later`)
     }
-    const position: Position = await this.#queue.push(push)
-    if (!this.#isBackupFrozen) await this.#backup?.push(push)
+    const position: Position = await this.#shard.execute(queue => queue.push(push))
     if (dice < 0.3) return this.#note(`${name}: the answer ${position.pushed} is lost`)
     this.#note(`${name} is answered ${position.pushed}, applied ${position.applied}`)
     web.heard(position)
   }
 
   async #greet(web: Pusher, isCalm = false): Promise<void> {
-    const position = await this.#queue.greet(web.producer.id, web.producer.lowest)
+    const position = await this.#shard.execute(queue => queue.greet(web.producer.id, web.producer.lowest))
     if (isCalm || this.#random.chance(0.8)) web.heard(position)
   }
 
   async #haunt(): Promise<void> {
     const [ghost] = this.#ghosts.splice(this.#random.below(this.#ghosts.length), 1)
     if (ghost === undefined) return
-    await this.#queue.push(ghost)
+    await this.#shard.execute(queue => queue.push(ghost))
     this.#note(`late push of ${ghost.producer} ${ghost.sequence}`)
   }
 
@@ -248,7 +230,7 @@ export class World {
     const round = this.#rounds.get(name)
     this.#rounds.delete(name)
     if (round === undefined) {
-      const elements = (await this.#queue.read()).slice(0, 1 + this.#random.below(5))
+      const elements = (await this.#shard.execute(queue => queue.read())).slice(0, 1 + this.#random.below(5))
       this.#rounds.set(name, { read: elements.map(decodeBatch) })
     } else if ('read' in round) {
       // One that lives may have been silent for a minute, too.
@@ -258,40 +240,20 @@ export class World {
       this.#rounds.set(name, { committed: this.#store.apply(round.read, gone) })
       this.#note(`${name} commits ${round.read.map(each => `${each.producer} ${each.sequence}`)}`)
     } else {
-      await this.#queue.publish(round.committed)
-      if (!this.#isBackupFrozen) await this.#backup?.publish(round.committed)
+      await this.#shard.execute(queue => queue.publish(round.committed))
       this.#note(`${name} publishes ${JSON.stringify([...round.committed.watermarks])}`)
     }
   }
 
-  #loseQueue(): void {
+  async #harmQueue(harm: 'loseAll' | 'loseHead' | 'freezeOrPutBackBackup'): Promise<void> {
     if (!this.#mayLoseQueue) return
-    this.#queue = new EmbeddedQueue(this.#clock)
-    this.#backup = null
-    this.#note('the queue forgets everything')
-  }
-
-  #freezeOrPutBackBackup(): void {
-    if (!this.#mayLoseQueue || this.#backup === null) return
-    if (this.#isBackupFrozen) {
-      this.#queue = this.#backup
-      this.#backup = null
-      this.#note('the queue is back as it was at the backup')
-    } else {
-      this.#isBackupFrozen = true
-      this.#note('a backup of the queue')
-    }
-  }
-
-  async #loseHead(): Promise<void> {
-    const [head] = this.#mayLoseQueue ? await this.#queue.read() : []
-    if (head === undefined) return
-    await this.#queue.publish({ watermarks: new Map(), parked: [], outcomes: [], discarded: [head] })
-    this.#note('the oldest batch vanishes')
+    this.#note(`the queue: ${harm}`)
+    await this.#shard[harm]()
   }
 
   #setWallClock(): void {
-    this.#wallOffsetMs += (this.#random.below(5) - 2) * 86_400_000
+    this.#wallClockMs += (this.#random.below(5) - 2) * 86_400_000
+    this.#time.setWallClock(this.#wallClockMs)
     this.#note('the wall clock jumps')
   }
 
@@ -313,31 +275,14 @@ export class World {
     for (const run of runsOf(elements)) {
       const { producer: id, sequence } = batchIdOf(run[0]!)!
       const producer = Producer.resumed(id, sequence)
-      for (const element of run) producer.seal(() => element, this.#nowMs)
+      for (const element of run) producer.seal(() => element, this.#time.nowMs)
       this.#takers.push({ producer, heard: position => producer.heard(position) })
       this.#note(`what ${id} left is brought home`)
     }
   }
 
   #newWeb(): void {
-    this.#webs.push(new Web(producerId(++this.#webCount), this.#clock))
-  }
-
-  #after(delayMs: number, run: () => void): { cancel(): void } {
-    const timer = { atMs: this.#nowMs + delayMs, run }
-    this.#timers.push(timer)
-    return {
-      cancel: () => {
-        this.#timers = this.#timers.filter(each => each !== timer)
-      },
-    }
-  }
-
-  #passTime(ms: number): void {
-    this.#nowMs += ms
-    const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs)
-    this.#timers = this.#timers.filter(({ atMs }) => atMs > this.#nowMs)
-    for (const { run } of due) run()
+    this.#webs.push(new Web(producerId(++this.#webCount), this.#time.clockOf(new Life())))
   }
 
   #note(event: string): void {
