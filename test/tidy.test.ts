@@ -69,6 +69,11 @@ describe('documents', () => {
     expect(read('README.md')).toContain(optionsHelp(upOptions))
   })
 
+  test('the changelog begins with the version of the package', () => {
+    const { version } = JSON.parse(read('package.json'))
+    expect(/^## (\S+)/m.exec(read('CHANGELOG.md'))?.[1]).toBe(version)
+  })
+
   test('every file that a document points to is there', () => {
     for (const path of files.filter(each => each.endsWith('.md'))) {
       for (const [, target] of read(path).matchAll(/\]\((?!https?:|#)([^)#]+)(#[^)]*)?\)/g))
