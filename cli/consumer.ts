@@ -1,4 +1,5 @@
 import { runConsumer } from '../consumer/main.ts'
+import { mayComeHome } from '../consumer/may-come-home.ts'
 import { consumerOptions } from '../consumer/options.ts'
 import { createLog, type Log } from '../lib/log.ts'
 import { stopSignals } from '../lib/stop-signals.ts'
@@ -28,6 +29,7 @@ export const consumerCommand = command({
       onReady,
       process: name ?? 'consumer',
       isRestart: isRestart(environment),
+      mayComeHome: (clock, log) => mayComeHome(values, clock, log),
       stopSignals: stopSignals(environment),
     })
   },

@@ -1,5 +1,6 @@
-import { withPatience } from '../lib/clock.ts'
+import { type Clock, withPatience } from '../lib/clock.ts'
 import { type ExitCode, exitCodes, OperationError, UsageError } from '../lib/errors.ts'
+import type { Part } from '../lib/lifecycle.ts'
 import { type Log, RepeatedError } from '../lib/log.ts'
 import type { Metrics } from '../lib/metrics.ts'
 import { durationMs, type OptionValues } from '../lib/options.ts'
@@ -16,7 +17,6 @@ import { claimQueue } from './claim.ts'
 import { Consumer } from './consumer.ts'
 import { Courtesy } from './courtesy.ts'
 import { GoneProducers } from './gone-producers.ts'
-import { mayComeHome } from './may-come-home.ts'
 import { ConsumerMetrics } from './metrics.ts'
 import type { consumerOptions } from './options.ts'
 
@@ -29,18 +29,28 @@ const ledgerGauges = [
 
 type Options = OptionValues<typeof consumerOptions>
 
+/** How one run of the consumer differs from others. */
+interface ConsumerRun extends ServiceRun {
+  /** Makes the question whether batches of a producer may still come, that are not in the queue. */
+  mayComeHome(clock: Clock, log: Log): (producer: string) => boolean
+}
+
 /** The consumer: the one process that writes the database. Resolves to the exit code. */
-export function runConsumer(options: Options, run: ServiceRun): Promise<ExitCode> {
-  const parts = (context: ServiceContext) => makeParts(options, { ...context, isRestart: run.isRestart })
+export function runConsumer(options: Options, run: ConsumerRun): Promise<ExitCode> {
+  const parts = (context: ServiceContext) => makeParts(options, run, context)
   return runService({ ...options, ...run, parts }, process)
 }
 
-async function makeParts(options: Options, context: ServiceContext & { isRestart: boolean }) {
-  const { clock, log, metrics, isRestart } = context
+async function makeParts(
+  options: Options,
+  { isRestart, mayComeHome }: ConsumerRun,
+  context: ServiceContext,
+): Promise<readonly Part[]> {
+  const { clock, log, metrics } = context
   const queue = await openQueue({ redis: options.redis, role: 'consumer', ...context })
   // One that was there is not made anew because it is away.
   const store = openStore(options.database, clock, log, { mustExist: isRestart })
-  const gone = new GoneProducers(clock, options.producerGoneAfterMs, mayComeHome(options, clock, log))
+  const gone = new GoneProducers(clock, options.producerGoneAfterMs, mayComeHome(clock, log))
   const consumer = new Consumer({
     queue,
     store,

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { Log } from '../lib/log.ts'
-import type { Element } from '../queue/queue.ts'
+import type { Element } from '../queue/batch.ts'
 import { type Answer, type Prepared, prepareElements, unpackPrepared } from './preparation.ts'
 
 /**

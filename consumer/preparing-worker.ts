@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads'
-import type { Element } from '../queue/queue.ts'
+import type { Element } from '../queue/batch.ts'
 import { type Answer, packPrepared } from './preparation.ts'
 
 /** A thread that does nothing but prepare what it is given, one list of elements at a time. */

@@ -1,5 +1,6 @@
 import type { Log } from '../lib/log.ts'
-import type { ConsumerQueue, Element } from '../queue/queue.ts'
+import type { Element } from '../queue/batch.ts'
+import type { ConsumerQueue } from '../queue/queue.ts'
 import { Pace } from './pace.ts'
 import { type Prepared, prepareElements } from './preparation.ts'
 import { Preparer } from './preparer.ts'

@@ -1,5 +1,5 @@
 import type { Batch, KeyedRequest, Sum } from './batch.ts'
-import { queueError } from './errors.ts'
+import { batchError } from './batch-errors.ts'
 import {
   batchKeysMax,
   batchNestingMax,
@@ -113,5 +113,5 @@ export function isCount(value: unknown): value is number {
 
 /** Says nothing that the element holds. */
 export function corrupt(what: string, cause?: unknown): Error {
-  return queueError('batch_corrupt', `an element of the queue ${what}`, cause)
+  return batchError('batch_corrupt', `an element of the queue ${what}`, cause)
 }

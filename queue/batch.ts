@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { corrupt, decodeKeyed, decodeSums, faultOfCounts, isCount, parseJson } from './batch-fields.ts'
-import { queueError } from './errors.ts'
+import { batchError } from './batch-errors.ts'
 import { elementBytesMax } from './limits.ts'
 
 /** A sum of increments: a number while that is exact, a bigint beyond. */
@@ -53,6 +53,12 @@ export interface BatchId {
   readonly producer: string
   readonly sequence: number
 }
+
+/**
+ * What stands in the list, exactly as it does: text, or the bytes of what is no text in UTF-8, and no batch
+ * of a format that we know.
+ */
+export type Element = string | Buffer
 
 /** A fresh id for a producer: never used before, by anybody. */
 export function newProducerId(): string {
@@ -112,7 +118,7 @@ export function decodeBatch(element: string): ReceivedBatch {
 export function refuseNewer(element: string): void {
   const format = Number(formatPattern.exec(element.slice(0, headUnitsMax))?.[1] ?? 0)
   if (format > keyedFormat)
-    throw queueError(
+    throw batchError(
       'batch_newer',
       `a batch is of format ${format}, known are ${plainFormat} and ${keyedFormat}`,
     )

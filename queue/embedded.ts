@@ -1,9 +1,8 @@
 import type { Clock } from '../lib/clock.ts'
-import { type BatchId, batchIdOf, type QueuedBatch, queuedBatchOf } from './batch.ts'
+import { type BatchId, batchIdOf, type QueuedBatch, queuedBatchOf, type Element } from './batch.ts'
 import { listBatchesMax, readBatchesMax, readBytesMax } from './limits.ts'
 import {
   type ConsumerQueue,
-  type Element,
   type GivenUp,
   isMissing,
   type Position,

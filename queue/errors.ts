@@ -1,4 +1,5 @@
 import { type ErrorPolicy, OperationError } from '../lib/errors.ts'
+import { batchErrors } from './batch-errors.ts'
 import { redisRights } from './redis-rights.ts'
 
 /** What can go wrong with a queue, and how to go on; documented in docs/operations.md. */
@@ -63,14 +64,7 @@ export const queueErrors = {
     retry: 'never',
     hint: 'free space in the state directory, and run piccolo recover FILE',
   },
-  batch_newer: {
-    retry: 'later',
-    hint: 'upgrade the consumer: a web process of a later version wrote it; it waits in the queue',
-  },
-  batch_corrupt: {
-    retry: 'never',
-    hint: 'something else writes to the list; see the table rejected_elements',
-  },
+  ...batchErrors,
 } as const satisfies Record<string, ErrorPolicy>
 
 export type QueueErrorCode = keyof typeof queueErrors

@@ -1,4 +1,5 @@
-import type { BatchId } from './batch.ts'
+import type { BatchId, Element } from './batch.ts'
+import type { BatchOutcomes } from './outcomes.ts'
 import { isWithin, type SequenceRange } from './sequence-ranges.ts'
 
 /** What the queue knows of one producer. */
@@ -31,29 +32,6 @@ export interface GivenUp {
 export function isMissing(givenUp: GivenUp | undefined, sequence: number): boolean {
   return givenUp !== undefined && !givenUp.queued.has(sequence) && isWithin(givenUp.ranges, sequence)
 }
-
-/** What the store made of a keyed request. */
-export const outcomes = {
-  /** It was counted. */
-  applied: 'a',
-  /** It was counted before, and is not counted again. */
-  duplicate: 'd',
-  /** Its key was used before, for something else. */
-  conflict: 'c',
-  /** The store has no room for another key. It was not counted. */
-  full: 'f',
-} as const
-
-/** Of the keyed requests of one batch, in their order. */
-export interface BatchOutcomes extends BatchId {
-  readonly letters: string
-}
-
-/**
- * What stands in the list, exactly as it does: text, or the bytes of what is no text in UTF-8, and no batch
- * of a format that we know.
- */
-export type Element = string | Buffer
 
 export interface Push extends BatchId {
   /** The producer's lowest unconfirmed sequence: it has heard what became of those below. */

@@ -1,7 +1,7 @@
-import { batchIdOf } from './batch.ts'
+import { batchIdOf, type Element } from './batch.ts'
 import { isCount } from './batch-fields.ts'
 import { queueError } from './errors.ts'
-import type { Element, GivenUp, Position, Publication } from './queue.ts'
+import type { GivenUp, Position, Publication } from './queue.ts'
 import { rangesText, readRanges } from './sequence-ranges.ts'
 
 /**

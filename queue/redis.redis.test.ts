@@ -11,7 +11,7 @@ import { Producer } from '../apps/web/producer.ts'
 import { RepeatedError } from '../lib/log.ts'
 import { encodeBatch } from './batch-writer.ts'
 import { batchBytesMax, readBytesMax } from './limits.ts'
-import type { Element } from './queue.ts'
+import type { Element } from './batch.ts'
 import { RedisQueue } from './redis.ts'
 
 const log = pino({ level: 'silent' })

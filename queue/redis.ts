@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import type { Redis } from 'ioredis'
 import { errorText, OperationError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import { headUnitsMax } from './batch.ts'
+import { headUnitsMax, type Element } from './batch.ts'
 import { queueErrors, queueError } from './errors.ts'
 import {
   batchBytesMax,
@@ -13,15 +13,7 @@ import {
   readBytesMax,
   readBytesMin,
 } from './limits.ts'
-import type {
-  ConsumerQueue,
-  Element,
-  Position,
-  ProducerQueue,
-  Publication,
-  Push,
-  ReadBounds,
-} from './queue.ts'
+import type { ConsumerQueue, Position, ProducerQueue, Publication, Push, ReadBounds } from './queue.ts'
 import { checkRedisServer } from './redis-check.ts'
 import { RedisConnection, type RedisConnectionOptions } from './redis-connection.ts'
 import { forbiddenPattern } from './redis-errors.ts'

@@ -1,6 +1,6 @@
 import type { Batch, KeyedRequest } from '../queue/batch.ts'
 import { windowBatchesMax } from '../queue/limits.ts'
-import { outcomes } from '../queue/queue.ts'
+import { outcomes } from '../queue/outcomes.ts'
 import type { Database, Statement } from './sqlite.ts'
 
 /** Where a request with an idempotency key was counted. */

@@ -74,7 +74,8 @@ export function checkDatabase(path: string): void {
   const found = statSync(path, { throwIfNoEntry: false })
   if (found && (found.size > 0 || !found.isFile()))
     openForReading(path, opened => refuseForeign(opened, path)).close()
-  requireWritable(dirname(resolve(path)))
+  const folder = dirname(resolve(path))
+  requireWritable(existsSync(folder) ? folder : dirname(folder))
   if (found) requireWritable(path)
 }
 

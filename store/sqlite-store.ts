@@ -1,6 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Batch, BatchId, ReceivedBatch } from '../queue/batch.ts'
-import type { BatchOutcomes } from '../queue/queue.ts'
+import type { BatchOutcomes } from '../queue/outcomes.ts'
 import type { SequenceRange } from '../queue/sequence-ranges.ts'
 import { type Counted, type Entered, enterBatches } from './accounts.ts'
 import { countedRanges, type GivenUpRange } from './given-up.ts'

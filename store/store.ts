@@ -1,5 +1,5 @@
-import type { BatchId, ReceivedBatch, Sum } from '../queue/batch.ts'
-import type { BatchOutcomes, Element } from '../queue/queue.ts'
+import type { BatchId, Element, ReceivedBatch, Sum } from '../queue/batch.ts'
+import type { BatchOutcomes } from '../queue/outcomes.ts'
 import type { SequenceRange } from '../queue/sequence-ranges.ts'
 import type { MergedSums } from './merged-sums.ts'
 

@@ -118,11 +118,3 @@ export class Body {
     return grown
   }
 }
-
-/**
- * The same bytes with the methods of Buffer. Bodies are plain Uint8Arrays: they are cheaper to make, and
- * code that only ever sees one kind of array is faster.
- */
-export function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}

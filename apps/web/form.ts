@@ -1,10 +1,11 @@
 import { hashStart, hashStep } from '../../queue/key-hash.ts'
 import { keyBytesMax } from '../../queue/limits.ts'
-import { asBuffer } from './body.ts'
 import { checkKey, isName, keyName, readValue, valueName } from './increment.ts'
-import type { IncrementList } from './increment-list.ts'
+import { asBuffer, type IncrementList } from './increment-list.ts'
 import { markEnd, skipSpace } from './json.ts'
 import type { ProblemCode } from './problems.ts'
+
+export const formType = 'application/x-www-form-urlencoded'
 
 const ampersand = 0x26
 const equals = 0x3d

@@ -1,3 +1,4 @@
+import { formType } from './form.ts'
 import type { HttpRequest } from 'uWebSockets.js'
 import { type KeyHeader, readKeyHeaders } from './idempotency.ts'
 import type { ProblemCode } from './problems.ts'
@@ -21,8 +22,6 @@ export interface Head {
 /** For a Content-Length. */
 const missing = -1
 const malformed = -2
-
-export const formType = 'application/x-www-form-urlencoded'
 
 /** Of nearly every request: made once. */
 const usualHead: Head = {

@@ -1,5 +1,4 @@
-import { asBuffer } from './body.ts'
-import type { IncrementList } from './increment-list.ts'
+import { asBuffer, type IncrementList } from './increment-list.ts'
 import { cellSize, cellsPerKey, emptyPart, newPart, type Part } from './key-part.ts'
 import { Records } from './records.ts'
 

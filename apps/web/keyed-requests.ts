@@ -1,5 +1,5 @@
 import type { KeyedRequest } from '../../queue/batch.ts'
-import { outcomes } from '../../queue/queue.ts'
+import { outcomes } from '../../queue/outcomes.ts'
 import type { ProblemCode } from './problems.ts'
 
 /** What the store made of a request: why it was refused, or else its result, where it is known. */

@@ -1,5 +1,6 @@
 import type { Batch, ReceivedBatch } from '../../queue/batch.ts'
-import type { BatchOutcomes, Publication } from '../../queue/queue.ts'
+import type { BatchOutcomes } from '../../queue/outcomes.ts'
+import type { Publication } from '../../queue/queue.ts'
 import { decideKeyed, type KnownKey, recallKeyed } from '../../store/idempotency.ts'
 import { type Counted, enterBatches, type ProducerAccount } from '../../store/accounts.ts'
 import { countedRanges, type GivenUpRange } from '../../store/given-up.ts'

@@ -1,5 +1,5 @@
 import type { Keyed } from '../../apps/web/accumulator.ts'
-import { outcomes } from '../../queue/queue.ts'
+import { outcomes } from '../../queue/outcomes.ts'
 import type { KeyedRequest } from '../../queue/batch.ts'
 import { keyedRequest } from '../builders.ts'
 import type { Random } from '../random.ts'
