@@ -37,6 +37,7 @@ const statusByCode: Record<ProblemCode, number> = {
   content_encoding_malformed: 400,
   content_encoding_unknown: 415,
   origin_refused: 403,
+  host_refused: 403,
   not_found: 404,
   method_not_allowed: 405,
   idempotency_key_in_flight: 409,
@@ -373,6 +374,11 @@ const refusedUnread = rows({
       target: '/increment?key=no&value=1',
       headers: 'Origin: https://a\r\n',
     }),
+  },
+  host_refused: {
+    'a page of a name that anybody may have pointed here': post(form('no'), {
+      headers: 'Origin: http://evil.example\r\n',
+    }).replace(hostHeader, 'Host: evil.example\r\n'),
   },
   idempotency_keys_differ: {
     'another idempotency key by the other name': post(form('no'), {

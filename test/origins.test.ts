@@ -15,6 +15,7 @@ interface Started {
 }
 let strict: Started
 let listed: Started
+let anyName: Started
 let open: Started
 const connections: RawConnection[] = []
 
@@ -23,20 +24,23 @@ beforeAll(async () => {
     const folder = new Folder()
     return { folder, service: await Service.start(folder, '--web-processes', '1', ...args) }
   }
-  ;[strict, listed, open] = await Promise.all([
+  ;[strict, listed, anyName, open] = await Promise.all([
     start(),
     start(
       '--cors-origins',
       `${page}:443, http://LOCALHOST:8080,null,app://counter`,
       '--body-bytes-max',
       '1024',
+      '--hosts',
+      'Counter.example, bücher.example,piccolo',
     ),
+    start('--hosts', '*'),
     start('--cors-origins', '*'),
   ])
 })
 afterAll(async () => {
   for (const connection of connections) connection[Symbol.dispose]()
-  for (const { folder, service } of [strict, listed, open]) {
+  for (const { folder, service } of [strict, listed, anyName, open]) {
     await service[Symbol.asyncDispose]()
     folder[Symbol.dispose]()
   }
@@ -48,8 +52,10 @@ async function ask({ service }: Started, bytes: string): Promise<RawAnswer> {
   connection.send(bytes)
   return connection.answer()
 }
+const at = (host: string, bytes: string) => bytes.replace(/Host: \S+/, () => `Host: ${host}`)
 const from = (origin: string, host = 'localhost') =>
-  post(form, { headers: `Origin: ${origin}\r\n` }).replace('Host: localhost', `Host: ${host}`)
+  at(host, post(form, { headers: `Origin: ${origin}\r\n` }))
+const opening = (origin: string) => upgradeRequest({ headers: { Origin: origin } })
 const preflight = (origin: string) =>
   requestHead({
     method: 'OPTIONS',
@@ -66,10 +72,38 @@ describe('without a list', () => {
     ['http://localhost', 'localhost:80'],
     ['http://127.0.0.1:3333', '127.0.0.1:3333'],
     ['http://[::1]:3333', '[::1]:3333'],
-    ['https://counter.example', 'counter.example'],
-    ['https://counter.example', 'Counter.example:443'],
+    ['https://[2001:db8::7]', '[2001:DB8::7]:443'],
+    ['http://10.0.0.7:3333', '10.0.0.7:3333'],
+    ['http://app.localhost:3333', 'App.localhost:3333'],
+    ['http://localhost.:3333', 'localhost.:3333'],
   ])('a page from %s is our own at %s', async (origin, host) => {
     expect((await ask(strict, from(origin, host))).status).toBe(200)
+  })
+
+  test.each([
+    'evil.example:3333',
+    'evil.example.:3333',
+    'piccolo',
+    'localhost.evil.example',
+    'evillocalhost',
+    '127.0.0.1.evil.example',
+    'counter.example:443',
+  ])('a page that came from %s may be of a name that was pointed here', async host => {
+    const before = await accepted(strict)
+    for (const scheme of ['http', 'https']) {
+      const origin = `${scheme}://${host}`
+      for (const bytes of [from(origin, host), at(host, preflight(origin)), at(host, opening(origin))])
+        expect(codeOf(await ask(strict, bytes))).toEqual([403, 'host_refused'])
+    }
+    expect(await accepted(strict)).toBe(before)
+  })
+
+  test('a program counts by any name', async () => {
+    // Node sends one of these headers for programs, too.
+    const headers = 'Sec-Fetch-Mode: cors\r\n'
+    for (const host of ['evil.example:3333', 'piccolo.default.svc', 'x y', ''])
+      expect((await ask(strict, at(host, post(form, { headers })))).status).toBe(200)
+    expect((await ask(strict, at('piccolo', upgradeRequest({})))).status).toBe(101)
   })
 
   test.each([
@@ -121,6 +155,22 @@ describe('with a list', () => {
       expect(answer.headers.get('content-type')).toBe('application/json')
     },
   )
+
+  test.each(['counter.example', 'COUNTER.example:8080', 'piccolo.', 'xn--bcher-kva.example:443'])(
+    'our own pages count at the listed name %s',
+    async host => {
+      const origin = `https://${host.toLowerCase()}`
+      for (const bytes of [from(origin, host), at(host, preflight(origin))])
+        expect((await ask(listed, bytes)).status).toBe(200)
+      expect((await ask(listed, at(host, opening(origin)))).status).toBe(101)
+    },
+  )
+
+  test('a name that is not on it is refused, but for pages that are', async () => {
+    for (const host of ['x.counter.example', 'counter', 'counter.example.evil.example'])
+      expect(codeOf(await ask(listed, from(`http://${host}`, host)))).toEqual([403, 'host_refused'])
+    expect((await ask(listed, from(page, 'any.example'))).status).toBe(200)
+  })
 
   test('what is not on it is refused', async () => {
     for (const origin of ['https://evil.example', `${page}.evil.example`, 'http://shop.example'])
@@ -178,6 +228,11 @@ describe('with a list', () => {
     await until('it is counted', () => listed.folder.totals().get('streamed') === '3')
     stream.socket.destroy()
   })
+})
+
+test('an asterisk is every name, and no page from elsewhere', async () => {
+  expect((await ask(anyName, from('http://evil.example', 'evil.example'))).status).toBe(200)
+  expect(codeOf(await ask(anyName, from(page, 'evil.example')))).toEqual([403, 'origin_refused'])
 })
 
 test('an asterisk lets every page count', async () => {

@@ -4,16 +4,15 @@ import { metricsContentType } from '../../lib/metrics.ts'
 import { readinessBody, type StatusSource } from '../../lib/status-server.ts'
 import type { Flusher } from '../web/flusher.ts'
 import type { Ingest } from '../web/ingest.ts'
-import { Origins, preflightHeaders, readable } from '../web/origins.ts'
+import { Origins, type OriginsOptions, preflightHeaders, readable } from '../web/origins.ts'
 import { type IncrementProblem, type ProblemCode, problemBody, problems } from '../web/problems.ts'
 import { type Ack, acks } from '../web/waiting.ts'
 
-export interface ServerOptions extends StatusSource {
+export interface ServerOptions extends StatusSource, OriginsOptions {
   readonly ingest: Ingest
   readonly flusher: Flusher
   readonly bodyBytesMax: number
   readonly defaultAck: Ack
-  readonly corsOrigins: string | null
 }
 
 /** `POST /increment` with all three acknowledgements, and the pages of an operator. No idempotency keys. */
@@ -24,7 +23,7 @@ export class Server {
 
   constructor(options: ServerOptions) {
     this.#options = options
-    this.#origins = new Origins(options.corsOrigins)
+    this.#origins = new Origins(options)
     const app = express()
     app.disable('x-powered-by')
     app.disable('etag')
@@ -65,8 +64,9 @@ export class Server {
 
   #checkOrigin({ headers }: Request, response: Response, next: () => void): void {
     const { origin, host = '' } = headers
-    if (origin !== undefined && !this.#origins.allows(origin, host)) {
-      this.#refuse(response, 'origin_refused')
+    const refused = origin === undefined ? null : this.#origins.refusal(origin, host)
+    if (refused !== null) {
+      this.#refuse(response, refused)
       return
     }
     for (const [name, value] of Object.entries(origin === undefined ? {} : readable(origin)))

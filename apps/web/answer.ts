@@ -62,15 +62,34 @@ export function answerReached(
  */
 const keptBytes = 16_384
 
+/** What the refusal has of headers because of its code. */
+export function problemHeaders(code: ProblemCode): Readonly<Record<string, string>> {
+  if (code === 'content_encoding_unknown') return { 'Accept-Encoding': codingsKnown }
+  switch (problems[code].status) {
+    case 403:
+      return { Vary: 'Origin' }
+    case 426:
+      return { Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' }
+    case 503:
+      return { 'Retry-After': '1' }
+    default:
+      return {}
+  }
+}
+
+export function writeHeaders(
+  response: HttpResponse,
+  headers: Readonly<Record<string, string>>,
+): HttpResponse {
+  for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value)
+  return response
+}
+
 export function answerProblem(response: HttpResponse, code: ProblemCode, refusal: Refusal): void {
   response.writeStatus(statusLine(code))
   response.writeHeader('Content-Type', 'application/problem+json')
   if (refusal.allow !== undefined) response.writeHeader('Allow', refusal.allow)
-  if (problems[code].status === 503) response.writeHeader('Retry-After', '1')
-  if (problems[code].status === 426)
-    response.writeHeader('Upgrade', 'websocket').writeHeader('Sec-WebSocket-Version', '13')
-  if (code === 'origin_refused') response.writeHeader('Vary', 'Origin')
-  if (code === 'content_encoding_unknown') response.writeHeader('Accept-Encoding', codingsKnown)
+  writeHeaders(response, problemHeaders(code))
   const problem = problemBody(code, refusal.errors)
   const body = refusal.isUntrusted ? problem.padEnd(keptBytes) : problem
   if (refusal.isHead) endHead(response, body)

@@ -72,7 +72,7 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
   const memory = new NativeMemory({ clock, log, connections, unread })
   const longWork = new LongWork(clock)
   const requests = new Requests({ ingest, longWork, bodyBytesMax, bodyMemory, memory })
-  const limits = { bodyBytesMax, memory, defaultAck, waitingMax, origins: new Origins(options.corsOrigins) }
+  const limits = { bodyBytesMax, memory, defaultAck, waitingMax, origins: new Origins(options) }
   const work = { keyedRequests: new KeyedRequests(), turn: new Turn(connections), longWork }
   const counting = { requests, ingest, flusher, waiting, connections, ...work, ...limits }
   const streams = new StreamRoute({ ...counting, unread, metrics })

@@ -2,6 +2,7 @@ import { choiceOption, integerOption, type Option } from '../../lib/options.ts'
 import { serviceOptions } from '../../lib/service-options.ts'
 import { queueOptions, stateOptions } from '../../queue/options.ts'
 import { storeOptions } from '../../store/options.ts'
+import { parseHosts } from './hosts.ts'
 import { parseOrigins } from './origins.ts'
 import { acks } from './waiting.ts'
 
@@ -71,6 +72,14 @@ export const webOptions = {
     help: 'pages that may count through a browser, by their origins, separated by commas; * is all',
     expected: 'origins such as https://example.com or http://localhost:8080, separated by commas, null, or *',
     parse: parseOrigins,
+  } satisfies Option<string | null> as Option<string | null>,
+  hosts: {
+    placeholder: 'NAMES',
+    fallback: null,
+    absent: 'only addresses and localhost',
+    help: 'names at which its own pages may count through a browser, separated by commas; * is all',
+    expected: 'names without ports such as counter.example.com, separated by commas, or *',
+    parse: parseHosts,
   } satisfies Option<string | null> as Option<string | null>,
   ...serviceOptions,
 }

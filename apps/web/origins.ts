@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
-import { end } from './answer.ts'
+import { end, writeHeaders } from './answer.ts'
 import { requestOrigin } from './head.ts'
+import { type HostTest, hostTest } from './hosts.ts'
 import type { ProblemCode } from './problems.ts'
 
 /** How long a browser may keep the answer to a preflight: no more than Chromium does. */
@@ -8,18 +9,31 @@ const preflightSeconds = 7_200
 const any = '*'
 const opaque = 'null'
 
+export interface OriginsOptions {
+  /** What `parseOrigins` has let through. */
+  readonly corsOrigins: string | null
+  /** What `parseHosts` has let through. */
+  readonly hosts: string | null
+}
+
 /** Which pages may count through a browser (Fetch standard, 3.2): our own, and those of the list. */
 export class Origins {
   readonly #allowed: ReadonlySet<string>
+  readonly #isOurName: HostTest
 
-  /** `list` is what `parseOrigins` has let through. */
-  constructor(list: string | null) {
-    this.#allowed = new Set(list?.split(','))
+  constructor({ corsOrigins, hosts }: OriginsOptions) {
+    this.#allowed = new Set(corsOrigins?.split(','))
+    this.#isOurName = hostTest(hosts)
   }
 
-  /** `origin` and `host` are the headers of a request; of two origins none is known. */
-  allows(origin: string, host: string): boolean {
-    return this.#allowed.has(origin) || this.#allowed.has(any) || isOwn(origin, host)
+  /**
+   * Why a page may not count; null when it may. `origin` and `host` are the headers of its request; of two
+   * origins none is known. The name in `host` matters only where it is what tells that the page is our own.
+   */
+  refusal(origin: string, host: string): ProblemCode | null {
+    if (this.#allowed.has(origin) || this.#allowed.has(any)) return null
+    if (!isOwn(origin, host)) return 'origin_refused'
+    return this.#isOurName(host) ? null : 'host_refused'
   }
 
   /**
@@ -29,7 +43,8 @@ export class Origins {
   refusalOf(request: HttpRequest, response: HttpResponse): ProblemCode | null {
     const origin = requestOrigin()
     if (origin === null) return null
-    if (!this.allows(origin, request.getHeader('host'))) return 'origin_refused'
+    const refused = this.refusal(origin, request.getHeader('host'))
+    if (refused !== null) return refused
     const writeStatus = response.writeStatus
     response.writeStatus = status => {
       writeStatus.call(response, status)
@@ -88,9 +103,4 @@ function isOwn(origin: string, host: string): boolean {
   const scheme = /^https?:\/\//.exec(origin)?.[0]
   if (scheme === undefined || host === '') return false
   return origin === `${scheme}${host}` || origin === parseOrigin(scheme + host)
-}
-
-function writeHeaders(response: HttpResponse, headers: Readonly<Record<string, string>>): HttpResponse {
-  for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value)
-  return response
 }

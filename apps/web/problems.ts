@@ -48,6 +48,10 @@ export const problems = {
     status: 403,
     detail: 'Pages of this origin may not count here; --cors-origins lists those that may.',
   },
+  host_refused: {
+    status: 403,
+    detail: 'Pages count at an address, at localhost, or at a name that --hosts lists.',
+  },
   not_found: { status: 404, detail: 'POST to /increment; GET / tells what there is.' },
   method_not_allowed: { status: 405, detail: 'The Allow header names the methods of this path.' },
   idempotency_key_in_flight: {

@@ -843,8 +843,22 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'any page counts through a browser',
     file: 'apps/web/origins.ts',
-    find: "if (!this.allows(origin, request.getHeader('host'))) return 'origin_refused'",
+    find: "if (!isOwn(origin, host)) return 'origin_refused'",
     replace: '',
+    tests: ['test/origins.test.ts'],
+  },
+  {
+    name: 'a page of a name that was pointed here counts',
+    file: 'apps/web/origins.ts',
+    find: "return this.#isOurName(host) ? null : 'host_refused'",
+    replace: 'return null',
+    tests: ['test/origins.test.ts'],
+  },
+  {
+    name: 'the name localhost may be the end of another',
+    file: 'apps/web/hosts.ts',
+    find: "name.endsWith('.localhost')",
+    replace: "name.endsWith('localhost')",
     tests: ['test/origins.test.ts'],
   },
   {
