@@ -14,7 +14,7 @@ declare module 'express' {
     type(type: string): this
     send(body: string): this
   }
-  type Handler = (request: Request, response: Response, next: () => void) => unknown
+  type Handler = (request: Request, response: Response, next: (error?: unknown) => void) => unknown
   type ErrorHandler = (error: unknown, request: Request, response: Response, next: () => void) => unknown
   interface Application extends RequestListener {
     post(path: string, ...handlers: Handler[]): void

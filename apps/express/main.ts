@@ -10,6 +10,7 @@ import { Courier } from '../web/courier.ts'
 import { Flusher } from '../web/flusher.ts'
 import { flusherPart } from '../web/flusher-part.ts'
 import { Ingest } from '../web/ingest.ts'
+import { KeyedRequests } from '../web/keyed-requests.ts'
 import type { webOptions } from '../web/options.ts'
 import { Producer } from '../web/producer.ts'
 import { webReadiness } from '../web/readiness.ts'
@@ -41,7 +42,8 @@ async function makeParts(options: Options, context: ServiceContext) {
   let isStopping = false
   const readiness = () =>
     webReadiness({ isStopping, oldestAgeMs: flusher.oldestAgeMs(), queueError: queueError.code, ...options })
-  const server = new Server({ ingest, flusher, readiness, metricsText: context.metricsText, ...options })
+  const counting = { ingest, flusher, waiting, keyedRequests: new KeyedRequests(), ...options }
+  const server = new Server({ ...counting, readiness, metricsText: context.metricsText })
   metrics.counterOf(
     'piccolo_increments_accepted_total',
     'Increments counted',

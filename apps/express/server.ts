@@ -2,39 +2,56 @@ import { createServer } from 'node:http'
 import express, { type Request, type Response } from 'express'
 import { metricsContentType } from '../../lib/metrics.ts'
 import { readinessBody, type StatusSource } from '../../lib/status-server.ts'
-import type { Flusher } from '../web/flusher.ts'
-import type { Ingest } from '../web/ingest.ts'
-import { Origins, type OriginsOptions, preflightHeaders, readable } from '../web/origins.ts'
-import { type IncrementProblem, type ProblemCode, problemBody, problems } from '../web/problems.ts'
-import { type Ack, acks } from '../web/waiting.ts'
+import { problemHeaders, type Reached, reachedBody } from '../web/answer.ts'
+import { decodeBody } from '../web/content-encoding.ts'
+import { Counting, type CountingOptions } from '../web/counting.ts'
+import { type Head, readHead, type RequestHead, requestOrigin } from '../web/head.ts'
+import { refusal } from '../web/ingest.ts'
+import type { Refusal } from '../web/json.ts'
+import {
+  isPreflight,
+  Origins,
+  type OriginsOptions,
+  preflightBody,
+  preflightHeaders,
+  readable,
+} from '../web/origins.ts'
+import { type ProblemCode, problemBody, problems } from '../web/problems.ts'
+import { isFramingRefused } from '../web/requests.ts'
 
-export interface ServerOptions extends StatusSource, OriginsOptions {
-  readonly ingest: Ingest
-  readonly flusher: Flusher
+export interface ServerOptions extends StatusSource, OriginsOptions, CountingOptions {
   readonly bodyBytesMax: number
-  readonly defaultAck: Ack
 }
 
-/** `POST /increment` with all three acknowledgements, and the pages of an operator. No idempotency keys. */
+/** `POST /increment` as the usual door has it, and the pages of an operator. */
 export class Server {
   readonly #options: ServerOptions
   readonly #http
   readonly #origins: Origins
+  readonly #counting: Counting<Response>
 
   constructor(options: ServerOptions) {
     this.#options = options
     this.#origins = new Origins(options)
+    this.#counting = new Counting(options, {
+      accepted: (response, accepted) =>
+        this.#answer(response, { accepted, reached: 'memory', isComplete: true }),
+      reached: (response, reached) => this.#answer(response, reached),
+      refused: (response, refused) => this.#refuse(response, refused),
+      onGone: (response, gone) => response.once('close', () => response.writableEnded || gone()),
+    })
     const app = express()
     app.disable('x-powered-by')
     app.disable('etag')
-    const body = express.raw({ type: () => true, limit: options.bodyBytesMax })
-    const origin = (request: Request, response: Response, next: () => void) =>
-      this.#checkOrigin(request, response, next)
-    app.options('/increment', origin, (_request, response) => {
-      for (const [name, value] of Object.entries(preflightHeaders)) response.setHeader(name, value)
-      response.status(200).send('')
+    const read = express.raw({ type: () => true, limit: options.bodyBytesMax })
+    app.options('/increment', (request, response) => this.#preflight(request, response))
+    app.post('/increment', (request, response, next) => {
+      const head = this.#admit(request, response)
+      if (head === null) return
+      // What it decodes is in `head`.
+      delete request.headers['content-encoding']
+      read(request, response, error => (error ? next(error) : this.#count(response, head, request.body)))
     })
-    app.post('/increment', origin, body, (request, response) => this.#increment(request, response))
     app.get('/healthz', (_request, response) => send(response, 200, 'application/json', '{"alive":true}'))
     app.get('/readyz', (_request, response) => {
       const readiness = options.readiness()
@@ -62,56 +79,74 @@ export class Server {
     })
   }
 
-  #checkOrigin({ headers }: Request, response: Response, next: () => void): void {
-    const { origin, host = '' } = headers
-    const refused = origin === undefined ? null : this.#origins.refusal(origin, host)
-    if (refused !== null) {
-      this.#refuse(response, refused)
-      return
+  /** Null when the request was refused by its head, and answered. */
+  #admit(request: Request, response: Response): Head | null {
+    const read = readHead(headOf(request), this.#options.bodyBytesMax)
+    const head = isFramingRefused(read) ? read : (this.#refusedPage(request, response) ?? read)
+    if (typeof head !== 'string') return head
+    if (isFramingRefused(head)) response.setHeader('Connection', 'close')
+    this.#refuse(response, refusal(head))
+    return null
+  }
+
+  /** Of the request whose head was read last. A page that is not refused can read the answer. */
+  #refusedPage({ headers }: Request, response: Response): ProblemCode | null {
+    const origin = requestOrigin()
+    const refused = origin === null ? null : this.#origins.refusal(origin, headers.host ?? '')
+    if (origin !== null && refused === null) setHeaders(response, readable(origin))
+    return refused
+  }
+
+  #preflight(request: Request, response: Response): void {
+    const head = headOf(request)
+    readHead(head, Number.POSITIVE_INFINITY)
+    const refused = isPreflight(head) ? this.#refusedPage(request, response) : 'method_not_allowed'
+    if (refused === null) {
+      setHeaders(response, preflightHeaders)
+      response.status(200).send(preflightBody)
+    } else {
+      response.setHeader('Allow', 'POST')
+      this.#refuse(response, refusal(refused))
     }
-    for (const [name, value] of Object.entries(origin === undefined ? {} : readable(origin)))
-      response.setHeader(name, value)
-    next()
   }
 
-  #increment(request: Request, response: Response): void {
-    const { ingest, defaultAck } = this.#options
-    const [, query = ''] = request.originalUrl.split('?', 2)
-    const asked = query === '' ? null : new URLSearchParams(query).get('ack')
-    const ack = asked === null ? defaultAck : acks.find(each => each === asked)
-    if (ack === undefined) {
-      this.#refuse(response, 'ack_unknown')
-      return
-    }
-    const contentType = request.headers['content-type'] ?? ''
-    const outcome = ingest.count(contentType, query, request.body ?? new Uint8Array())
-    if (outcome.code !== null) this.#refuse(response, outcome.code, outcome.errors)
-    else if (ack === 'memory' || outcome.accepted === 0) this.#answer(response, 200, outcome.accepted, ack)
-    else this.#await(response, outcome.accepted, ack)
+  #count(response: Response, head: Head, body: Uint8Array = new Uint8Array()): void {
+    this.#counting.count(response, head, decodeBody(head.contentEncoding, body, this.#options.bodyBytesMax))
   }
 
-  #await(response: Response, accepted: number, ack: 'queued' | 'committed'): void {
-    const cancel = this.#options.flusher.await(ack, reached => {
-      const isComplete = reached === ack || reached === 'committed'
-      this.#answer(response, isComplete ? 200 : 202, accepted, reached)
-    })
-    response.once('close', cancel)
+  #answer(response: Response, reached: Omit<Reached, 'isLast'>): void {
+    send(response, reached.isComplete ? 200 : 202, 'application/json', reachedBody(reached))
   }
 
-  #answer(response: Response, status: number, accepted: number, ack: Ack): void {
-    send(response, status, 'application/json', JSON.stringify({ accepted, ack }))
-  }
-
-  #refuse(response: Response, code: ProblemCode, errors?: readonly IncrementProblem[]): void {
+  #refuse(response: Response, { code, errors }: Refusal): void {
     this.#options.ingest.refused(code)
+    setHeaders(response, problemHeaders(code))
     send(response, problems[code].status, 'application/problem+json', problemBody(code, errors))
   }
 
   #failed(error: unknown, response: Response): void {
+    // The client went away before its body was there: nothing was counted, and there is nobody to tell.
+    if (response.destroyed) return
     const isTooLarge = (error as { status?: number }).status === 413
     if (!isTooLarge) this.#options.ingest.fault(error)
-    this.#refuse(response, isTooLarge ? 'body_too_large' : 'fault')
+    this.#refuse(response, refusal(isTooLarge ? 'body_too_large' : 'fault'))
   }
+}
+
+function headOf({ rawHeaders, originalUrl, headers }: Request): RequestHead {
+  const mark = originalUrl.indexOf('?')
+  return {
+    forEach(visit) {
+      for (let index = 0; index < rawHeaders.length; index += 2)
+        visit(rawHeaders[index]!.toLowerCase(), rawHeaders[index + 1]!)
+    },
+    getQuery: () => (mark === -1 ? undefined : originalUrl.slice(mark + 1)),
+    getHeader: name => String(headers[name] ?? ''),
+  }
+}
+
+function setHeaders(response: Response, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
 }
 
 function send(response: Response, status: number, type: string, body: string): void {

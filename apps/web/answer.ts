@@ -47,13 +47,14 @@ export interface Reached {
 }
 
 /** Answers a request that waited. */
-export function answerReached(
-  response: HttpResponse,
-  { accepted, reached, isComplete, isLast, result }: Reached,
-): void {
-  response.writeStatus(isComplete ? '200 OK' : '202 Accepted')
+export function answerReached(response: HttpResponse, reached: Reached): void {
+  response.writeStatus(reached.isComplete ? '200 OK' : '202 Accepted')
   response.writeHeader('Content-Type', 'application/json')
-  end(response, JSON.stringify({ accepted, ack: reached, result }), isLast)
+  end(response, reachedBody(reached), reached.isLast)
+}
+
+export function reachedBody({ accepted, reached, result }: Omit<Reached, 'isLast'>): string {
+  return JSON.stringify({ accepted, ack: reached, result })
 }
 
 /**

@@ -1,8 +1,17 @@
 import { formType } from './form.ts'
-import type { HttpRequest } from 'uWebSockets.js'
 import { type KeyHeader, readKeyHeaders } from './idempotency.ts'
 import type { ProblemCode } from './problems.ts'
 import { type Ack, acks } from './waiting.ts'
+
+/** What precedes the body of a request, whichever server receives it. */
+export interface RequestHead {
+  /** Names in small letters; what stands there twice is visited twice. */
+  forEach(visit: (name: string, value: string) => void): void
+  /** Undefined when there is no question mark. */
+  getQuery(): string | undefined
+  /** Empty when it is missing. */
+  getHeader(name: string): string
+}
 
 /** What the headers and the query say about the body. */
 export interface Head {
@@ -38,7 +47,7 @@ const usualHead: Head = {
  * 6.3): a request that a proxy takes for one and we for two is how requests are smuggled. uWebSockets.js
  * lets these through, and only a visit to every header shows that one of them stands there twice.
  */
-export function readHead(request: HttpRequest, bodyBytesMax: number): Head | ProblemCode {
+export function readHead(request: RequestHead, bodyBytesMax: number): Head | ProblemCode {
   headers.contentType = ''
   headers.contentEncoding = ''
   headers.contentLength = missing
@@ -48,7 +57,6 @@ export function readHead(request: HttpRequest, bodyBytesMax: number): Head | Pro
   headers.origin = null
   request.forEach(visit)
   const { contentType, contentEncoding, contentLength, transferEncoding } = headers
-  // Undefined, whatever its type says, when there is no question mark.
   const query = request.getQuery() ?? ''
 
   if (headers.isRepeated) return 'framing_ambiguous'
@@ -74,7 +82,7 @@ export function readHead(request: HttpRequest, bodyBytesMax: number): Head | Pro
 }
 
 /** What follows the head of this request; `ambiguous`: two parties could see that differently. */
-export function readFraming(request: HttpRequest): 'body' | 'no body' | 'ambiguous' {
+export function readFraming(request: RequestHead): 'body' | 'no body' | 'ambiguous' {
   if (readHead(request, Number.POSITIVE_INFINITY) === 'framing_ambiguous') return 'ambiguous'
   return headers.contentLength > 0 || headers.transferEncoding !== null ? 'body' : 'no body'
 }

@@ -1,6 +1,6 @@
-import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
+import type { HttpResponse } from 'uWebSockets.js'
 import { end, writeHeaders } from './answer.ts'
-import { requestOrigin } from './head.ts'
+import { type RequestHead, requestOrigin } from './head.ts'
 import { type HostTest, hostTest } from './hosts.ts'
 import type { ProblemCode } from './problems.ts'
 
@@ -40,7 +40,7 @@ export class Origins {
    * Why the request whose head was read last is refused. If it is not, its answer, whatever it will be, has
    * what lets the page read it.
    */
-  refusalOf(request: HttpRequest, response: HttpResponse): ProblemCode | null {
+  refusalOf(request: RequestHead, response: HttpResponse): ProblemCode | null {
     const origin = requestOrigin()
     if (origin === null) return null
     const refused = this.refusal(origin, request.getHeader('host'))
@@ -58,16 +58,18 @@ export class Origins {
     // Browsers used to stumble over 204 here.
     response.cork(() => {
       writeHeaders(response.writeStatus('200 OK'), preflightHeaders)
-      // Of an answer without a body it would not show that earlier ones are not read.
-      end(response, 'POST\n', isLast)
+      end(response, preflightBody, isLast)
     })
   }
 }
 
 /** Of the request whose head was read last. */
-export function isPreflight(request: HttpRequest): boolean {
+export function isPreflight(request: RequestHead): boolean {
   return requestOrigin() !== null && request.getHeader('access-control-request-method') !== ''
 }
+
+/** Of an answer without a body it would not show that earlier ones are not read. */
+export const preflightBody = 'POST\n'
 
 export const preflightHeaders: Readonly<Record<string, string>> = {
   'Access-Control-Allow-Methods': 'POST',

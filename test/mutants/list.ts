@@ -836,7 +836,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'answers to preflights that nobody reads pile up',
     file: 'apps/web/origins.ts',
-    find: "end(response, 'POST\\n', isLast)",
+    find: 'end(response, preflightBody, isLast)',
     replace: "end(response, '', isLast)",
     tests: ['test/memory-bounds.test.ts'],
   },
@@ -867,6 +867,20 @@ export const mutants: readonly Mutant[] = [
     find: 'refused ?? isFull ?? read',
     replace: 'isFull ?? read',
     tests: ['test/origins.test.ts'],
+  },
+  {
+    name: 'Express lets any page count',
+    file: 'apps/express/server.ts',
+    find: 'this.#refusedPage(request, response) ?? read',
+    replace: 'read',
+    tests: ['test/express.test.ts'],
+  },
+  {
+    name: 'Express decodes a body before we do',
+    file: 'apps/express/server.ts',
+    find: "      delete request.headers['content-encoding']\n",
+    replace: '',
+    tests: ['test/express.test.ts'],
   },
   {
     name: 'a page cannot read why it was refused',
