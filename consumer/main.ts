@@ -19,6 +19,7 @@ import { Courtesy } from './courtesy.ts'
 import { GoneProducers } from './gone-producers.ts'
 import { ConsumerMetrics } from './metrics.ts'
 import type { consumerOptions } from './options.ts'
+import { WindowNews } from './window-news.ts'
 
 const ledgerGauges = [
   ['piccolo_ledger_sealed_increments', 'Ledger: sealed by producers, up to their watermarks', 'sealed'],
@@ -62,6 +63,7 @@ async function makeParts(
     idempotencyKeysMax: options.idempotencyKeysMax,
     courtesy: new Courtesy(clock),
   })
+  const windowNews = new WindowNews(queue, clock, options.idempotencyWindow)
   publishGauges(metrics, queue, store)
   let endCode: string | null = null
   const readiness = () => {
@@ -82,6 +84,8 @@ async function makeParts(
       start: () => claim(queue, store, { acceptOlderStore: options.acceptOlderStore, log, isRestart }),
       stop: () => queue.close(),
     },
+    // Before the consumer decides about any key.
+    { name: 'window news', start: () => windowNews.start(), stop: () => windowNews.stop() },
     {
       name: 'consumer',
       start: () => {

@@ -87,8 +87,12 @@ export function durationOption(spec: {
   return {
     ...spec,
     expected: 'a time span such as 90s, 15m, 24h or 7d',
-    parse: text => (durationPattern.test(text) ? text : undefined),
+    parse: text => (isDuration(text) ? text : undefined),
   }
+}
+
+export function isDuration(text: string): boolean {
+  return durationPattern.test(text)
 }
 
 /** Milliseconds of a time span that `durationOption` let through. */

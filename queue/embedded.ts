@@ -33,6 +33,7 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
   /** By producer. */
   readonly #givenUp = new Map<string, GivenUp & { readonly queued: Set<number> }>()
   #store: string | null = null
+  #idempotencyWindow: string | null = null
   readonly #pushedListeners = new Set<() => void>()
   readonly #appliedListeners = new Set<() => void>()
 
@@ -71,6 +72,15 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
 
   async storeId(): Promise<string | null> {
     return this.#store
+  }
+
+  async announceWindow(span: string): Promise<void> {
+    this.#idempotencyWindow = span
+  }
+
+  /** The parent's consumers are all of one version. */
+  async idempotencyWindow(): Promise<string | null> {
+    return this.#idempotencyWindow
   }
 
   async read({ skip = 0, batchesMax = readBatchesMax, bytesMax = readBytesMax }: ReadBounds = {}) {

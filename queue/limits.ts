@@ -84,3 +84,6 @@ export const oversizedBytesKept = 1_000
 export const rejectedMax = 2_000
 export const rejectedBytesKept = 2_048
 assert(rejectedBytesKept > oversizedBytesKept)
+
+/** A consumer that has not said for so long how long it keeps idempotency keys is gone, or of earlier days. */
+export const windowAnnouncedMs = 60_000

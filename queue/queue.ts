@@ -69,6 +69,11 @@ export interface ProducerQueue {
   /** Id of the store that the shard is bound to; null while it is bound to none. */
   storeId(): Promise<string | null>
   /**
+   * How long the consumer keeps idempotency keys, as it announced it last; whoever else can write to the queue
+   * may have written it. Null when it announced nothing, or nothing for a while.
+   */
+  idempotencyWindow(): Promise<string | null>
+  /**
    * A hint that watermarks may have moved. May be late, spurious or missing. Answers how to stop listening.
    */
   onApplied(listener: () => void): () => void
@@ -119,6 +124,8 @@ export interface ConsumerQueue {
    * they bring back at most what has arrived, which the store knows when it comes again.
    */
   publish(publication: Publication): Promise<void>
+  /** Announces how long idempotency keys are kept; holds for `windowAnnouncedMs` at least. */
+  announceWindow(span: string): Promise<void>
   /** Every watermark that was ever published for the shard and is not forgotten. */
   watermarks(): Promise<Map<string, number>>
   /**

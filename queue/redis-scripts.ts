@@ -200,9 +200,14 @@ export function redisCommands(major: number): Record<RedisCommand, string> {
   }
 }
 
-/** The keys of a shard, in the order of the scripts; the braces keep them on one node of a cluster. */
+/** The braces keep the keys of a shard on one node of a cluster. */
+export function redisKey(shardIndex: number, name: string): string {
+  return `piccolo:{${shardIndex}}:${name}`
+}
+
+/** The keys of a shard that the scripts use, in their order. */
 export function redisKeys(shardIndex: number) {
-  const key = (name: string) => `piccolo:{${shardIndex}}:${name}`
+  const key = (name: string) => redisKey(shardIndex, name)
   return {
     batches: key('batches'),
     pushed: key('pushed'),

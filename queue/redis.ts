@@ -12,6 +12,7 @@ import {
   readBatchesMax,
   readBytesMax,
   readBytesMin,
+  windowAnnouncedMs,
 } from './limits.ts'
 import type { ConsumerQueue, Position, ProducerQueue, Publication, Push, ReadBounds } from './queue.ts'
 import { checkRedisServer } from './redis-check.ts'
@@ -19,7 +20,7 @@ import { RedisConnection, type RedisConnectionOptions } from './redis-connection
 import { forbiddenPattern } from './redis-errors.ts'
 import { publicationArguments, readPosition, readWatermarks } from './redis-position.ts'
 import { rightsScript } from './redis-rights.ts'
-import { type RedisCommand, redisCommands, redisKeys } from './redis-scripts.ts'
+import { type RedisCommand, redisCommands, redisKey, redisKeys } from './redis-scripts.ts'
 
 /** The one for hints has no calls with a deadline: it is cut when it owes an answer for so long. */
 const subscriberTimeoutMs = 4_000
@@ -40,6 +41,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   /** Hears hints on a connection of its own; null until somebody listens. */
   #subscriber: Redis | null = null
   readonly #keys: ReturnType<typeof redisKeys>
+  readonly #windowKey: string
   readonly #batchesMax: number
   readonly #onlyLooks: boolean
   #storeId = ''
@@ -55,6 +57,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     this.#onlyLooks = onlyLooks
     this.#batchesMax = batchesMax
     this.#keys = redisKeys(shardIndex)
+    this.#windowKey = redisKey(shardIndex, 'idempotency-window')
     this.#connection = new RedisConnection(options, redis => this.#check(redis))
   }
 
@@ -91,6 +94,14 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
 
   storeId(): Promise<string | null> {
     return this.#connection.call('store id', redis => redis.get(this.#keys.store))
+  }
+
+  async announceWindow(span: string): Promise<void> {
+    await this.#connection.call('window', redis => redis.set(this.#windowKey, span, 'PX', windowAnnouncedMs))
+  }
+
+  idempotencyWindow(): Promise<string | null> {
+    return this.#connection.call('window', redis => redis.get(this.#windowKey))
   }
 
   async read({

@@ -152,6 +152,7 @@ describe('with a list', () => {
       expect(codeOf(answer)).toEqual([200, undefined])
       expect(allowed(answer)).toBe(origin)
       expect(answer.headers.get('vary')).toBe('Origin')
+      expect(answer.headers.get('access-control-expose-headers')).toBe('Retry-After, Idempotency-Window')
       expect(answer.headers.get('content-type')).toBe('application/json')
     },
   )

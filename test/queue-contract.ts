@@ -219,6 +219,14 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     expect(await queue.bind('store-a')).toBe('store-a')
   })
 
+  test('how long idempotency keys are kept is known once it was announced, as it was announced last', async () => {
+    expect(await queue.idempotencyWindow()).toBe(null)
+    for (const span of ['24h', '90s']) {
+      await queue.announceWindow(span)
+      expect(await queue.idempotencyWindow()).toBe(span)
+    }
+  })
+
   test('a sign of life changes with each greeting and each push', async () => {
     const signs = new Set<string>()
     const sign = async () => (await queue.signsOfLife([p1])).get(p1)!

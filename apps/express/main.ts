@@ -9,6 +9,7 @@ import { openQueue } from '../../queue/open.ts'
 import { Courier } from '../web/courier.ts'
 import { Flusher } from '../web/flusher.ts'
 import { flusherPart } from '../web/flusher-part.ts'
+import { IdempotencyWindow } from '../web/idempotency-window.ts'
 import { Ingest } from '../web/ingest.ts'
 import { KeyedRequests } from '../web/keyed-requests.ts'
 import type { webOptions } from '../web/options.ts'
@@ -42,8 +43,11 @@ async function makeParts(options: Options, context: ServiceContext) {
   let isStopping = false
   const readiness = () =>
     webReadiness({ isStopping, oldestAgeMs: flusher.oldestAgeMs(), queueError: queueError.code, ...options })
-  const counting = { ingest, flusher, waiting, keyedRequests: new KeyedRequests(), ...options }
-  const server = new Server({ ...counting, readiness, metricsText: context.metricsText })
+  const server = new Server({
+    ...{ ingest, flusher, waiting, readiness, metricsText: context.metricsText, ...options },
+    keyedRequests: new KeyedRequests(),
+    idempotencyWindow: new IdempotencyWindow(queue, clock),
+  })
   metrics.counterOf(
     'piccolo_increments_accepted_total',
     'Increments counted',

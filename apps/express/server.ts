@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import express, { type Request, type Response } from 'express'
 import { metricsContentType } from '../../lib/metrics.ts'
 import { readinessBody, type StatusSource } from '../../lib/status-server.ts'
-import { problemHeaders, type Reached, reachedBody } from '../web/answer.ts'
+import { problemHeaders, type Reached, reachedBody, windowHeader } from '../web/answer.ts'
 import { decodeBody } from '../web/content-encoding.ts'
 import { Counting, type CountingOptions } from '../web/counting.ts'
 import { type Head, readHead, type RequestHead, requestOrigin } from '../web/head.ts'
@@ -37,7 +37,7 @@ export class Server {
       accepted: (response, accepted) =>
         this.#answer(response, { accepted, reached: 'memory', isComplete: true }),
       reached: (response, reached) => this.#answer(response, reached),
-      refused: (response, refused) => this.#refuse(response, refused),
+      refused: (response, refused, window) => this.#refuse(response, refused, window),
       onGone: (response, gone) => response.once('close', () => response.writableEnded || gone()),
     })
     const app = express()
@@ -115,12 +115,13 @@ export class Server {
   }
 
   #answer(response: Response, reached: Omit<Reached, 'isLast'>): void {
+    setHeaders(response, windowHeader(reached.idempotencyWindow))
     send(response, reached.isComplete ? 200 : 202, 'application/json', reachedBody(reached))
   }
 
-  #refuse(response: Response, { code, errors }: Refusal): void {
+  #refuse(response: Response, { code, errors }: Refusal, idempotencyWindow: string | null = null): void {
     this.#options.ingest.refused(code)
-    setHeaders(response, problemHeaders(code))
+    setHeaders(response, { ...problemHeaders(code), ...windowHeader(idempotencyWindow) })
     send(response, problems[code].status, 'application/problem+json', problemBody(code, errors))
   }
 

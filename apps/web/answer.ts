@@ -14,6 +14,7 @@ export interface Refusal {
   readonly allow?: string
   /** The answer has the headers that it would have with its body, and no body. */
   readonly isHead?: boolean
+  readonly idempotencyWindow?: string | null
 }
 
 // As bytes, which uWebSockets.js takes as they are: strings it would convert, for each answer again. And the
@@ -44,12 +45,15 @@ export interface Reached {
   readonly isLast: boolean
   /** What the store made of a request with an idempotency key. */
   readonly result?: 'applied' | 'duplicate' | undefined
+  /** How long its key is kept; null where that is not known. */
+  readonly idempotencyWindow?: string | null
 }
 
 /** Answers a request that waited. */
 export function answerReached(response: HttpResponse, reached: Reached): void {
   response.writeStatus(reached.isComplete ? '200 OK' : '202 Accepted')
   response.writeHeader('Content-Type', 'application/json')
+  writeHeaders(response, windowHeader(reached.idempotencyWindow))
   end(response, reachedBody(reached), reached.isLast)
 }
 
@@ -62,6 +66,10 @@ export function reachedBody({ accepted, reached, result }: Omit<Reached, 'isLast
  * and where it closes the connection, that happens before anything behind its request is read.
  */
 const keptBytes = 16_384
+
+export function windowHeader(span: string | null = null): Readonly<Record<string, string>> {
+  return span === null ? {} : { 'Idempotency-Window': span }
+}
 
 /** What the refusal has of headers because of its code. */
 export function problemHeaders(code: ProblemCode): Readonly<Record<string, string>> {
@@ -90,7 +98,7 @@ export function answerProblem(response: HttpResponse, code: ProblemCode, refusal
   response.writeStatus(statusLine(code))
   response.writeHeader('Content-Type', 'application/problem+json')
   if (refusal.allow !== undefined) response.writeHeader('Allow', refusal.allow)
-  writeHeaders(response, problemHeaders(code))
+  writeHeaders(response, { ...problemHeaders(code), ...windowHeader(refusal.idempotencyWindow) })
   const problem = problemBody(code, refusal.errors)
   const body = refusal.isUntrusted ? problem.padEnd(keptBytes) : problem
   if (refusal.isHead) endHead(response, body)

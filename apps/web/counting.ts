@@ -4,6 +4,7 @@ import type { Reached } from './answer.ts'
 import type { Flusher } from './flusher.ts'
 import type { Head } from './head.ts'
 import { keyedRequest } from './idempotency.ts'
+import type { IdempotencyWindow } from './idempotency-window.ts'
 import { IncrementList } from './increment-list.ts'
 import { type Ingest, readIncrements, refusal } from './ingest.ts'
 import type { Refusal } from './json.ts'
@@ -16,7 +17,8 @@ export interface Replies<Client> {
   /** That many increments are in memory, and nothing more was asked. */
   accepted(client: Client, accepted: number): void
   reached(client: Client, reached: Omit<Reached, 'isLast'>): void
-  refused(client: Client, refusal: Refusal): void
+  /** `idempotencyWindow` is null where that of the answer is not known, or is none of its business. */
+  refused(client: Client, refusal: Refusal, idempotencyWindow: string | null): void
   /** Calls `gone` if the client goes away before it is answered. */
   onGone(client: Client, gone: () => void): void
 }
@@ -26,6 +28,7 @@ export interface CountingOptions {
   readonly flusher: Flusher
   readonly waiting: Waiting
   readonly keyedRequests: KeyedRequests
+  readonly idempotencyWindow: IdempotencyWindow
   readonly defaultAck: Ack
   /** Requests that may wait for more than `memory` at a time. */
   readonly waitingMax: number
@@ -48,17 +51,18 @@ export class Counting<Client> {
     const mustWait = asked !== 'memory' || head.idempotencyKey !== null
     const isFull = mustWait && waiting.count >= waitingMax
     if (typeof body === 'string' || isFull) {
-      this.#replies.refused(client, refusal(typeof body === 'string' ? body : 'waiting_full'))
+      const isKeyed = head.idempotencyKey !== null
+      this.#refuse(client, refusal(typeof body === 'string' ? body : 'waiting_full'), isKeyed)
       return
     }
     if (head.idempotencyKey !== null) {
       const refused = this.#countKeyed(client, head, body, head.idempotencyKey)
-      if (refused !== null) this.#replies.refused(client, refused)
+      if (refused !== null) this.#refuse(client, refused, true)
       return
     }
     const outcome = ingest.count(head.contentType, head.query, body)
     if (outcome.code !== null) {
-      this.#replies.refused(client, outcome)
+      this.#refuse(client, outcome, false)
     } else if (outcome.accepted === 0) {
       this.#replies.reached(client, { accepted: 0, reached: asked, isComplete: true })
     } else if (asked !== 'memory') {
@@ -66,6 +70,10 @@ export class Counting<Client> {
     } else {
       this.#replies.accepted(client, outcome.accepted)
     }
+  }
+
+  #refuse(client: Client, refused: Refusal, isKeyed: boolean): void {
+    this.#replies.refused(client, refused, isKeyed ? this.#options.idempotencyWindow.span : null)
   }
 
   /** Answers once what was counted has come as far as the client asked. */
@@ -83,6 +91,7 @@ export class Counting<Client> {
    * Null, or why nothing was counted.
    */
   #countKeyed(client: Client, head: Head, body: Uint8Array, key: string): Refusal | null {
+    this.#options.idempotencyWindow.ask()
     const list = new IncrementList()
     const refused = readIncrements(head.contentType, head.query, body, list)
     if (refused !== null) return refused
@@ -100,17 +109,19 @@ export class Counting<Client> {
   }
 
   #awaitKeyed(client: Client, keyed: Keyed, accepted: number): void {
-    const { flusher, keyedRequests } = this.#options
+    const { flusher, keyedRequests, idempotencyWindow } = this.#options
     const cancel = flusher.await(keyed, (reached, position) => {
       keyedRequests.end(keyed.request)
       const letter = position.outcomes.get(keyed.sequenceLast ?? 0)?.[keyed.position]
       const decision = keyedRequests.decided(letter)
       if (decision.code !== null) {
-        this.#replies.refused(client, refusal(decision.code))
+        this.#refuse(client, refusal(decision.code), true)
         return
       }
       const { result } = decision
-      this.#replies.reached(client, { accepted, reached, isComplete: result !== undefined, result })
+      const isComplete = result !== undefined
+      const { span } = idempotencyWindow
+      this.#replies.reached(client, { accepted, reached, isComplete, result, idempotencyWindow: span })
     })
     this.#replies.onGone(client, () => {
       cancel()

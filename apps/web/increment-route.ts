@@ -112,9 +112,9 @@ function repliesOf({ requests, turn }: IncrementRouteOptions): Replies<HttpRespo
       requests.underWayCount--
       response.cork(() => answerReached(response, { ...reached, isLast: requests.isDraining }))
     },
-    refused(response, { code, errors }) {
+    refused(response, { code, errors }, idempotencyWindow) {
       requests.underWayCount--
-      requests.refuse(response, code, { errors, isLast: requests.isDraining })
+      requests.refuse(response, code, { errors, isLast: requests.isDraining, idempotencyWindow })
     },
     onGone(response, gone) {
       response.onAborted(() => {

@@ -17,6 +17,7 @@ import { checkedDescriptors } from './descriptors.ts'
 import { Flusher } from './flusher.ts'
 import { flusherPart } from './flusher-part.ts'
 import { HandoverTaker } from './handover.ts'
+import { IdempotencyWindow } from './idempotency-window.ts'
 import { IncrementRoute } from './increment-route.ts'
 import { KeyedRequests } from './keyed-requests.ts'
 import { LongWork } from './long-work.ts'
@@ -73,7 +74,9 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
   const longWork = new LongWork(clock)
   const requests = new Requests({ ingest, longWork, bodyBytesMax, bodyMemory, memory })
   const limits = { bodyBytesMax, memory, defaultAck, waitingMax, origins: new Origins(options) }
-  const work = { keyedRequests: new KeyedRequests(), turn: new Turn(connections), longWork }
+  const idempotencyWindow = new IdempotencyWindow(queue, clock)
+  const keyed = { keyedRequests: new KeyedRequests(), idempotencyWindow }
+  const work = { ...keyed, turn: new Turn(connections), longWork }
   const counting = { requests, ingest, flusher, waiting, connections, ...work, ...limits }
   const streams = new StreamRoute({ ...counting, unread, metrics })
   const server = new Server({

@@ -81,7 +81,7 @@ export const preflightHeaders: Readonly<Record<string, string>> = {
 export function readable(origin: string): Readonly<Record<string, string>> {
   return {
     'Access-Control-Allow-Origin': origin,
-    'Access-Control-Expose-Headers': 'Retry-After',
+    'Access-Control-Expose-Headers': 'Retry-After, Idempotency-Window',
     Vary: 'Origin',
   }
 }

@@ -869,6 +869,20 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/origins.test.ts'],
   },
   {
+    name: 'whatever stands in the queue as a window becomes a header',
+    file: 'apps/web/idempotency-window.ts',
+    find: 'span !== null && isDuration(span) ? span : null',
+    replace: 'span',
+    tests: ['apps/web/idempotency-window.test.ts'],
+  },
+  {
+    name: 'a window is announced for ever',
+    file: 'queue/redis.ts',
+    find: "span, 'PX', windowAnnouncedMs)",
+    replace: 'span)',
+    tests: ['test/idempotency-window.redis.test.ts'],
+  },
+  {
     name: 'Express lets any page count',
     file: 'apps/express/server.ts',
     find: 'this.#refusedPage(request, response) ?? read',

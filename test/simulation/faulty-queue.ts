@@ -82,6 +82,14 @@ export class FaultyQueue implements ProducerQueue, ConsumerQueue {
     return this.#call('store id', queue => queue.storeId())
   }
 
+  announceWindow(span: string): Promise<void> {
+    return this.#call('announce', queue => queue.announceWindow(span))
+  }
+
+  idempotencyWindow(): Promise<string | null> {
+    return this.#call('window', queue => queue.idempotencyWindow())
+  }
+
   read(bounds?: ReadBounds): Promise<string[]> {
     return this.#call('read', queue => queue.read(bounds))
   }
