@@ -85,5 +85,5 @@ export const rejectedMax = 2_000
 export const rejectedBytesKept = 2_048
 assert(rejectedBytesKept > oversizedBytesKept)
 
-/** A consumer that has not said for so long how long it keeps idempotency keys is gone, or of earlier days. */
+/** A consumer that has not announced its window of idempotency keys for so long is gone, or an old one. */
 export const windowAnnouncedMs = 60_000

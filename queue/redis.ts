@@ -17,13 +17,10 @@ import {
 import type { ConsumerQueue, Position, ProducerQueue, Publication, Push, ReadBounds } from './queue.ts'
 import { checkRedisServer } from './redis-check.ts'
 import { RedisConnection, type RedisConnectionOptions } from './redis-connection.ts'
-import { forbiddenPattern } from './redis-errors.ts'
+import { RedisHints } from './redis-hints.ts'
 import { publicationArguments, readPosition, readWatermarks } from './redis-position.ts'
 import { rightsScript } from './redis-rights.ts'
 import { type RedisCommand, redisCommands, redisKey, redisKeys } from './redis-scripts.ts'
-
-/** The one for hints has no calls with a deadline: it is cut when it owes an answer for so long. */
-const subscriberTimeoutMs = 4_000
 
 export interface RedisQueueOptions extends RedisConnectionOptions {
   readonly shardIndex: number
@@ -38,8 +35,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   readonly durable = true
   readonly #log: Log
   readonly #connection: RedisConnection
-  /** Hears hints on a connection of its own; null until somebody listens. */
-  #subscriber: Redis | null = null
+  readonly #hints: RedisHints
   readonly #keys: ReturnType<typeof redisKeys>
   readonly #windowKey: string
   readonly #batchesMax: number
@@ -59,6 +55,9 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     this.#keys = redisKeys(shardIndex)
     this.#windowKey = redisKey(shardIndex, 'idempotency-window')
     this.#connection = new RedisConnection(options, redis => this.#check(redis))
+    this.#hints = new RedisHints(this.#connection, this.#keys.wake, () =>
+      this.#lacks('SUBSCRIBE', 'it hears of batches later'),
+    )
   }
 
   connect(): Promise<void> {
@@ -163,37 +162,16 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   }
 
   onPushed(listener: () => void): () => void {
-    return this.#onWake('pushed', listener)
+    return this.#hints.on('pushed', listener)
   }
 
   onApplied(listener: () => void): () => void {
-    return this.#onWake('applied', listener)
+    return this.#hints.on('applied', listener)
   }
 
   async close(): Promise<void> {
     this.#connection.close()
-    this.#subscriber?.disconnect()
-  }
-
-  #onWake(event: string, listener: () => void): () => void {
-    this.#subscriber ??= this.#subscribed()
-    const subscriber = this.#subscriber
-    const hear = (_channel: string, message: string) => {
-      if (message === event) listener()
-    }
-    subscriber.on('message', hear)
-    return () => subscriber.off('message', hear)
-  }
-
-  #subscribed(): Redis {
-    const subscriber = this.#connection.open({ socketTimeout: subscriberTimeoutMs })
-    subscriber.on('ready', () => {
-      subscriber.subscribe(this.#keys.wake).catch(error => {
-        if (forbiddenPattern.test(errorText(error))) this.#lacks('SUBSCRIBE', 'it hears of batches later')
-      })
-    })
-    subscriber.connect().catch(() => {})
-    return subscriber
+    this.#hints.close()
   }
 
   #call(command: RedisCommand, ...args: (Element | number)[]): Promise<unknown> {
