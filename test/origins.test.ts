@@ -101,8 +101,11 @@ describe('without a list', () => {
   test('a program counts by any name', async () => {
     // Node sends one of these headers for programs, too.
     const headers = 'Sec-Fetch-Mode: cors\r\n'
-    for (const host of ['evil.example:3333', 'piccolo.default.svc', 'x y', ''])
+    const before = await accepted(strict)
+    const hosts = ['evil.example:3333', 'piccolo.default.svc', 'x y', '']
+    for (const host of hosts)
       expect((await ask(strict, at(host, post(form, { headers })))).status).toBe(200)
+    expect(await accepted(strict)).toBe(before + hosts.length)
     expect((await ask(strict, at('piccolo', upgradeRequest({})))).status).toBe(101)
   })
 
@@ -243,10 +246,6 @@ test('an asterisk lets every page count', async () => {
   }
 })
 
-async function accepted({ service }: Started): Promise<number> {
-  const text = await (await fetch(`http://127.0.0.1:${service.port}/metrics`)).text()
-  return [...text.matchAll(/^piccolo_increments_accepted_total\S* (\d+)$/gm)].reduce(
-    (sum, [, n]) => sum + Number(n),
-    0,
-  )
+function accepted({ service }: Started): Promise<number> {
+  return service.metric('piccolo_increments_accepted_total')
 }
