@@ -103,8 +103,7 @@ describe('without a list', () => {
     const headers = 'Sec-Fetch-Mode: cors\r\n'
     const before = await accepted(strict)
     const hosts = ['evil.example:3333', 'piccolo.default.svc', 'x y', '']
-    for (const host of hosts)
-      expect((await ask(strict, at(host, post(form, { headers })))).status).toBe(200)
+    for (const host of hosts) expect((await ask(strict, at(host, post(form, { headers })))).status).toBe(200)
     expect(await accepted(strict)).toBe(before + hosts.length)
     expect((await ask(strict, at('piccolo', upgradeRequest({})))).status).toBe(101)
   })
