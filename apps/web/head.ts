@@ -32,16 +32,6 @@ export interface Head {
 const missing = -1
 const malformed = -2
 
-/** Of nearly every request: made once. */
-const usualHead: Head = {
-  contentType: formType,
-  contentEncoding: '',
-  query: '',
-  isChunked: false,
-  ack: null,
-  idempotencyKey: null,
-}
-
 /**
  * Reads what precedes the body. Refuses what two parties on the way could understand differently (RFC 9112,
  * 6.3): a request that a proxy takes for one and we for two is how requests are smuggled. uWebSockets.js
@@ -73,9 +63,6 @@ export function readHead(request: RequestHead, bodyBytesMax: number): Head | Pro
   if (contentLength > bodyBytesMax) return 'body_too_large'
   const isChunked = transferEncoding !== null
   const { keys } = headers
-  const isUsual =
-    contentType === formType && contentEncoding === '' && query === '' && !isChunked && keys === null
-  if (isUsual) return usualHead
   const idempotency = keys === null ? { key: null } : readKeyHeaders(keys)
   if (typeof idempotency === 'string') return idempotency
   return { contentType, contentEncoding, query, isChunked, ack, idempotencyKey: idempotency.key }
@@ -107,42 +94,33 @@ const headers = {
   origin: null as string | null,
 }
 
-/** By length first: comparing every name with every other one costs more than all else here. */
 function visit(name: string, value: string): void {
-  switch (name.length) {
-    case 6:
-      if (name === 'origin') headers.origin = headers.origin === null ? value : `${headers.origin}, ${value}`
-      break
-    case 12:
+  switch (name) {
+    case 'content-type':
       // The usual one is kept as the constant: V8 has to note down where an old object points to a new text.
-      if (name === 'content-type') headers.contentType = value === formType ? formType : value
+      headers.contentType = value === formType ? formType : value
       break
-    case 14:
-      if (name === 'content-length') {
-        headers.isRepeated ||= headers.contentLength !== missing
-        headers.contentLength = readLength(value)
-      }
+    case 'content-length':
+      headers.isRepeated ||= headers.contentLength !== missing
+      headers.contentLength = readLength(value)
       break
-    case 15:
-      if (name === 'idempotency-key') addKey({ name, value })
+    case 'transfer-encoding':
+      headers.isRepeated ||= headers.transferEncoding !== null
+      headers.transferEncoding = value.toLowerCase()
       break
-    case 16:
-      if (name === 'content-encoding')
-        headers.contentEncoding =
-          headers.contentEncoding === '' ? value : `${headers.contentEncoding}, ${value}`
+    case 'content-encoding':
+      headers.contentEncoding =
+        headers.contentEncoding === '' ? value : `${headers.contentEncoding}, ${value}`
       break
-    case 17:
-      if (name === 'transfer-encoding') {
-        headers.isRepeated ||= headers.transferEncoding !== null
-        headers.transferEncoding = value.toLowerCase()
-      } else if (name === 'x-idempotency-key') addKey({ name, value })
+    case 'idempotency-key':
+    case 'x-idempotency-key':
+      headers.keys ??= []
+      headers.keys.push({ name, value })
+      break
+    case 'origin':
+      headers.origin = headers.origin === null ? value : `${headers.origin}, ${value}`
       break
   }
-}
-
-function addKey(header: KeyHeader): void {
-  headers.keys ??= []
-  headers.keys.push(header)
 }
 
 /** Whether the request whose head was read last has an idempotency key, be it empty. */
