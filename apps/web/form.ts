@@ -13,6 +13,8 @@ const plus = 0x2b
 const percent = 0x25
 const lineFeed = 0x0a
 const carriageReturn = 0x0d
+const beforeKey: Uint8Array = Buffer.from('key=')
+const beforeValue: Uint8Array = Buffer.from('&value=')
 
 /** Where in the bytes a field's value stands; `end` is -1 while the field was not seen. */
 interface Span {
@@ -78,10 +80,8 @@ function isJson(body: Uint8Array): boolean {
 function readUsualForm(list: IncrementList): boolean {
   const { bytes } = list
   const { length } = bytes
-  // Byte by byte: this is the busiest place of all, and a loop over the name costs more than all the rest.
-  const isKeyFirst = bytes[0] === 0x6b && bytes[1] === 0x65 && bytes[2] === 0x79 && bytes[3] === equals
-  if (!isKeyFirst) return false
-  const keyStart = 4
+  const keyStart = beforeKey.length
+  if (!isName(bytes, 0, keyStart, beforeKey)) return false
   let end = keyStart
   let hash = hashStart
   for (; end < length; end++) {
@@ -90,24 +90,13 @@ function readUsualForm(list: IncrementList): boolean {
     if (byte < 0x20 || byte > 0x7e || byte === percent || byte === plus) return false
     hash = hashStep(hash, byte)
   }
-  if (end === keyStart || end - keyStart > keyBytesMax || !isValueNext(bytes, end)) return false
-  const value = readValue(bytes, end + 7, length)
+  const valueStart = end + beforeValue.length
+  if (end === keyStart || end - keyStart > keyBytesMax) return false
+  if (!isName(bytes, end, valueStart, beforeValue)) return false
+  const value = readValue(bytes, valueStart, length)
   if (typeof value === 'string') return false
   list.add(keyStart, end, hash, value)
   return true
-}
-
-/** Whether `&value=` stands at `start`. */
-function isValueNext(bytes: Uint8Array, start: number): boolean {
-  return (
-    bytes[start] === ampersand &&
-    bytes[start + 1] === 0x76 &&
-    bytes[start + 2] === 0x61 &&
-    bytes[start + 3] === 0x6c &&
-    bytes[start + 4] === 0x75 &&
-    bytes[start + 5] === 0x65 &&
-    bytes[start + 6] === equals
-  )
 }
 
 function readPlain(bytes: Buffer, key: Span, value: Span, list: IncrementList): ProblemCode | null {
