@@ -20,8 +20,6 @@ const lineFeed = 0x0a
  * not to be counted. Nothing behind what is no JSON was looked at.
  */
 export function readJson(body: Uint8Array, list: IncrementList): Refusal | null {
-  list.reset(body)
-  if (body.length > 0 && readUsualObject(list, 0) === body.length) return null
   const refused = readIncrements(body, list, false)
   if (refused === null && list.length === 0 && !isArray(body)) return { code: 'json_malformed', errors: [] }
   if (refused === null || list.length > 0 || refused.errors.length !== 1 || isArray(body)) return refused
@@ -34,9 +32,6 @@ export function readJson(body: Uint8Array, list: IncrementList): Refusal | null 
  * line: reading goes on behind it, up to the last error that is listed.
  */
 export function readNdjson(body: Uint8Array, list: IncrementList): Refusal | null {
-  list.reset(body)
-  // Nearly every message of a stream.
-  if (body.length > 0 && readUsualObject(list, 0) === body.length) return null
   return readIncrements(body, list, true)
 }
 
