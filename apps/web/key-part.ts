@@ -9,22 +9,19 @@ export interface Part {
   /** A power of two. */
   cells: Int32Array
   keyCount: number
-  /** Of the table when its cells were last emptied: with another one it is to be emptied first. */
-  epoch: number
   /** Records of the keys that found no cell, by their bytes as Latin-1. Empty unless somebody is after us. */
   readonly strays: Map<string, { readonly address: number; readonly hash: number }>
 }
 
 /** With room for so many keys. */
-export function newPart(keyCount: number, epoch: number): Part {
+export function newPart(keyCount: number): Part {
   let cellCount = cellCountMin
   while (cellCount < keyCount * cellsPerKey) cellCount *= 2
-  return { cells: new Int32Array(cellCount * cellSize), keyCount: 0, epoch, strays: new Map() }
+  return { cells: new Int32Array(cellCount * cellSize), keyCount: 0, strays: new Map() }
 }
 
-export function emptyPart(part: Part, epoch: number): void {
+export function emptyPart(part: Part): void {
   part.cells.fill(0)
   part.keyCount = 0
-  part.epoch = epoch
   part.strays.clear()
 }

@@ -24,8 +24,6 @@ export class KeyTable {
   #parts: Part[]
   /** Bits of a mixed hash that say which part. */
   #partBits: number
-  /** How often it was cleared. */
-  #epoch = 0
 
   /** An empty one with room for as many keys as `other` has, whether it still has room or not. */
   static sizedLike(other: KeyTable): KeyTable {
@@ -36,7 +34,7 @@ export class KeyTable {
   constructor(keyCount = 0, unitCount = 0) {
     this.#partBits = keyCount > undividedMax ? partBitsMax : 0
     const partCount = 2 ** this.#partBits
-    this.#parts = Array.from({ length: partCount }, () => newPart(keyCount / partCount, this.#epoch))
+    this.#parts = Array.from({ length: partCount }, () => newPart(keyCount / partCount))
     this.records = new Records(unitCount)
   }
 
@@ -44,12 +42,9 @@ export class KeyTable {
     return this.#size
   }
 
-  /**
-   * Forgets all keys, at no cost however many they were: a part is emptied when it is next looked at. The
-   * memory is kept, and is warm.
-   */
+  /** Forgets all keys, and keeps the memory. */
   clear(): void {
-    this.#epoch++
+    for (const part of this.#parts) emptyPart(part)
     this.#size = 0
     this.records.clear()
   }
@@ -86,9 +81,7 @@ export class KeyTable {
   }
 
   #partOf(hash: number): Part {
-    const part = this.#parts[this.#partBits === 0 ? 0 : mixed(hash) >>> (32 - partBitsMax)]!
-    if (part.epoch !== this.#epoch) emptyPart(part, this.#epoch)
-    return part
+    return this.#parts[this.#partBits === 0 ? 0 : mixed(hash) >>> (32 - partBitsMax)]!
   }
 
   #firstCell(cells: Int32Array, hash: number): number {
@@ -133,7 +126,7 @@ export class KeyTable {
     const [whole] = this.#parts
     this.#partBits = partBitsMax
     const keyCount = (2 * undividedMax) / partCountMax
-    this.#parts = Array.from({ length: partCountMax }, () => newPart(keyCount, this.#epoch))
+    this.#parts = Array.from({ length: partCountMax }, () => newPart(keyCount))
     this.#settleAgain(whole!.cells, whole!.strays)
   }
 

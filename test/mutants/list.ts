@@ -485,7 +485,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an accumulator that is used again finds the keys of before',
     file: 'apps/web/key-table.ts',
-    find: 'if (part.epoch !== this.#epoch) emptyPart(part, this.#epoch)',
+    find: 'for (const part of this.#parts) emptyPart(part)',
     replace: '',
     tests: ['apps/web/key-table.test.ts', 'apps/web/accumulator.test.ts'],
   },
