@@ -2,10 +2,10 @@ import { createServer } from 'node:http'
 import express, { type Request, type Response } from 'express'
 import { metricsContentType } from '../../lib/metrics.ts'
 import { readinessBody, type StatusSource } from '../../lib/status-server.ts'
-import { problemHeaders, type Reached, reachedBody, windowHeader } from '../web/answer.ts'
+import { problemHeaders, type Reached, reachedBody, windowHeader } from '../web/replies.ts'
 import { decodeBody } from '../web/content-encoding.ts'
 import { Counting, type CountingOptions } from '../web/counting.ts'
-import { type Head, readHead, type RequestHead, requestOrigin } from '../web/head.ts'
+import { isFramingRefused, type Head, readHead, type RequestHead, requestOrigin } from '../web/head.ts'
 import { refusal } from '../web/ingest.ts'
 import type { Refusal } from '../web/json.ts'
 import {
@@ -17,7 +17,6 @@ import {
   readable,
 } from '../web/origins.ts'
 import { type ProblemCode, problemBody, problems } from '../web/problems.ts'
-import { isFramingRefused } from '../web/requests.ts'
 
 export interface ServerOptions extends StatusSource, OriginsOptions, CountingOptions {
   readonly bodyBytesMax: number

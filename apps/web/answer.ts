@@ -1,8 +1,7 @@
 import type { HttpResponse } from 'uWebSockets.js'
-import { codingsKnown } from './content-encoding.ts'
-import { type IncrementProblem, type ProblemCode, problemBody, problems, statusLine } from './problems.ts'
+import { type IncrementProblem, type ProblemCode, problemBody, statusLine } from './problems.ts'
+import { problemHeaders, type Reached, reachedBody, windowHeader } from './replies.ts'
 import type { UnreadAnswers } from './stream-unread.ts'
-import type { Ack } from './waiting.ts'
 
 export interface Refusal {
   /** Close the connection after the answer. */
@@ -37,18 +36,6 @@ export function answerAccepted(response: HttpResponse, accepted: number, isLast:
  */
 const triedShare = 1 / 64
 
-export interface Reached {
-  readonly accepted: number
-  readonly reached: Ack
-  /** As far as was asked: 200, otherwise 202. */
-  readonly isComplete: boolean
-  readonly isLast: boolean
-  /** What the store made of a request with an idempotency key. */
-  readonly result?: 'applied' | 'duplicate' | undefined
-  /** How long its key is kept; null where that is not known. */
-  readonly idempotencyWindow?: string | null
-}
-
 /** Answers a request that waited. */
 export function answerReached(response: HttpResponse, reached: Reached): void {
   response.writeStatus(reached.isComplete ? '200 OK' : '202 Accepted')
@@ -57,34 +44,11 @@ export function answerReached(response: HttpResponse, reached: Reached): void {
   end(response, reachedBody(reached), reached.isLast)
 }
 
-export function reachedBody({ accepted, reached, result }: Omit<Reached, 'isLast'>): string {
-  return JSON.stringify({ accepted, ack: reached, result })
-}
-
 /**
  * What uWebSockets.js keeps together of answers. One that is longer is written at once, with those before it,
  * and where it closes the connection, that happens before anything behind its request is read.
  */
 const keptBytes = 16_384
-
-export function windowHeader(span: string | null = null): Readonly<Record<string, string>> {
-  return span === null ? {} : { 'Idempotency-Window': span }
-}
-
-/** What the refusal has of headers because of its code. */
-export function problemHeaders(code: ProblemCode): Readonly<Record<string, string>> {
-  if (code === 'content_encoding_unknown') return { 'Accept-Encoding': codingsKnown }
-  switch (problems[code].status) {
-    case 403:
-      return { Vary: 'Origin' }
-    case 426:
-      return { Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' }
-    case 503:
-      return { 'Retry-After': '1' }
-    default:
-      return {}
-  }
-}
 
 export function writeHeaders(
   response: HttpResponse,

@@ -1,6 +1,6 @@
 import { batchKeysMax } from '../../queue/limits.ts'
 import type { Keyed } from './accumulator.ts'
-import type { Reached } from './answer.ts'
+import type { Reached } from './replies.ts'
 import type { Flusher } from './flusher.ts'
 import type { Head } from './head.ts'
 import { keyedRequest } from './idempotency.ts'

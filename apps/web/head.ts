@@ -74,6 +74,11 @@ export function readFraming(request: RequestHead): 'body' | 'no body' | 'ambiguo
   return headers.contentLength > 0 || headers.transferEncoding !== null ? 'body' : 'no body'
 }
 
+/** It is not certain where the next request of the connection begins. */
+export function isFramingRefused(code: unknown): boolean {
+  return code === 'framing_ambiguous' || code === 'length_required'
+}
+
 /** Of the request whose head was read last, in bytes; infinite when it comes in chunks. */
 export function bodyLength(): number {
   return headers.transferEncoding === null ? Math.max(0, headers.contentLength) : Number.POSITIVE_INFINITY

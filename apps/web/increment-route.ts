@@ -3,10 +3,11 @@ import { answerAccepted, answerReached } from './answer.ts'
 import type { Connections } from './connections.ts'
 import { decodeBody } from './content-encoding.ts'
 import { Counting, type CountingOptions, type Replies } from './counting.ts'
-import { bodyLength, type Head, readHead } from './head.ts'
+import { isFramingRefused, bodyLength, type Head, readHead } from './head.ts'
 import type { LongWork } from './long-work.ts'
 import type { Origins } from './origins.ts'
-import { isFramingRefused, type Receiving, type Requests } from './requests.ts'
+import { refusedPage } from './pages.ts'
+import type { Receiving, Requests } from './requests.ts'
 import type { Turn } from './turn.ts'
 
 /** A body from here on is long work. */
@@ -45,7 +46,7 @@ export class IncrementRoute {
     response.onAborted(requests.onAborted)
     try {
       const read = readHead(request, bodyBytesMax)
-      const refused = origins.refusalOf(request, response)
+      const refused = refusedPage(origins, request, response)
       const isFull = connections.isOverfull ? 'connections_full' : null
       // Whatever else is wrong: behind what is not certain, nothing may be read.
       const head = isFramingRefused(read) ? read : (refused ?? isFull ?? read)

@@ -1,5 +1,3 @@
-import type { HttpResponse } from 'uWebSockets.js'
-import { end, writeHeaders } from './answer.ts'
 import { type RequestHead, requestOrigin } from './head.ts'
 import { type HostTest, hostTest } from './hosts.ts'
 import type { ProblemCode } from './problems.ts'
@@ -34,32 +32,6 @@ export class Origins {
     if (this.#allowed.has(origin) || this.#allowed.has(any)) return null
     if (!isOwn(origin, host)) return 'origin_refused'
     return this.#isOurName(host) ? null : 'host_refused'
-  }
-
-  /**
-   * Why the request whose head was read last is refused. If it is not, its answer, whatever it will be, has
-   * what lets the page read it.
-   */
-  refusalOf(request: RequestHead, response: HttpResponse): ProblemCode | null {
-    const origin = requestOrigin()
-    if (origin === null) return null
-    const refused = this.refusal(origin, request.getHeader('host'))
-    if (refused !== null) return refused
-    const writeStatus = response.writeStatus
-    response.writeStatus = status => {
-      writeStatus.call(response, status)
-      return writeHeaders(response, readable(origin))
-    }
-    return null
-  }
-
-  /** Answers what a browser asks before it sends a request. */
-  answerPreflight(response: HttpResponse, isLast: boolean): void {
-    // Browsers used to stumble over 204 here.
-    response.cork(() => {
-      writeHeaders(response.writeStatus('200 OK'), preflightHeaders)
-      end(response, preflightBody, isLast)
-    })
   }
 }
 

@@ -1,16 +1,11 @@
 import type { HttpResponse } from 'uWebSockets.js'
 import { answerLater, answerProblem, cut, type Refusal } from './answer.ts'
 import { Body, type BodyMemory } from './body.ts'
-import { bodyLength } from './head.ts'
+import { isFramingRefused, bodyLength } from './head.ts'
 import type { Ingest } from './ingest.ts'
 import type { LongWork } from './long-work.ts'
 import type { NativeMemory } from './native-memory.ts'
 import type { ProblemCode } from './problems.ts'
-
-/** It is not certain where the next request of the connection begins. */
-export function isFramingRefused(code: unknown): boolean {
-  return code === 'framing_ambiguous' || code === 'length_required'
-}
 
 /** A request whose body comes in pieces. */
 export interface Receiving {

@@ -10,6 +10,7 @@ import type { IncrementRoute } from './increment-route.ts'
 import type { Ingest } from './ingest.ts'
 import { Listener } from './listener.ts'
 import { isPreflight, type Origins } from './origins.ts'
+import { answerPreflight, refusedPage } from './pages.ts'
 import type { ProblemCode } from './problems.ts'
 import type { Requests } from './requests.ts'
 import type { StreamRoute } from './stream-route.ts'
@@ -143,10 +144,10 @@ export class Server {
   #preflight(response: HttpResponse, request: HttpRequest): void {
     const { requests, origins } = this.#options
     readFraming(request)
-    const refused = isPreflight(request) ? origins.refusalOf(request, response) : 'method_not_allowed'
+    const refused = isPreflight(request) ? refusedPage(origins, request, response) : 'method_not_allowed'
     const handle =
       refused === null
-        ? this.#handler(asked => origins.answerPreflight(asked, requests.isDraining))
+        ? this.#handler(asked => answerPreflight(asked, requests.isDraining))
         : this.#refusing(refused, 'POST')
     handle(response, request)
   }

@@ -1,3 +1,4 @@
+import { isFramingRefused } from './head.ts'
 import type {
   HttpRequest,
   HttpResponse,
@@ -10,7 +11,8 @@ import type { Connections } from './connections.ts'
 import { closeCodes, Stream, type StreamSurroundings } from './stream.ts'
 import type { NativeMemory } from './native-memory.ts'
 import type { Origins } from './origins.ts'
-import { isFramingRefused, type Requests } from './requests.ts'
+import { refusedPage } from './pages.ts'
+import type { Requests } from './requests.ts'
 import { readUpgrade, type StreamMode } from './stream-upgrade.ts'
 import type { Ack } from './waiting.ts'
 
@@ -121,7 +123,7 @@ export class StreamRoute {
   #upgrade(response: HttpResponse, request: HttpRequest, context: us_socket_context_t): void {
     const { requests, connections, memory, origins } = this.#options
     const read = readUpgrade(request, this.#options.defaultAck)
-    const refused = origins.refusalOf(request, response)
+    const refused = refusedPage(origins, request, response)
     const isFull = connections.isOverfull ? 'connections_full' : memory.hasRoom ? null : 'unfinished_full'
     const upgrade = isFramingRefused(read) ? read : (refused ?? isFull ?? read)
     if (typeof upgrade === 'string') {

@@ -835,7 +835,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'answers to preflights that nobody reads pile up',
-    file: 'apps/web/origins.ts',
+    file: 'apps/web/pages.ts',
     find: 'end(response, preflightBody, isLast)',
     replace: "end(response, '', isLast)",
     tests: ['test/memory-bounds.test.ts'],
@@ -900,10 +900,10 @@ export const mutants: readonly Mutant[] = [
     name: 'a page cannot read why it was refused',
     file: 'apps/web/increment-route.ts',
     find: `      const read = readHead(request, bodyBytesMax)
-      const refused = origins.refusalOf(request, response)
+      const refused = refusedPage(origins, request, response)
 `,
     replace: `      const read = readHead(request, bodyBytesMax)
-      const refused = typeof read === 'string' ? read : origins.refusalOf(request, response)
+      const refused = typeof read === 'string' ? read : refusedPage(origins, request, response)
 `,
     tests: ['test/origins.test.ts'],
   },
