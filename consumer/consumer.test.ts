@@ -15,7 +15,6 @@ import { until } from '../test/condition.ts'
 import { Folder } from '../test/service.ts'
 import { claimQueue } from './claim.ts'
 import { Consumer } from './consumer.ts'
-import { Courtesy } from './courtesy.ts'
 import { GoneProducers } from './gone-producers.ts'
 import { ConsumerMetrics } from './metrics.ts'
 
@@ -33,18 +32,6 @@ let checkpointErrors: Error[]
 
 /** How many elements each read left out: more than none where it read ahead. */
 let skips: number[]
-
-/** How often the core was offered to others, of all offers in a transaction; null where it was not asked. */
-let offers: (number | null)[]
-
-class CountedCourtesy extends Courtesy {
-  count = 0
-
-  override pause(): void {
-    this.count++
-    super.pause()
-  }
-}
 
 class FlakyQueue extends EmbeddedQueue {
   override async read(bounds: ReadBounds): Promise<string[]> {
@@ -65,17 +52,12 @@ beforeEach(() => {
   sweepErrors = []
   checkpointErrors = []
   skips = []
-  offers = []
-  const courtesy = new CountedCourtesy(systemClock)
   queue = new FlakyQueue(systemClock)
   store = openStore(folder.database, systemClock, log)
   const flaky = {
     apply(application: Application): Applied {
       throwNext(applyErrors)
-      const before = courtesy.count
-      const applied = store.apply(application)
-      offers.push(application.pause === undefined ? null : courtesy.count - before)
-      return applied
+      return store.apply(application)
     },
     forgetIdempotencyKeys(beforeMs, countMax) {
       throwNext(sweepErrors)
@@ -99,7 +81,6 @@ beforeEach(() => {
     metrics,
     gone,
     idempotencyWindowMs: 1_000,
-    courtesy,
   })
   running = consumer.run()
 })
@@ -166,19 +147,6 @@ test('what fails in the upkeep of the database is over when it works, without an
     'idempotency keys cannot be forgotten: store_busy',
     'the database log cannot be copied: store_full',
   ])
-})
-
-test('the core is offered to others between statements, unless more is waiting', async () => {
-  const sums = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`key ${index}`, 1]))
-  await push(1, sums)
-  await until('the queue is empty', async () => (await queue.length()) === 0)
-  expect(offers).toHaveLength(1)
-  expect(offers[0]).toBeGreaterThanOrEqual(9)
-  // All of them before the consumer comes to look.
-  await Promise.all(Array.from({ length: 500 }, (_, index) => push(2 + index, sums)))
-  await until('the queue is empty', async () => (await queue.length()) === 0, 30_000)
-  expect(offers).toContain(null)
-  expect(folder.totals().get('key 1')).toBe('501')
 })
 
 test('a long list becomes exact totals, read and prepared ahead, whatever fails on the way', async () => {

@@ -7,7 +7,6 @@ import type { ConsumerQueue } from '../queue/queue.ts'
 import type { Application, Applied, Store } from '../store/store.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { CommitLog } from './commit-log.ts'
-import type { Courtesy } from './courtesy.ts'
 import { EndedProducers } from './ended-producers.ts'
 import type { GoneProducers } from './gone-producers.ts'
 import { KeySweep } from './key-sweep.ts'
@@ -44,8 +43,6 @@ export interface ConsumerParts {
   /** Default: no bound. */
   readonly idempotencyKeysMax?: number
   readonly reading?: ReadingParts
-  /** None: it never leaves the core to others. */
-  readonly courtesy?: Courtesy
 }
 
 /**
@@ -132,7 +129,6 @@ export class Consumer {
       if (elementCount > 0) idlePollMs = idlePollMsMin
       if (outcome === 'idle') {
         await this.#doze.sleep(idlePollMs)
-        this.#parts.courtesy?.begin()
         idlePollMs = Math.min(2 * idlePollMs, idlePollMsMax)
       } else if (outcome !== 'busy') await sleep(this.#parts.clock, retryDelayMs[outcome])
     }
@@ -189,20 +185,15 @@ export class Consumer {
   }
 
   /** Its `rejected` are all elements that were. */
-  #apply(prepared: Prepared, { bytes, isFull }: Taken, producers: Producers): Applied {
+  #apply(prepared: Prepared, { bytes }: Taken, producers: Producers): Applied {
     const { store, clock, metrics, idempotencyKeysMax = Number.POSITIVE_INFINITY } = this.#parts
-    // With more waiting behind these, there is no time for it.
-    const courtesy = isFull ? undefined : this.#parts.courtesy
-    courtesy?.begin()
     const startedMs = clock.monotonicMs()
-    const pause = courtesy && (() => courtesy.pause())
-    const applied = store.apply({ ...prepared, ...producers, pause, idempotencyKeysMax })
+    const applied = store.apply({ ...prepared, ...producers, idempotencyKeysMax })
     this.#keySweep.arrived(applied.newKeyCount)
     const [ms, now] = [clock.monotonicMs() - startedMs, clock.nowMs()]
     this.#reader.committed({ bytes, ms, ageMs: now - (applied.applied[0]?.oldestMs ?? now) })
     const rejected = [...prepared.rejected, ...applied.rejected]
     metrics.committed(applied, now, ms, rejected.length)
-    courtesy?.pause()
     this.#commitLog.committed(applied, rejected)
     return { ...applied, rejected }
   }

@@ -15,7 +15,6 @@ import { openStore } from '../store/open.ts'
 import type { Store } from '../store/store.ts'
 import { claimQueue } from './claim.ts'
 import { Consumer } from './consumer.ts'
-import { Courtesy } from './courtesy.ts'
 import { GoneProducers } from './gone-producers.ts'
 import { ConsumerMetrics } from './metrics.ts'
 import type { consumerOptions } from './options.ts'
@@ -61,7 +60,6 @@ async function makeParts(
     metrics: new ConsumerMetrics(metrics),
     idempotencyWindowMs: durationMs(options.idempotencyWindow),
     idempotencyKeysMax: options.idempotencyKeysMax,
-    courtesy: new Courtesy(clock),
   })
   const windowNews = new WindowNews(queue, clock, options.idempotencyWindow)
   publishGauges(metrics, queue, store)

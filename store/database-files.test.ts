@@ -29,10 +29,18 @@ afterEach(() => {
 function open(path = folder.database): Store {
   return openStore(path, { ...systemClock, monotonicMs: () => nowMs }, log)
 }
-/** With so many keys that it pauses in between. */
-function apply(sequence: number, pause?: () => void): void {
+/** Calls `meanwhile` inside the transaction. */
+function apply(sequence: number, meanwhile = () => {}): void {
   const sums = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`key ${index}`, sequence]))
-  store.apply({ batches: [batch({ sequence, sums })], rejected: [], gone: new Set(), pause })
+  const plain = batch({ sequence, sums })
+  const read = {
+    ...plain,
+    get keys() {
+      meanwhile()
+      return plain.keys
+    },
+  }
+  store.apply({ batches: [read], rejected: [], gone: new Set() })
 }
 function code(work: () => void): string {
   try {

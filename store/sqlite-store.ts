@@ -144,7 +144,6 @@ export class SqliteStore implements Store {
       rejected,
       gone,
       waiting,
-      pause,
       idempotencyKeysMax = Number.POSITIVE_INFINITY,
     } = application
     const now = this.#clock.nowMs()
@@ -166,7 +165,7 @@ export class SqliteStore implements Store {
     const decided = sequenced.apply.map(batch => this.#decide(batch, now, idempotencyKeysMax))
     const isWhole = merged !== undefined && appliesAll(sequenced, batches)
     const sums = isWhole ? merged : mergeSums(SumTable.of(decided.flatMap(({ parts }) => parts)))
-    const setAside = this.#totals.add(sums, pause)
+    const setAside = this.#totals.add(sums)
     this.#setAside.add(setAside, now)
     const entered = enterBatches(producers, givenUp, decided)
     for (const [producer, { account }] of entered) this.#producers.write(producer, account, now)

@@ -25,8 +25,6 @@ export interface Application {
   readonly waiting?: ReadonlySet<string>
   /** A keyed request that would make more idempotency keys than this is refused. Default: no bound. */
   readonly idempotencyKeysMax?: number
-  /** Called now and then while rows are written; may block. */
-  readonly pause?: (() => void) | undefined
 }
 
 export interface Applied {

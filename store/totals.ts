@@ -53,18 +53,13 @@ export class Totals {
     this.#oneIfItFits = database.prepare(`INSERT INTO numbers (key, value) VALUES (?, ?) ${conflict} ${fits}`)
   }
 
-  /**
-   * Adds all sums whose totals stay within 64 bits, and answers the others, whose totals are unchanged.
-   * `pause` is called between statements.
-   */
-  add(merged: MergedSums, pause?: () => void): KeySum[] {
+  /** Adds all sums whose totals stay within 64 bits; returns the others, whose totals are unchanged. */
+  add(merged: MergedSums): KeySum[] {
     const count = merged.ends.length
     const unfit: KeySum[] = []
     let row = 0
-    for (; row + rowsPerStatement <= count; row += rowsPerStatement) {
+    for (; row + rowsPerStatement <= count; row += rowsPerStatement)
       if (!this.#tryAddMany(merged, row)) this.#addSingly(merged, row, row + rowsPerStatement, unfit)
-      pause?.()
-    }
     this.#addSingly(merged, row, count, unfit)
     return unfit
   }

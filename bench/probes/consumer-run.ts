@@ -1,5 +1,4 @@
 import { Consumer } from '../../consumer/consumer.ts'
-import { Courtesy } from '../../consumer/courtesy.ts'
 import { GoneProducers } from '../../consumer/gone-producers.ts'
 import { ConsumerMetrics } from '../../consumer/metrics.ts'
 import { systemClock } from '../../lib/clock.ts'
@@ -52,7 +51,6 @@ export class ConsumerRun {
       metrics: new ConsumerMetrics(new Metrics('bench')),
       gone: new GoneProducers(systemClock, 60_000, () => false),
       idempotencyWindowMs: 86_400_000,
-      courtesy: new Courtesy(systemClock),
     })
     void this.#consumer.run()
   }
