@@ -1,4 +1,4 @@
-import { integerOption, switchOption } from '../lib/options.ts'
+import { integerOption, switchOption } from '../lib/config/options.ts'
 
 export const benchOptions = {
   rounds: integerOption({

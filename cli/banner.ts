@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
-import type { OptionValues } from '../lib/options.ts'
-import { redisUrlToShow } from '../queue/redis-address.ts'
-import { urlHost } from './health.ts'
-import type { serviceOptions, upOptions } from './up-options.ts'
+import type { OptionValues } from '../lib/config/options.ts'
+import { redisUrlToShow } from '../queue/redis/address.ts'
+import { urlHost } from './commands/health.ts'
+import type { serviceOptions, upOptions } from './up/up-options.ts'
 
 type Options = OptionValues<typeof serviceOptions>
 

@@ -2,11 +2,11 @@ import { lookup } from 'node:dns/promises'
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fullErrorText, OperationError } from '../lib/errors.ts'
-import type { OptionValues } from '../lib/options.ts'
-import { whyNotListening } from '../lib/port.ts'
-import { redisAddress } from '../queue/redis-address.ts'
-import { checkDatabase } from '../store/open.ts'
-import type { serviceOptions } from './up-options.ts'
+import type { OptionValues } from '../lib/config/options.ts'
+import { whyNotListening } from '../lib/process/port.ts'
+import { redisAddress } from '../queue/redis/address.ts'
+import { checkDatabase } from '../store/sqlite/open.ts'
+import type { serviceOptions } from './up/up-options.ts'
 
 type Options = OptionValues<typeof serviceOptions>
 

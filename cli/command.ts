@@ -1,5 +1,5 @@
 import type { ExitCode } from '../lib/errors.ts'
-import type { OptionTable, ParsedOptions } from '../lib/options.ts'
+import type { OptionTable, ParsedOptions } from '../lib/config/options.ts'
 
 /** What a command may touch of the process that it runs in. */
 export interface CommandContext {

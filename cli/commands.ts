@@ -5,14 +5,14 @@ import type { Command } from './command.ts'
  * others.
  */
 export const commands: Readonly<Record<string, () => Promise<Command>>> = {
-  up: async () => (await import('./up.ts')).upCommand,
-  web: async () => (await import('./web.ts')).webCommand,
-  consumer: async () => (await import('./consumer.ts')).consumerCommand,
-  total: async () => (await import('./total.ts')).totalCommand,
-  verify: async () => (await import('./verify.ts')).verifyCommand,
-  recover: async () => (await import('./recover.ts')).recoverCommand,
-  health: async () => (await import('./health.ts')).healthCommand,
-  config: async () => (await import('./config.ts')).configCommand,
-  targets: async () => (await import('./targets.ts')).targetsCommand,
-  'check-sums': async () => (await import('./check-sums.ts')).checkSumsCommand,
+  up: async () => (await import('./up/up.ts')).upCommand,
+  web: async () => (await import('./commands/web.ts')).webCommand,
+  consumer: async () => (await import('./commands/consumer.ts')).consumerCommand,
+  total: async () => (await import('./commands/total.ts')).totalCommand,
+  verify: async () => (await import('./commands/verify.ts')).verifyCommand,
+  recover: async () => (await import('./commands/recover.ts')).recoverCommand,
+  health: async () => (await import('./commands/health.ts')).healthCommand,
+  config: async () => (await import('./commands/config.ts')).configCommand,
+  targets: async () => (await import('./commands/targets.ts')).targetsCommand,
+  'check-sums': async () => (await import('./commands/check-sums.ts')).checkSumsCommand,
 }

@@ -1,6 +1,6 @@
 import { enableCompileCache } from 'node:module'
-import { codeVersion } from '../lib/code-version.ts'
-import { classified } from '../lib/descriptors.ts'
+import { codeVersion } from '../lib/process/code-version.ts'
+import { classified } from '../lib/process/descriptors.ts'
 import {
   classifySystemError,
   errorText,
@@ -10,9 +10,9 @@ import {
   OperationError,
   UsageError,
 } from '../lib/errors.ts'
-import { didYouMean, nearestNames } from '../lib/nearest-names.ts'
-import { optionsHelp, type OptionTable, parseOptions } from '../lib/options.ts'
-import { ignoreOtherSignals, stopSignals } from '../lib/stop-signals.ts'
+import { didYouMean, nearestNames } from '../lib/config/nearest-names.ts'
+import { optionsHelp, type OptionTable, parseOptions } from '../lib/config/options.ts'
+import { ignoreOtherSignals, stopSignals } from '../lib/process/stop-signals.ts'
 import type { Command } from './command.ts'
 import { commands } from './commands.ts'
 

@@ -1,4 +1,4 @@
-import type { Option } from '../lib/options.ts'
+import type { Option } from '../lib/config/options.ts'
 
 /** The same option without a default: null when it is not given. */
 export function optional<T>(option: Option<T>): Option<T | null> {

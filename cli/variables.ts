@@ -1,8 +1,8 @@
-import { isDerivedVariable } from '../lib/derived-variables.ts'
-import type { Log } from '../lib/log.ts'
-import { nearestNames } from '../lib/nearest-names.ts'
-import { variableName, variablePrefix } from '../lib/options.ts'
-import { ignoreHangUpVariable } from '../lib/stop-signals.ts'
+import { isDerivedVariable } from '../lib/config/derived-variables.ts'
+import type { Log } from '../lib/process/log.ts'
+import { nearestNames } from '../lib/config/nearest-names.ts'
+import { variableName, variablePrefix } from '../lib/config/options.ts'
+import { ignoreHangUpVariable } from '../lib/process/stop-signals.ts'
 import type { CommandContext } from './command.ts'
 import { processNameVariable, restartVariable } from './process-name.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { systemClock } from '../lib/clock.ts'
-import { Metrics, metricsText } from '../lib/metrics.ts'
+import { Metrics, metricsText } from '../lib/process/metrics.ts'
 import { Checkpoints, copyBytes } from './checkpoints.ts'
 import { ConsumerMetrics } from './metrics.ts'
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
-import type { Log } from '../lib/log.ts'
+import type { Log } from '../lib/process/log.ts'
 import { queueErrors } from '../queue/errors.ts'
 import { storeErrors } from '../store/errors.ts'
 import type { Applied, Rejected } from '../store/store.ts'

@@ -1,5 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
-import type { Log } from '../lib/log.ts'
+import type { Log } from '../lib/process/log.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
 
 const forgetIntervalMs = 60_000

@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Clock, systemClock } from '../lib/clock.ts'
-import { openStore } from '../store/open.ts'
+import { openStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/store.ts'
 import { batch, keyedRequest } from '../test/builders.ts'
 import { Folder } from '../test/service.ts'

@@ -1,4 +1,4 @@
-import type { Metrics } from '../lib/metrics.ts'
+import type { Metrics } from '../lib/process/metrics.ts'
 import type { Applied } from '../store/store.ts'
 
 /** From a fast disk to a stalled one, in seconds. */

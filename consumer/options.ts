@@ -1,6 +1,6 @@
-import { durationOption, integerOption, switchOption } from '../lib/options.ts'
+import { durationOption, integerOption, switchOption } from '../lib/config/options.ts'
 import { queueOptions, stateOptions } from '../queue/options.ts'
-import { serviceOptions } from '../lib/service-options.ts'
+import { serviceOptions } from '../lib/config/service-options.ts'
 import { storeOptions } from '../store/options.ts'
 
 export const consumerOptions = {

@@ -190,7 +190,7 @@ install_code() {
 copy_code() {
   (
     cd "$checkout" &&
-      find apps cli consumer install lib queue store vegeta package.json package-lock.json piccolo \
+      find apps batch cli consumer install intake lib queue store vegeta package.json package-lock.json piccolo \
         \( -path vegeta/targets -o -name node_modules \) -prune -o -type f ! -name '*.test.ts' -exec cp --parents -t "$app.new" {} +
   ) || fail 78 "the checkout $checkout is not whole (see above)"
   # Whatever the modes in the checkout: the service, another user, has to read it.

@@ -1,6 +1,6 @@
 import { type ErrorPolicy, OperationError } from '../lib/errors.ts'
-import { batchErrors } from './batch-errors.ts'
-import { redisRights } from './redis-rights.ts'
+import { batchErrors } from '../batch/errors.ts'
+import { redisRights } from './redis/rights.ts'
 
 /** What can go wrong with a queue, and how to go on; documented in docs/operations.md. */
 export const queueErrors = {

@@ -1,8 +1,8 @@
-import type { Channel } from '../lib/channel.ts'
+import type { Channel } from '../lib/process/channel.ts'
 import type { Clock } from '../lib/clock.ts'
 import { UsageError } from '../lib/errors.ts'
-import type { Log } from '../lib/log.ts'
-import { connectEmbeddedQueue } from './embedded-ipc.ts'
+import type { Log } from '../lib/process/log.ts'
+import { connectEmbeddedQueue } from './embedded/ipc.ts'
 import type { ConsumerQueue, ProducerQueue } from './queue.ts'
 
 export interface QueueOptions {
@@ -22,7 +22,7 @@ export async function openQueue(options: QueueOptions): Promise<ProducerQueue & 
   const { redis, parent, role, clock, log, isRestart = false } = options
   if (redis !== null) {
     // The client for Redis takes as long to load as all the rest, so it loads where it is used.
-    const { RedisQueue } = await import('./redis.ts')
+    const { RedisQueue } = await import('./redis/redis-queue.ts')
     return new RedisQueue({ url: redis, shardIndex: 0, clock, log, isRestart })
   }
   if (parent !== null) return connectEmbeddedQueue(parent, clock)

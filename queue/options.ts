@@ -1,5 +1,5 @@
-import type { Option } from '../lib/options.ts'
-import { redisAddress } from './redis-address.ts'
+import type { Option } from '../lib/config/options.ts'
+import { redisAddress } from './redis/address.ts'
 
 export const queueOptions = {
   redis: {

@@ -1,6 +1,6 @@
-import type { BatchId, Element } from './batch.ts'
-import type { BatchOutcomes } from './outcomes.ts'
-import { isWithin, type SequenceRange } from './sequence-ranges.ts'
+import type { BatchId, Element } from '../batch/batch.ts'
+import type { BatchOutcomes } from '../batch/outcomes.ts'
+import { isWithin, type SequenceRange } from '../batch/sequence-ranges.ts'
 
 /** What the queue knows of one producer. */
 export interface Position {

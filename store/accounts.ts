@@ -1,5 +1,5 @@
-import type { ReceivedBatch } from '../queue/batch.ts'
-import { isWithin } from '../queue/sequence-ranges.ts'
+import type { ReceivedBatch } from '../batch/batch.ts'
+import { isWithin } from '../batch/sequence-ranges.ts'
 import { countedRanges, type GivenUpRange } from './given-up.ts'
 import type { Progress } from './sequencing.ts'
 

@@ -1,4 +1,4 @@
-import { descriptorsFull, nextDescriptor } from '../lib/descriptors.ts'
+import { descriptorsFull, nextDescriptor } from '../lib/process/descriptors.ts'
 import { errorText, type ErrorPolicy, OperationError } from '../lib/errors.ts'
 
 /** What can go wrong with a store, and how to go on; documented in docs/operations.md. */

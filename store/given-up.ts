@@ -1,4 +1,4 @@
-import type { SequenceRange } from '../queue/sequence-ranges.ts'
+import type { SequenceRange } from '../batch/sequence-ranges.ts'
 
 /** Batches that were given up and have not arrived. Of one producer they are in order and do not touch. */
 export interface GivenUpRange extends SequenceRange {

@@ -1,4 +1,4 @@
-import { textOption } from '../lib/options.ts'
+import { textOption } from '../lib/config/options.ts'
 
 export const storeOptions = {
   database: textOption({

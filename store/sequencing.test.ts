@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Batch, BatchId } from '../queue/batch.ts'
+import type { Batch, BatchId } from '../batch/batch.ts'
 import { batch, producerId } from '../test/builders.ts'
 import { type Sequenced, sequenceBatches } from './sequencing.ts'
 

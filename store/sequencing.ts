@@ -1,6 +1,6 @@
 import { assert } from '../lib/assert.ts'
-import type { BatchId, ReceivedBatch } from '../queue/batch.ts'
-import { isWithin } from '../queue/sequence-ranges.ts'
+import type { BatchId, ReceivedBatch } from '../batch/batch.ts'
+import { isWithin } from '../batch/sequence-ranges.ts'
 import { type GivenUpRange, withoutSequence, withRange } from './given-up.ts'
 
 /** What the store knows of a producer before the batches at hand. */

@@ -1,7 +1,7 @@
-import type { BatchId, Element, ReceivedBatch, Sum } from '../queue/batch.ts'
-import type { BatchOutcomes } from '../queue/outcomes.ts'
-import type { SequenceRange } from '../queue/sequence-ranges.ts'
-import type { MergedSums } from './merged-sums.ts'
+import type { BatchId, Element, ReceivedBatch, Sum } from '../batch/batch.ts'
+import type { BatchOutcomes } from '../batch/outcomes.ts'
+import type { SequenceRange } from '../batch/sequence-ranges.ts'
+import type { MergedSums } from './merge/merged-sums.ts'
 
 /** An element of the queue that is no batch, or that its producer cannot have sent. */
 export interface Rejected {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { decodeBatch } from '../queue/batch.ts'
+import { decodeBatch } from '../batch/batch.ts'
 import { until } from './condition.ts'
 import { RedisServer } from './redis-server.ts'
 import { Folder, freePort, Program } from './service.ts'

@@ -1,5 +1,5 @@
-import type { Batch, KeyedRequest, ReceivedBatch, Sum } from '../queue/batch.ts'
-import { encodeBatch } from '../queue/batch-writer.ts'
+import type { Batch, KeyedRequest, ReceivedBatch, Sum } from '../batch/batch.ts'
+import { encodeBatch } from '../batch/writer.ts'
 
 /** A batch for tests; a producer given as a number becomes the id `00000001`. */
 export function batch(given: {

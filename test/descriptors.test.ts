@@ -144,7 +144,7 @@ test('a limit too low for anything is refused with one line', async () => {
 test('a store that has no descriptor to open its database says so, and does not blame the path', () => {
   const script = `
     const { openSync } = await import('node:fs')
-    const { tryLock } = await import(${JSON.stringify(new URL('../store/sqlite.ts', import.meta.url).href)})
+    const { tryLock } = await import(${JSON.stringify(new URL('../store/sqlite/sqlite.ts', import.meta.url).href)})
     tryLock('./first').release()
     try { for (;;) openSync('/dev/null') } catch {}
     try { tryLock('./second') } catch (error) { console.log(error.code, error.policy.retry) }`

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest'
-import { batchIdOf } from '../queue/batch.ts'
-import { writeHandover } from '../queue/handover.ts'
+import { batchIdOf } from '../batch/batch.ts'
+import { writeHandover } from '../intake/handover/handover-files.ts'
 import { until } from './condition.ts'
 import { Scene } from './scene.ts'
 import { Program } from './service.ts'

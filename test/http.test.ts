@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { type ProblemCode, problems } from '../apps/web/problems.ts'
+import { type ProblemCode, problems } from '../intake/parse/problems.ts'
 import { until } from './condition.ts'
 import {
   chunks,

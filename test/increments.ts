@@ -1,4 +1,4 @@
-import { IncrementList } from '../apps/web/increment-list.ts'
+import { IncrementList } from '../intake/parse/increment-list.ts'
 
 export interface Increment {
   readonly key: string

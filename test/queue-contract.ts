@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { encodeBatch } from '../queue/batch-writer.ts'
+import { encodeBatch } from '../batch/writer.ts'
 import type { ConsumerQueue, ProducerQueue, Publication } from '../queue/queue.ts'
 import { batch, producerId } from './builders.ts'
 import { until } from './condition.ts'

@@ -9,7 +9,7 @@ import {
 } from 'node:fs'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { encodeBatch } from '../queue/batch-writer.ts'
+import { encodeBatch } from '../batch/writer.ts'
 import { batch, producerId } from './builders.ts'
 import { until } from './condition.ts'
 import { RedisServer } from './redis-server.ts'

@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { writeHandover } from '../queue/handover.ts'
+import { writeHandover } from '../intake/handover/handover-files.ts'
 import { producerId } from './builders.ts'
 import { until } from './condition.ts'
 

@@ -133,7 +133,7 @@ test('wherever an upgrade stops, the next run finishes it: everything runs what 
   let { installed } = await versions()
   for (const upgrade of incomplete) {
     const where = JSON.stringify(upgrade)
-    fs.appendFileSync(path.join(from, 'lib/log.ts'), '// newer\n')
+    fs.appendFileSync(path.join(from, 'lib/process/log.ts'), '// newer\n')
     run(upgrade)
     const before = pids()
     run()

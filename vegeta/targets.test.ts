@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { readForm } from '../apps/web/form.ts'
-import { IncrementList } from '../apps/web/increment-list.ts'
+import { readForm } from '../intake/parse/form.ts'
+import { IncrementList } from '../intake/parse/increment-list.ts'
 import { incrementsIn } from '../test/increments.ts'
 import { type Plan, targetsOf } from './targets.ts'
 

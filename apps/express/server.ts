@@ -1,13 +1,19 @@
 import { createServer } from 'node:http'
 import express, { type Request, type Response } from 'express'
-import { metricsContentType } from '../../lib/metrics.ts'
-import { readinessBody, type StatusSource } from '../../lib/status-server.ts'
-import { problemHeaders, type Reached, reachedBody, windowHeader } from '../web/replies.ts'
-import { decodeBody } from '../web/content-encoding.ts'
-import { Counting, type CountingOptions } from '../web/counting.ts'
-import { isFramingRefused, type Head, readHead, type RequestHead, requestOrigin } from '../web/head.ts'
-import { refusal } from '../web/ingest.ts'
-import type { Refusal } from '../web/json.ts'
+import { metricsContentType } from '../../lib/process/metrics.ts'
+import { readinessBody, type StatusSource } from '../../lib/process/status-server.ts'
+import { problemHeaders, type Reached, reachedBody, windowHeader } from '../../intake/http/replies.ts'
+import { decodeBody } from '../../intake/http/content-encoding.ts'
+import { Counting, type CountingOptions } from '../../intake/http/counting.ts'
+import {
+  isFramingRefused,
+  type Head,
+  readHead,
+  type RequestHead,
+  requestOrigin,
+} from '../../intake/http/request-head.ts'
+import { refusal } from '../../intake/count/intake.ts'
+import type { Refusal } from '../../intake/parse/json.ts'
 import {
   isPreflight,
   Origins,
@@ -15,8 +21,8 @@ import {
   preflightBody,
   preflightHeaders,
   readable,
-} from '../web/origins.ts'
-import { type ProblemCode, problemBody, problems } from '../web/problems.ts'
+} from '../../intake/http/origins.ts'
+import { type ProblemCode, problemBody, problems } from '../../intake/parse/problems.ts'
 
 export interface ServerOptions extends StatusSource, OriginsOptions, CountingOptions {
   readonly bodyBytesMax: number

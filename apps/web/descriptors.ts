@@ -1,6 +1,6 @@
-import { descriptorsFull, descriptorsMax } from '../../lib/descriptors.ts'
+import { descriptorsFull, descriptorsMax } from '../../lib/process/descriptors.ts'
 import { exitCodes, UsageError } from '../../lib/errors.ts'
-import type { Log } from '../../lib/log.ts'
+import type { Log } from '../../lib/process/log.ts'
 
 /** What a web process has open beside connections: Node's (24, measured), Redis, its 16 listeners. */
 const ownDescriptors = 48

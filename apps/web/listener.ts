@@ -1,9 +1,9 @@
 import type { TemplatedApp, us_listen_socket, us_listen_socket_close } from 'uWebSockets.js'
 import { assert } from '../../lib/assert.ts'
 import type { Clock, Timer } from '../../lib/clock.ts'
-import { descriptorsFull, nextDescriptor } from '../../lib/descriptors.ts'
-import type { RepeatedError } from '../../lib/log.ts'
-import { boundReceiveBuffers } from '../../lib/receive-buffer.ts'
+import { descriptorsFull, nextDescriptor } from '../../lib/process/descriptors.ts'
+import type { RepeatedError } from '../../lib/process/log.ts'
+import { boundReceiveBuffers } from '../../lib/process/receive-buffer.ts'
 import type { Connections } from './connections.ts'
 import { keptDescriptors } from './descriptors.ts'
 

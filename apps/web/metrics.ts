@@ -1,13 +1,13 @@
-import type { Metrics } from '../../lib/metrics.ts'
-import type { BodyMemory } from './body.ts'
+import type { Metrics } from '../../lib/process/metrics.ts'
+import type { BodyMemory } from './http/request-body.ts'
 import type { Connections } from './connections.ts'
-import type { Flusher } from './flusher.ts'
-import type { HandoverTaker } from './handover.ts'
+import type { Flusher } from '../../intake/send/flusher.ts'
+import type { HandoverTaker } from '../../intake/handover/recover.ts'
 import type { NativeMemory } from './native-memory.ts'
-import type { Producer } from './producer.ts'
+import type { Producer } from '../../intake/send/producer.ts'
 import type { Server } from './server.ts'
-import type { UnreadAnswers } from './stream-unread.ts'
-import type { Waiting } from './waiting.ts'
+import type { UnreadAnswers } from './write-buffers.ts'
+import type { Waiting } from '../../intake/send/ack-waiters.ts'
 
 interface Measured {
   readonly flusher: Flusher

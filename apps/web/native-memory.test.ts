@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { createLog } from '../../lib/log.ts'
+import { createLog } from '../../lib/process/log.ts'
 import { ManualClock } from '../../test/manual-clock.ts'
 import { Connections } from './connections.ts'
 import { connectionBytesMax, NativeMemory, nativeBytesMax } from './native-memory.ts'
-import { UnreadAnswers } from './stream-unread.ts'
+import { UnreadAnswers } from './write-buffers.ts'
 
 const mebibyte = 1024 * 1024
 const log = createLog({ level: 'silent', format: 'json', process: 'test', isTerminal: false })

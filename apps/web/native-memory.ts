@@ -1,8 +1,8 @@
 import type { Clock, Timer } from '../../lib/clock.ts'
-import { nextDescriptor } from '../../lib/descriptors.ts'
-import type { Log } from '../../lib/log.ts'
+import { nextDescriptor } from '../../lib/process/descriptors.ts'
+import type { Log } from '../../lib/process/log.ts'
 import type { Connections } from './connections.ts'
-import type { UnreadAnswers } from './stream-unread.ts'
+import type { UnreadAnswers } from './write-buffers.ts'
 
 const mebibyte = 1024 * 1024
 /** Native memory for what cannot be counted: messages of streams that have not come to their end. */

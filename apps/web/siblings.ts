@@ -1,7 +1,7 @@
-import type { Channel } from '../../lib/channel.ts'
+import type { Channel } from '../../lib/process/channel.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { newsBelievedMs } from '../../lib/readiness-news.ts'
-import type { ProcessReadiness, Readiness } from '../../lib/status-server.ts'
+import { newsBelievedMs } from '../../lib/process/readiness-news.ts'
+import type { ProcessReadiness, Readiness } from '../../lib/process/status-server.ts'
 
 /**
  * The other processes of a `piccolo up`, as the parent tells of them. Any web process may be asked whether

@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { systemClock } from '../../lib/clock.ts'
 import { OperationError } from '../../lib/errors.ts'
-import { openStore } from '../../store/open.ts'
+import { openStore } from '../../store/sqlite/open.ts'
 import type { Store } from '../../store/store.ts'
 import { batch } from '../builders.ts'
 

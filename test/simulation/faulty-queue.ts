@@ -1,4 +1,4 @@
-import type { EmbeddedQueue } from '../../queue/embedded.ts'
+import type { EmbeddedQueue } from '../../queue/embedded/embedded-queue.ts'
 import { queueError } from '../../queue/errors.ts'
 import type {
   ConsumerQueue,

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, lstatSync, openSync, readdirSync, readSync, rmSync } from 'node:fs'
-import { type Disk, isMissing, stateOf } from '../../queue/handover-disk.ts'
+import { type Disk, isMissing, stateOf } from '../../intake/handover/disk.ts'
 
 /** A disk that takes no time, for what has a time of its own. */
 export const promptDisk: Disk = {

@@ -1,5 +1,5 @@
-import { decodeBatch } from '../../queue/batch.ts'
-import { EmbeddedQueue } from '../../queue/embedded.ts'
+import { decodeBatch } from '../../batch/batch.ts'
+import { EmbeddedQueue } from '../../queue/embedded/embedded-queue.ts'
 import type { Push } from '../../queue/queue.ts'
 import { Life, type SimulatedTime } from './time.ts'
 

@@ -1,8 +1,8 @@
-import type { Keyed } from '../../apps/web/accumulator.ts'
-import { Producer } from '../../apps/web/producer.ts'
-import { type Generation, type Settle, Waiting } from '../../apps/web/waiting.ts'
+import type { Keyed } from '../../intake/count/accumulator.ts'
+import { Producer } from '../../intake/send/producer.ts'
+import { type Generation, type Settle, Waiting } from '../../intake/send/ack-waiters.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { encodeBatch } from '../../queue/batch-writer.ts'
+import { encodeBatch } from '../../batch/writer.ts'
 import type { Position } from '../../queue/queue.ts'
 
 const ackTimeoutMs = 5_000

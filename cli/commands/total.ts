@@ -1,0 +1,23 @@
+import { exitCodes, UsageError } from '../../lib/errors.ts'
+import { openStoreReader } from '../../store/sqlite/open.ts'
+import { storeOptions } from '../../store/options.ts'
+import { command } from '../command.ts'
+
+export const totalCommand = command({
+  name: 'total',
+  parameters: ['KEY'],
+  summary: 'print the total of a key',
+  about: 'Reads the database beside the consumer. A key that was never counted has the total 0.',
+  options: storeOptions,
+  async run({ values, positionals }, { print }) {
+    const [key] = positionals
+    if (key === undefined || key === '') throw new UsageError('piccolo total needs a key: piccolo total foo')
+    const reader = openStoreReader(values.database)
+    try {
+      print(String(reader.total(key)))
+    } finally {
+      reader.close()
+    }
+    return exitCodes.done
+  },
+})

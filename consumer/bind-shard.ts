@@ -1,0 +1,69 @@
+import type { Log } from '../lib/process/log.ts'
+import { queueError } from '../queue/errors.ts'
+import type { ConsumerQueue } from '../queue/queue.ts'
+import { storeError } from '../store/errors.ts'
+import type { Store } from '../store/store.ts'
+
+/**
+ * Makes sure that this store is the one that the shard belongs to, and that it has all that was ever
+ * confirmed. Throws OperationError `queue_foreign` for a shard of another store, and `store_outdated` for a
+ * store that is older than what producers were told (a backup that was put back): they no longer have what
+ * it lacks. The operator can accept that loss; the ledger then says how much it was.
+ */
+export async function claimQueue(
+  queue: ConsumerQueue,
+  store: Store,
+  { acceptOlderStore, log }: { acceptOlderStore: boolean; log: Log },
+): Promise<void> {
+  const boundTo = await queue.bind(store.id)
+  if (boundTo !== store.id)
+    throw queueError(
+      'queue_foreign',
+      `the queue belongs to the store ${boundTo}, the database is the store ${store.id}`,
+    )
+  // In this order: whatever is confirmed meanwhile was committed before.
+  const confirmed = await queue.watermarks()
+  const committed = store.watermarks()
+  const missing = new Map(
+    [...confirmed].filter(([producer, watermark]) => watermark > (committed.get(producer) ?? 0)),
+  )
+  if (missing.size > 0) acceptLoss(store, missing, { committed, acceptOlderStore, log })
+  await publishKnown(queue, store, confirmed)
+}
+
+function acceptLoss(
+  store: Store,
+  missing: ReadonlyMap<string, number>,
+  {
+    committed,
+    acceptOlderStore,
+    log,
+  }: { committed: ReadonlyMap<string, number>; acceptOlderStore: boolean; log: Log },
+): void {
+  let batchCount = 0
+  for (const [producer, watermark] of missing) batchCount += watermark - (committed.get(producer) ?? 0)
+  if (!acceptOlderStore)
+    throw storeError(
+      'store_outdated',
+      `the database lacks ${batchCount} batches of ${missing.size} producers that were confirmed as committed`,
+    )
+  store.acceptLoss(missing)
+  log.warn({ batchCount, producerCount: missing.size }, 'accepted a database that lacks confirmed batches')
+}
+
+/**
+ * What was given up the queue may have forgotten, or never heard: only where it is known are such batches let
+ * through. And where others wrote watermarks of their own, or an earlier version left them where others
+ * write, they are put right.
+ */
+async function publishKnown(
+  queue: ConsumerQueue,
+  store: Store,
+  confirmed: ReadonlyMap<string, number>,
+): Promise<void> {
+  const givenUp = store.givenUp()
+  const isKnown = ([producer]: [string, number]) => givenUp.has(producer) || confirmed.has(producer)
+  const watermarks = new Map([...store.watermarks()].filter(isKnown))
+  if (watermarks.size === 0) return
+  await queue.publish({ watermarks, givenUp, parked: [], outcomes: [], discarded: [] })
+}

@@ -1,0 +1,72 @@
+import type { Clock } from '../lib/clock.ts'
+import type { BatchId } from '../batch/batch.ts'
+import type { ConsumerQueue } from '../queue/queue.ts'
+
+/** How often producers with parked batches are looked after. */
+const lookIntervalMs = 1_000
+
+interface Watch {
+  /** The sign of life that was seen last. */
+  sign: string
+  /**
+   * Since when it has not changed, by our own clock: it runs even if the queue forgot, or its clock jumps.
+   */
+  sinceMs: number
+}
+
+/**
+ * Knows which producers with parked batches have been silent for so long that their missing batches will
+ * not come any more. Silence is measured from when this process first looked, so a restart grants each of
+ * them the whole time again. Of what is parked between two looks it learns at the next one.
+ */
+export class GoneProducers {
+  readonly #clock: Clock
+  readonly #silenceMs: number
+  /** Whether batches of this producer wait in a hand-over file, to be brought by the next web process. */
+  readonly #isHandedOver: (producer: string) => boolean
+  readonly #watched = new Map<string, Watch>()
+  #lookedMs = Number.NEGATIVE_INFINITY
+
+  constructor(clock: Clock, silenceMs: number, isHandedOver: (producer: string) => boolean) {
+    this.#clock = clock
+    this.#silenceMs = silenceMs
+    this.#isHandedOver = isHandedOver
+  }
+
+  isLookDue(): boolean {
+    return this.#clock.monotonicMs() - this.#lookedMs >= lookIntervalMs
+  }
+
+  get watched(): ReadonlySet<string> {
+    return new Set(this.#watched.keys())
+  }
+
+  /** Watches exactly the producers of these batches from now on. */
+  watch(parked: readonly BatchId[]): void {
+    const producers = new Set(parked.map(id => id.producer))
+    for (const producer of this.#watched.keys()) if (!producers.has(producer)) this.#watched.delete(producer)
+    for (const producer of producers) {
+      if (!this.#watched.has(producer))
+        this.#watched.set(producer, { sign: '', sinceMs: this.#clock.monotonicMs() })
+    }
+  }
+
+  /** Asks the queue and answers who is gone by now. Throws what the queue throws. */
+  async look(queue: ConsumerQueue): Promise<ReadonlySet<string>> {
+    const now = this.#clock.monotonicMs()
+    const isAsked = this.#watched.size > 0
+    const signs = isAsked ? await queue.signsOfLife([...this.#watched.keys()]) : new Map<string, string>()
+    this.#lookedMs = now
+    const gone = new Set<string>()
+    for (const [producer, watch] of this.#watched) {
+      const sign = signs.get(producer) ?? ''
+      if (sign !== watch.sign) {
+        watch.sign = sign
+        watch.sinceMs = now
+      } else if (now - watch.sinceMs >= this.#silenceMs && !this.#isHandedOver(producer)) {
+        gone.add(producer)
+      }
+    }
+    return gone
+  }
+}

@@ -1,0 +1,101 @@
+import type { Log } from '../lib/process/log.ts'
+import type { Element } from '../batch/batch.ts'
+import type { ConsumerQueue } from '../queue/queue.ts'
+import { Pace } from './transaction-size.ts'
+import { type Prepared, prepareElements } from './merge/merge.ts'
+import { Preparer } from './merge/worker-client.ts'
+
+/**
+ * A backlog is begun with this share of a transaction, and each of the next ones is larger by so much: there
+ * is something to commit soon, and what it takes to prepare the next one fits into that.
+ */
+const shareFirst = 1 / 8
+const shareGrowth = 1.3
+
+/** Elements of the queue. */
+interface Read {
+  readonly elements: readonly Element[]
+  readonly bytes: number
+  /** Whether there may be more behind them. */
+  readonly isFull: boolean
+}
+
+/** Elements on their way into a transaction. */
+export interface Taken extends Read {
+  readonly prepared: Prepared | Promise<Prepared>
+}
+
+/** How much to take at a time, and who prepares it; a simulation has its own. */
+export interface ReadingParts {
+  readonly pace: Pick<Pace, 'next' | 'isFull' | 'committed'>
+  readonly preparer: Pick<Preparer, 'prepare' | 'close'>
+}
+
+export function usualReading(log: Log): ReadingParts {
+  return { pace: new Pace(), preparer: new Preparer(log) }
+}
+
+/**
+ * Takes elements from the head of the queue, as many as make a transaction of the right length. While the
+ * list is long, the next ones are read and prepared during the transaction of those before.
+ */
+export class Reader {
+  readonly #queue: ConsumerQueue
+  readonly #pace: ReadingParts['pace']
+  readonly #preparer: ReadingParts['preparer']
+  /** Behind the last ones; null when there was nothing, or anything went wrong since. */
+  #ahead: Taken | null = null
+  /** Of what the pace allows, for the next read. */
+  #share = shareFirst
+
+  constructor(queue: ConsumerQueue, { pace, preparer }: ReadingParts) {
+    this.#queue = queue
+    this.#pace = pace
+    this.#preparer = preparer
+  }
+
+  /** Throws what the queue throws. Forgets what was read ahead unless `published` is called for these. */
+  async take(): Promise<{ taken: Taken; ahead: Taken | null }> {
+    if (this.#ahead !== null) {
+      const taken = this.#ahead
+      this.#ahead = null
+      return { taken, ahead: await this.#readAhead(taken) }
+    }
+    this.#share = shareFirst
+    const first = await this.#read(0)
+    // This thread has nothing else to do before its first transaction, while the other one is busy already.
+    const ahead = await this.#readAhead(first)
+    return { taken: { ...first, prepared: prepareElements(first.elements) }, ahead }
+  }
+
+  /** What was before them is off the head now: they are next. */
+  published(ahead: Taken | null): void {
+    this.#ahead = ahead !== null && ahead.elements.length > 0 ? ahead : null
+  }
+
+  /** What a transaction of so many bytes took, and how old its oldest increment was then. */
+  committed(transaction: { bytes: number; ms: number; ageMs: number }): void {
+    this.#pace.committed(transaction)
+  }
+
+  close(): Promise<void> {
+    return this.#preparer.close()
+  }
+
+  /** Null when there is nothing behind `taken`. A few are prepared at once, many in the other thread. */
+  async #readAhead(taken: Read): Promise<Taken | null> {
+    if (!taken.isFull) return null
+    const read = await this.#read(taken.elements.length)
+    const prepared = read.isFull ? this.#preparer.prepare(read.elements) : prepareElements(read.elements)
+    return { ...read, prepared }
+  }
+
+  async #read(skip: number): Promise<Read> {
+    const asked = this.#pace.next(this.#share)
+    const elements = await this.#queue.read({ skip, ...asked })
+    this.#share = Math.min(1, this.#share * shareGrowth)
+    const bytes = elements.reduce((sum, element) => sum + element.length, 0)
+    const isFull = this.#pace.isFull({ batchCount: elements.length, bytes }, asked)
+    return { elements, bytes, isFull }
+  }
+}

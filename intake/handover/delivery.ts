@@ -1,0 +1,49 @@
+import { type Clock, sleep } from '../../lib/clock.ts'
+import { type Log, RepeatedError } from '../../lib/process/log.ts'
+import type { OpenFile } from './disk.ts'
+import { type Manifest, readElements } from './file-reader.ts'
+import type { ProducerQueue } from '../../queue/queue.ts'
+import { Courier } from '../send/batch-sender.ts'
+import { Producer } from '../send/producer.ts'
+
+const retryIntervalMs = 100
+/** Read and not yet confirmed; and one batch more. */
+const aheadBytesMax = 8 * 1024 * 1024
+
+export interface DeliveryParts {
+  readonly file: OpenFile
+  readonly manifest: Manifest
+  readonly queue: ProducerQueue
+  readonly clock: Clock
+  readonly log: Log
+  /** Whether to end before it is done, after so long without progress. */
+  readonly isToEnd: (idleMs: number) => boolean
+}
+
+/**
+ * Pushes the batches of a hand-over file, reading no further ahead than the queue takes them. Resolves to
+ * whether the store has them all; rejects when the file is no longer what it was.
+ */
+export async function deliverFile(parts: DeliveryParts): Promise<boolean> {
+  const { file, manifest, queue, clock, log, isToEnd } = parts
+  const producer = Producer.resumed(manifest.producer, manifest.sequenceFirst)
+  const error = new RepeatedError(log, clock, 'left batches cannot be pushed')
+  const courier = new Courier(producer, queue, clock, error)
+  const elements = readElements(file, manifest)
+  const beganMs = clock.monotonicMs()
+  let progressMs = beganMs
+  let isRead = false
+  for (;;) {
+    while (!isRead && producer.hasRoom && producer.unconfirmedBytes < aheadBytesMax) {
+      const next = await elements.next()
+      if (next.done) isRead = true
+      else producer.seal(() => next.value, beganMs)
+    }
+    if (producer.unconfirmed.length === 0) return true
+    if (isToEnd(clock.monotonicMs() - progressMs)) return false
+    const { lowest } = producer
+    await courier.deliver()
+    if (producer.lowest > lowest) progressMs = clock.monotonicMs()
+    else await sleep(clock, retryIntervalMs)
+  }
+}

@@ -1,0 +1,20 @@
+import type { Clock } from '../../lib/clock.ts'
+import { errorText } from '../../lib/errors.ts'
+import { type Log, RepeatedError } from '../../lib/process/log.ts'
+import { queueError } from '../../queue/errors.ts'
+import { isHandedOver, type Place } from './handover-files.ts'
+
+/** Whether batches of a producer may wait in a hand-over file: while the files cannot be listed, they may. */
+export function mayComeHome(place: Place, clock: Clock, log: Log): (producer: string) => boolean {
+  const listing = new RepeatedError(log, clock, 'hand-over files cannot be listed')
+  return producer => {
+    try {
+      const isThere = isHandedOver(place, producer)
+      listing.over()
+      return isThere
+    } catch (error) {
+      listing.happened(queueError('handover_unreadable', errorText(error), error))
+      return true
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import { beforeEach, expect, test } from 'vitest'
+import { ManualClock } from '../../test/manual-clock.ts'
+import { type Generation, Waiting } from './ack-waiters.ts'
+
+let clock: ManualClock
+let waiting: Waiting
+let reached: string[]
+
+const progress = (pushed: number, applied: number) =>
+  waiting.progress({ pushed, applied, outcomes: new Map() })
+const add = (ack: 'queued' | 'committed', generation: Generation) =>
+  waiting.add(ack, generation, result => reached.push(`${ack}: ${result}`))
+
+beforeEach(() => {
+  clock = new ManualClock(1_000)
+  reached = []
+  waiting = new Waiting(clock, 5_000)
+})
+
+test('who waits for the queue is answered by a push, who waits for the store by the watermark', () => {
+  const generation = { sequenceLast: 3 }
+  add('queued', generation)
+  add('committed', generation)
+  progress(2, 1)
+  expect(reached).toEqual([])
+  progress(3, 2)
+  expect(reached).toEqual(['queued: queued'])
+  progress(3, 3)
+  expect(reached).toEqual(['queued: queued', 'committed: committed'])
+  expect(waiting.count).toBe(0)
+})
+
+test('what is not sealed altogether has reached nothing, wherever its producer stands', () => {
+  const generation: Generation = { sequenceLast: null }
+  add('committed', generation)
+  progress(9, 9)
+  expect(reached).toEqual([])
+  generation.sequenceLast = 9
+  progress(9, 9)
+  expect(reached).toEqual(['committed: committed'])
+})
+
+test('a queue that forgot everything but the watermark has had the batch all the same', () => {
+  add('queued', { sequenceLast: 2 })
+  progress(0, 2)
+  expect(reached).toEqual(['queued: committed'])
+})
+
+test('when the time is over the answer says how far it came, and later progress says nothing more', () => {
+  add('committed', { sequenceLast: 3 })
+  add('committed', { sequenceLast: 4 })
+  progress(3, 2)
+  clock.pass(4_999)
+  expect(reached).toEqual([])
+  clock.pass(1)
+  expect(reached).toEqual(['committed: queued', 'committed: memory'])
+  progress(4, 4)
+  expect(reached).toHaveLength(2)
+  expect(clock.timers).toEqual([])
+})
+
+test('each waits its own time', () => {
+  add('committed', { sequenceLast: 3 })
+  clock.pass(3_000)
+  add('queued', { sequenceLast: null })
+  clock.pass(2_000)
+  expect(reached).toEqual(['committed: memory'])
+  clock.pass(2_999)
+  expect(reached).toHaveLength(1)
+  clock.pass(1)
+  expect(reached).toEqual(['committed: memory', 'queued: memory'])
+})
+
+test('who no longer waits is not answered', () => {
+  const cancel = add('committed', { sequenceLast: 1 })
+  cancel()
+  progress(1, 1)
+  clock.pass(10_000)
+  expect(reached).toEqual([])
+  expect(waiting.count).toBe(0)
+})

@@ -1,0 +1,250 @@
+import { type Clock, nextTurn, sleep, withDeadline } from '../../lib/clock.ts'
+import { keysTakenBy } from '../../batch/batch.ts'
+import { BatchWriter } from '../../batch/writer.ts'
+import type { ProducerQueue } from '../../queue/queue.ts'
+import { Accumulator, type Keyed } from '../count/accumulator.ts'
+import { type Courier, greetIntervalMs } from './batch-sender.ts'
+import type { IncrementList } from '../parse/increment-list.ts'
+import { type Mood, Pace } from './flush-timer.ts'
+import { Sealing, slicesAfter } from './batch-cutter.ts'
+import type { Generation, Settle, Waiting } from './ack-waiters.ts'
+
+/** How often a stopping process tries to hand on what it holds. */
+const drainIntervalMs = 10
+
+export interface FlusherOptions {
+  readonly courier: Courier
+  readonly queue: ProducerQueue
+  readonly clock: Clock
+  readonly flushIntervalMs: number
+  /** Distinct keys that may wait here, not yet cut into batches. */
+  readonly keysMax: number
+  /** Requests that wait for more than that their increments are in memory. */
+  readonly waiting: Waiting
+}
+
+/**
+ * Takes increments, and on a timer seals what has come together into batches for the courier to carry.
+ * While the queue is away, or the window of unconfirmed batches is full, increments keep merging in the
+ * accumulator: memory is bounded by `keysMax` distinct keys, and only a key beyond that is refused.
+ */
+export class Flusher {
+  readonly #options: FlusherOptions
+  #accumulator: Accumulator
+  /** What the accumulator will have become. */
+  #generation: Generation = { sequenceLast: null }
+  /** Was cut into batches, and will take increments again; null when there is none. */
+  #spare: Accumulator | null = null
+  /** Swapped out and not yet cut into batches altogether; null most of the time. */
+  #sealing: Sealing | null = null
+  /** Of all batches, one after the other. */
+  #writer = new BatchWriter()
+  /** Increments sealed since the start: the producer's side of the ledger. */
+  #incrementsSealed = 0
+  #incrementsAccepted = 0
+  #running: Promise<void> | null = null
+  #stopRequested = false
+  readonly #pace: Pace
+
+  constructor(options: FlusherOptions) {
+    this.#options = options
+    const { clock, flushIntervalMs } = options
+    const mood = () => this.#mood()
+    this.#pace = new Pace({ clock, flushIntervalMs, idleIntervalMs: greetIntervalMs, mood })
+    this.#accumulator = this.#newAccumulator(null)
+    options.queue.onApplied(() => {
+      if (options.courier.producer.unconfirmed.length > 0) void options.courier.deliver()
+    })
+  }
+
+  get incrementsAccepted(): number {
+    return this.#incrementsAccepted
+  }
+
+  /** What was added last is sealed with it. */
+  get generation(): Generation {
+    return this.#generation
+  }
+
+  /** Distinct keys that are not yet written into batches. */
+  get keyCount(): number {
+    return this.#accumulator.keyCount + (this.#sealing?.keyCount ?? 0)
+  }
+
+  /** Age of the oldest increment that is not confirmed; zero when everything accepted is in the store. */
+  oldestAgeMs(): number {
+    const oldestMs = Math.min(
+      this.#options.courier.producer.unconfirmed[0]?.oldestMs ?? Number.POSITIVE_INFINITY,
+      this.#sealing?.oldest.monotonicMs ?? Number.POSITIVE_INFINITY,
+      this.#accumulator.oldest?.monotonicMs ?? Number.POSITIVE_INFINITY,
+    )
+    return Math.max(
+      0,
+      this.#options.clock.monotonicMs() - Math.min(oldestMs, this.#options.clock.monotonicMs()),
+    )
+  }
+
+  /** All or nothing: false when there is no room for every new key. */
+  tryAdd(list: IncrementList): boolean {
+    const room = this.#options.keysMax - this.keyCount
+    if (list.length > room && this.#accumulator.newKeyCount(list) > room) return false
+    this.#accumulator.add(list)
+    this.#incrementsAccepted += list.length
+    return true
+  }
+
+  /** False when there is no room for its keys: nothing was counted then. */
+  tryAddKeyed(keyed: Keyed): boolean {
+    if (this.keyCount + keysTakenBy(keyed.request) > this.#options.keysMax) return false
+    this.#accumulator.addKeyed(keyed)
+    this.#incrementsAccepted += keyed.request.increments
+    return true
+  }
+
+  /**
+   * Waits for what was added last, or for the store's decision about a keyed request: `settle` is called
+   * later, with how far it came. Answers how to stop waiting.
+   */
+  await(ack: 'queued' | 'committed' | Keyed, settle: Settle): () => void {
+    const isKeyed = typeof ack === 'object'
+    const [awaited, generation] = isKeyed ? (['keyed', ack] as const) : [ack, this.#generation]
+    const cancel = this.#options.waiting.add(awaited, generation, settle)
+    this.#pace.changed()
+    return cancel
+  }
+
+  /** Resolves when draining has begun; rejects on a fault of ours, after which nothing is flushed. */
+  start(): Promise<void> {
+    this.#running ??= this.#run()
+    return this.#running
+  }
+
+  /**
+   * Seals everything. Resolves to whether the queue, or the store, where the queue would not outlive this
+   * service, said within `timeoutMs` that it has it; what is left is the producer's `unconfirmed`.
+   */
+  async drain(timeoutMs: number): Promise<boolean> {
+    const { courier, clock } = this.#options
+    const deadlineMs = clock.monotonicMs() + timeoutMs
+    this.#stopRequested = true
+    this.#pace.end()
+    // A flush under way may hang in a call to the queue; what it was about to seal is sealed here.
+    this.sealEverything()
+    for (;;) {
+      const remainingMs = Math.max(0, deadlineMs - clock.monotonicMs())
+      const late = () => new Error('not handed on in time')
+      if (await withDeadline(clock, remainingMs, courier.handOn(), late).catch(() => false)) return true
+      if (courier.isHopeless || clock.monotonicMs() >= deadlineMs) return false
+      await sleep(clock, drainIntervalMs)
+    }
+  }
+
+  /** Regardless of the window. What cannot be sealed is given up and thrown: the next call seals the rest. */
+  sealEverything(): void {
+    try {
+      while (this.#sealing !== null) if (this.#sealing.writeSlice()) this.#cut(this.#sealing)
+    } catch (error) {
+      this.#sealing = null
+      this.#writer = new BatchWriter()
+      throw error
+    }
+    const { oldest } = this.#accumulator
+    if (oldest === null) return
+    this.#take(oldest)
+    this.sealEverything()
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopRequested) {
+      this.#pace.begun()
+      await this.#flush()
+      if (this.#mood() === 'idle') this.#release()
+      if (!this.#stopRequested) await this.#pace.pause()
+    }
+  }
+
+  async #flush(): Promise<void> {
+    const { courier } = this.#options
+    if (courier.isFailing && !(await courier.deliver())) return
+    this.#swap()
+    do {
+      if (courier.producer.hasRoom) await this.#sealOne()
+      if (!(await courier.deliver())) return
+    } while (this.#sealing !== null && courier.producer.hasRoom)
+  }
+
+  #swap(): void {
+    const { oldest } = this.#accumulator
+    if (oldest === null || this.#sealing !== null || !this.#options.courier.producer.hasRoom) return
+    this.#take(oldest)
+  }
+
+  /** Takes the accumulator away to be sealed, and begins a new one. */
+  #take(oldest: Sealing['oldest']): void {
+    this.#sealing = new Sealing({
+      accumulator: this.#accumulator,
+      oldest,
+      generation: this.#generation,
+      writer: this.#writer,
+    })
+    this.#accumulator = this.#nextAccumulator(this.#accumulator)
+    this.#generation = { sequenceLast: null }
+  }
+
+  /** Requests are served between some slices of the batch and some more. */
+  async #sealOne(): Promise<void> {
+    const sealing = this.#sealing
+    if (sealing === null) return
+    for (let slices = 1; !sealing.writeSlice(); ) {
+      if (--slices > 0) continue
+      const beganMs = this.#options.clock.monotonicMs()
+      await nextTurn()
+      // Draining has sealed it meanwhile.
+      if (this.#sealing !== sealing) return
+      slices = slicesAfter(this.#options.clock.monotonicMs() - beganMs)
+    }
+    this.#cut(sealing)
+  }
+
+  #cut(sealing: Sealing): void {
+    const { wallMs, monotonicMs } = sealing.oldest
+    sealing.cut((writer, increments) => {
+      this.#incrementsSealed += increments
+      const header = { oldestMs: wallMs, increments, sealed: this.#incrementsSealed }
+      return this.#options.courier.producer.seal(id => writer.finish({ ...id, ...header }), monotonicMs)
+    })
+    if (!sealing.isOver) return
+    this.#sealing = null
+    this.#spare = sealing.accumulator
+  }
+
+  #nextAccumulator(like: Accumulator): Accumulator {
+    const spare = this.#spare
+    this.#spare = null
+    return spare?.tryClear(like) ? spare : this.#newAccumulator(like)
+  }
+
+  /** Nothing is in memory, and nothing comes: what a busy hour needed is given back. */
+  #release(): void {
+    this.#spare = null
+    this.#accumulator = this.#newAccumulator(null)
+  }
+
+  #newAccumulator(like: Accumulator | null): Accumulator {
+    const { clock } = this.#options
+    const begin = () => {
+      // This is the first increment in it.
+      queueMicrotask(() => this.#pace.changed())
+      return { wallMs: clock.nowMs(), monotonicMs: clock.monotonicMs() }
+    }
+    return new Accumulator(begin, like)
+  }
+
+  #mood(): Mood {
+    const { waiting, courier } = this.#options
+    // Hurrying would not bring a queue back that is away.
+    if (courier.isFailing) return 'usual'
+    if (waiting.count > 0) return 'hurried'
+    return this.keyCount === 0 && courier.producer.unconfirmed.length === 0 ? 'idle' : 'usual'
+  }
+}

@@ -1,0 +1,148 @@
+import type { Batch, KeyedRequest } from '../../batch/batch.ts'
+import { windowBatchesMax } from '../../batch/limits.ts'
+import { outcomes } from '../../batch/outcomes.ts'
+import type { Database, Statement } from './sqlite.ts'
+
+/** Where a request with an idempotency key was counted. */
+export interface KnownKey {
+  readonly fingerprint: string
+  readonly producer: string
+  readonly sequence: number
+  /** From 0, among the keyed requests of that batch. */
+  readonly position: number
+}
+
+/** The keys that were counted, inside one transaction. */
+export interface KnownKeys {
+  find(key: string): KnownKey | undefined
+  /** Whether there is room for one more. */
+  hasRoom(): boolean
+  add(key: string, known: KnownKey): void
+}
+
+/**
+ * Decides about each keyed request of a batch that is being applied: the first with its key counts, if its
+ * key can be kept. The letters are in their order. No clock, no I/O of its own.
+ */
+export function decideKeyed(batch: Batch, keys: KnownKeys): { letters: string; applied: KeyedRequest[] } {
+  const applied: KeyedRequest[] = []
+  const { producer, sequence } = batch
+  const letters = batch.keyed.map((request, position) => {
+    const { idempotencyKey, fingerprint } = request
+    const known = keys.find(idempotencyKey)
+    if (known !== undefined) return known.fingerprint === fingerprint ? outcomes.duplicate : outcomes.conflict
+    if (!keys.hasRoom()) return outcomes.full
+    keys.add(idempotencyKey, { fingerprint, producer, sequence, position })
+    applied.push(request)
+    return outcomes.applied
+  })
+  return { letters: letters.join(''), applied }
+}
+
+/**
+ * What was decided about the keyed requests of a batch that was applied before. Not for a batch with one that
+ * found no room: it left no key by which to know.
+ */
+export function recallKeyed(batch: Batch, keys: Pick<KnownKeys, 'find'>): string {
+  const { producer, sequence } = batch
+  const letters = batch.keyed.map((request, position) => {
+    const known = keys.find(request.idempotencyKey)
+    // Forgotten since: whichever request it was that counted, it did.
+    if (known === undefined) return outcomes.applied
+    const isOwn = known.producer === producer && known.sequence === sequence && known.position === position
+    if (isOwn) return outcomes.applied
+    return known.fingerprint === request.fingerprint ? outcomes.duplicate : outcomes.conflict
+  })
+  return letters.join('')
+}
+
+/** How many of these requests had a key that was not there. */
+export function newKeysIn(letters: string): number {
+  let count = 0
+  for (const letter of letters) if (letter === outcomes.applied || letter === outcomes.full) count++
+  return count
+}
+
+/** Batches of one producer whose outcomes are kept: more than it may have under way. */
+const batchesKeptMax = 2 * windowBatchesMax
+
+/**
+ * Knows which requests were counted, by their idempotency keys, inside the caller's transaction: a request
+ * and its key are committed together or not at all.
+ */
+export class IdempotencyKeys {
+  readonly #find: Statement
+  readonly #add: Statement
+  readonly #count: Statement
+  readonly #setCount: Statement
+  readonly #forget: Statement
+  readonly #kept: Statement
+  readonly #keep: Statement
+  readonly #drop: Statement
+  readonly #dropOld: Statement
+
+  constructor(database: Database) {
+    const prepare = (sql: string): Statement => database.prepare(sql)
+    this.#find = prepare(
+      'SELECT fingerprint, producer, sequence, position FROM idempotency_keys WHERE key = ?',
+    )
+    this.#add = prepare('INSERT INTO idempotency_keys VALUES (?, ?, ?, ?, ?, ?)')
+    this.#count = database.prepare('SELECT count FROM idempotency_key_count').pluck()
+    this.#setCount = prepare('UPDATE idempotency_key_count SET count = ?')
+    this.#forget = prepare(
+      `DELETE FROM idempotency_keys WHERE key IN
+        (SELECT key FROM idempotency_keys WHERE applied_ms < ? ORDER BY applied_ms LIMIT ?)`,
+    )
+    this.#kept = database
+      .prepare('SELECT letters FROM refused_requests WHERE producer = ? AND sequence = ?')
+      .pluck()
+    this.#keep = prepare('INSERT INTO refused_requests VALUES (?, ?, ?, ?)')
+    this.#drop = prepare('DELETE FROM refused_requests WHERE producer = ? AND sequence <= ?')
+    this.#dropOld = prepare('DELETE FROM refused_requests WHERE refused_ms < ?')
+  }
+
+  get count(): number {
+    return this.#count.get() as number
+  }
+
+  /** Requests whose keys would be more than `countMax` are refused. */
+  decide(batch: Batch, nowMs: number, countMax: number): ReturnType<typeof decideKeyed> {
+    if (batch.keyed.length === 0) return { letters: '', applied: [] }
+    const before = this.count
+    let count = before
+    const decided = decideKeyed(batch, {
+      find: key => this.#known(key),
+      hasRoom: () => count < countMax,
+      add: (key, { fingerprint, producer, sequence, position }) => {
+        this.#add.run(key, fingerprint, producer, sequence, position, nowMs)
+        count++
+      },
+    })
+    if (count > before) this.#setCount.run(count)
+    if (decided.letters.includes(outcomes.full)) this.#keepLetters(batch, decided.letters, nowMs)
+    return decided
+  }
+
+  recall(batch: Batch): string {
+    const kept = this.#kept.get(batch.producer, batch.sequence) as string | undefined
+    return kept ?? recallKeyed(batch, { find: key => this.#known(key) })
+  }
+
+  /** Drops up to `countMax` keys that are older than that, the oldest first; answers how many. */
+  forget(beforeMs: number, countMax: number): number {
+    this.#dropOld.run(beforeMs)
+    const { changes } = this.#forget.run(beforeMs, countMax)
+    if (changes > 0) this.#setCount.run(this.count - changes)
+    return changes
+  }
+
+  #known(key: string): KnownKey | undefined {
+    return this.#find.get(key) as KnownKey | undefined
+  }
+
+  /** Until the producer has heard, which it has when it sends a batch that is far behind this one. */
+  #keepLetters({ producer, sequence }: Batch, letters: string, nowMs: number): void {
+    this.#drop.run(producer, sequence - batchesKeptMax)
+    this.#keep.run(producer, sequence, letters, nowMs)
+  }
+}
