@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { batch, keyedRequest, producerId } from '../test/builders.ts'
+import { batch, keyedRequest, producerId } from '../test/kit/builders.ts'
 import { addSums, type Batch, batchIdOf, decodeBatch, newProducerId, type Sum } from './batch.ts'
 import { encodeBatch } from './writer.ts'
 import { scanElement } from './reader.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { batch, keyedRequest } from '../test/builders.ts'
+import { batch, keyedRequest } from '../test/kit/builders.ts'
 import { type Batch, decodeBatch, type Sum } from './batch.ts'
 import { encodeBatch } from './writer.ts'
 import { scanElement } from './reader.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { batch, keyedRequest, producerId } from '../test/builders.ts'
+import { batch, keyedRequest, producerId } from '../test/kit/builders.ts'
 import { type Batch, decodeBatch } from './batch.ts'
 import { BatchWriter, encodeBatch } from './writer.ts'
 import { batchKeysMax } from './limits.ts'

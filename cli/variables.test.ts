@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { until } from '../test/condition.ts'
-import { Folder, freePort, Program } from '../test/service.ts'
+import { until } from '../test/kit/condition.ts'
+import { Folder, freePort, Program } from '../test/kit/service.ts'
 
 // What Kubernetes sets in every pod of a namespace with Services called `piccolo`, `piccolo-consumer` and
 // `piccolo-redis`, and what Docker sets in a container that is linked to one called `piccolo`.

@@ -3,8 +3,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { openStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/store.ts'
-import { batch, keyedRequest } from '../test/builders.ts'
-import { Folder } from '../test/service.ts'
+import { batch, keyedRequest } from '../test/kit/builders.ts'
+import { Folder } from '../test/kit/service.ts'
 import { KeySweep } from './key-sweep.ts'
 
 const windowMs = 10_000

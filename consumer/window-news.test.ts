@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { EmbeddedQueue } from '../queue/embedded/embedded-queue.ts'
 import { windowAnnouncedMs } from '../batch/limits.ts'
-import { ManualClock } from '../test/manual-clock.ts'
+import { ManualClock } from '../test/kit/manual-clock.ts'
 import { WindowNews } from './window-news.ts'
 
 test('the window is announced at once and before it is over, whether that worked or not, until the stop', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ManualClock } from '../test/manual-clock.ts'
+import { ManualClock } from '../test/kit/manual-clock.ts'
 import { Doze } from './wakeable-sleep.ts'
 
 test('it sleeps for as long as it should, unless a hint comes before its end or its beginning', async () => {

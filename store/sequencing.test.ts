@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Batch, BatchId } from '../batch/batch.ts'
-import { batch, producerId } from '../test/builders.ts'
+import { batch, producerId } from '../test/kit/builders.ts'
 import { type Sequenced, sequenceBatches } from './sequencing.ts'
 
 const p1 = producerId(1)

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { RedisServer } from './redis-server.ts'
-import { Folder, freePort, Program, Service } from './service.ts'
+import { RedisServer } from './kit/redis-server.ts'
+import { Folder, freePort, Program, Service } from './kit/service.ts'
 
 const root = join(import.meta.dirname, '..')
 const hasVegeta = spawnSync('vegeta', ['-version']).status === 0

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { readForm } from '../intake/parse/form.ts'
 import { IncrementList } from '../intake/parse/increment-list.ts'
-import { incrementsIn } from '../test/increments.ts'
+import { incrementsIn } from '../test/kit/increments.ts'
 import { type Plan, targetsOf } from './targets.ts'
 
 const plans: fc.Arbitrary<Plan> = fc

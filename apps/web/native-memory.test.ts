@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createLog } from '../../lib/process/log.ts'
-import { ManualClock } from '../../test/manual-clock.ts'
+import { ManualClock } from '../../test/kit/manual-clock.ts'
 import { Connections } from './connections.ts'
 import { connectionBytesMax, NativeMemory, nativeBytesMax } from './native-memory.ts'
 import { UnreadAnswers } from './write-buffers.ts'

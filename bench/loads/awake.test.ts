@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { until } from '../../test/condition.ts'
+import { until } from '../../test/kit/condition.ts'
 import { childrenTitled } from '../processes.ts'
 import { coresIn, whileAwake } from './awake.ts'
 

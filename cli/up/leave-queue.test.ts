@@ -8,8 +8,8 @@ import { EmbeddedQueue } from '../../queue/embedded/embedded-queue.ts'
 import { listHandovers } from '../../intake/handover/handover-files.ts'
 import { systemDisk } from '../../intake/handover/disk.ts'
 import { readManifestAt } from '../../intake/handover/file-reader.ts'
-import { batch, producerId } from '../../test/builders.ts'
-import { Folder } from '../../test/service.ts'
+import { batch, producerId } from '../../test/kit/builders.ts'
+import { Folder } from '../../test/kit/service.ts'
 import { leaveQueue } from './leave-queue.ts'
 
 const log = pino({ level: 'silent' })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { newsBelievedMs } from '../../lib/process/readiness-news.ts'
 import type { ProcessReadiness } from '../../lib/process/status-server.ts'
-import { ManualClock } from '../../test/manual-clock.ts'
+import { ManualClock } from '../../test/kit/manual-clock.ts'
 import { ReadinessBoard } from './readiness-board.ts'
 
 test('what a process said is not believed for ever', () => {

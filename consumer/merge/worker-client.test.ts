@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { encodeBatch } from '../../batch/writer.ts'
 import { keyAt, sumAt } from '../../store/merge/merged-sums.ts'
-import { batch, keyedRequest, producerId } from '../../test/builders.ts'
+import { batch, keyedRequest, producerId } from '../../test/kit/builders.ts'
 import { type Prepared, prepareElements } from './merge.ts'
 import { Preparer } from './worker-client.ts'
 

@@ -3,8 +3,8 @@ import { expect, test } from 'vitest'
 import { decodeBatch, type Sum } from '../../batch/batch.ts'
 import { BatchWriter } from '../../batch/writer.ts'
 import { valueMax } from '../../batch/limits.ts'
-import { batch, keyedRequest } from '../../test/builders.ts'
-import { increment } from '../../test/increments.ts'
+import { batch, keyedRequest } from '../../test/kit/builders.ts'
+import { increment } from '../../test/kit/increments.ts'
 import { Accumulator } from './accumulator.ts'
 
 function entriesOf(accumulator: Accumulator): { key: string; sum: Sum; count: number }[] {

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest'
 import { EmbeddedQueue } from '../../queue/embedded/embedded-queue.ts'
-import { ManualClock } from '../../test/manual-clock.ts'
+import { ManualClock } from '../../test/kit/manual-clock.ts'
 import { IdempotencyWindow } from './idempotency-window.ts'
 
 let clock: ManualClock

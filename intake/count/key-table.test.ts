@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { increments } from '../../test/increments.ts'
+import { increments } from '../../test/kit/increments.ts'
 import type { IncrementList } from '../parse/increment-list.ts'
 import { KeyTable, undividedMax } from './key-table.ts'
 

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Increment, incrementsIn } from '../../test/increments.ts'
+import { type Increment, incrementsIn } from '../../test/kit/increments.ts'
 import { IncrementList } from './increment-list.ts'
 import { readJson, readNdjson } from './json.ts'
 import type { ProblemCode } from './problems.ts'

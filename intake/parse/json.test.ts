@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { incrementsIn } from '../../test/increments.ts'
+import { incrementsIn } from '../../test/kit/increments.ts'
 import { IncrementList } from './increment-list.ts'
 import { readJson, readNdjson } from './json.ts'
 

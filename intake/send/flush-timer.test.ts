@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest'
-import { ManualClock } from '../../test/manual-clock.ts'
+import { ManualClock } from '../../test/kit/manual-clock.ts'
 import { type Mood, Pace } from './flush-timer.ts'
 
 let clock: ManualClock

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { encodeBatch } from '../../batch/writer.ts'
 import { windowBatchesMax, windowBytesMax } from '../../batch/limits.ts'
-import { batch, producerId } from '../../test/builders.ts'
+import { batch, producerId } from '../../test/kit/builders.ts'
 import { Producer } from './producer.ts'
 
 const id = producerId(1)

@@ -4,7 +4,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { until } from '../../test/condition.ts'
+import { until } from '../../test/kit/condition.ts'
 
 let folder: string
 beforeEach(() => {

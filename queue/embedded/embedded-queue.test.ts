@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { MessageChannel } from 'node:worker_threads'
 import { Channel, type Port } from '../../lib/process/channel.ts'
 import { systemClock } from '../../lib/clock.ts'
-import { contractBatchesMax, queueContract } from '../../test/queue-contract.ts'
+import { contractBatchesMax, queueContract } from '../../test/kit/queue-contract.ts'
 import { EmbeddedQueue } from './embedded-queue.ts'
 import { connectEmbeddedQueue, serveEmbeddedQueue } from './ipc.ts'
 

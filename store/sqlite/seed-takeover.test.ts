@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
-import { Folder } from '../../test/service.ts'
+import { Folder } from '../../test/kit/service.ts'
 import { openStore } from './open.ts'
 
 let folder: Folder

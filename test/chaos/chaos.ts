@@ -1,5 +1,5 @@
-import { Random } from '../random.ts'
-import { differenceOf } from '../service.ts'
+import { Random } from '../kit/random.ts'
+import { differenceOf } from '../kit/service.ts'
 import { FaultyService, type FaultyServiceOptions } from './faulty-service.ts'
 import { type Book, expectedTotals, newBook, RetryingClient } from './retrying-client.ts'
 

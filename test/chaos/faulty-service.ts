@@ -1,8 +1,8 @@
-import { until } from '../condition.ts'
-import { Link } from '../link.ts'
-import type { Random } from '../random.ts'
-import { RedisServer } from '../redis-server.ts'
-import { Folder, freePort, Service } from '../service.ts'
+import { until } from '../kit/condition.ts'
+import { Link } from '../kit/faulty-link.ts'
+import type { Random } from '../kit/random.ts'
+import { RedisServer } from '../kit/redis-server.ts'
+import { Folder, freePort, Service } from '../kit/service.ts'
 
 export const queueKinds = ['embedded', 'redis', 'redis with append-only file'] as const
 export type QueueKind = (typeof queueKinds)[number]

@@ -1,5 +1,5 @@
 import { Agent, request } from 'node:http'
-import type { Random } from '../random.ts'
+import type { Random } from '../kit/random.ts'
 
 /** What one client asked for and saw, to be compared with the database in the end. */
 export interface Book {

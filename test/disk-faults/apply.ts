@@ -3,7 +3,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { OperationError } from '../../lib/errors.ts'
 import { openStore } from '../../store/sqlite/open.ts'
 import type { Store } from '../../store/store.ts'
-import { batch } from '../builders.ts'
+import { batch } from '../kit/builders.ts'
 
 const keys = Array.from({ length: 30 }, (_, index) => `key ${index}`)
 const triesMax = 3

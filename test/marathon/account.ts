@@ -1,4 +1,4 @@
-import { differenceOf } from '../service.ts'
+import { differenceOf } from '../kit/service.ts'
 
 /** A request that is sent again and again. The total of `counterKey` tells how often it counted. */
 export interface Body {

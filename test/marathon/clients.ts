@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
-import type { Random } from '../random.ts'
-import { frame, RawWebSocket } from '../raw-websocket.ts'
+import type { Random } from '../kit/random.ts'
+import { frame, RawWebSocket } from '../kit/raw-websocket.ts'
 import { type Account, type Body, makeBody, neverKey } from './account.ts'
 
 /** Where clients send to. */

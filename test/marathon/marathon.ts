@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { expectedTotals, newBook, RetryingClient } from '../chaos/retrying-client.ts'
 import { FaultyService, type QueueKind } from '../chaos/faulty-service.ts'
-import { Random } from '../random.ts'
-import { Program } from '../service.ts'
+import { Random } from '../kit/random.ts'
+import { Program } from '../kit/service.ts'
 import { Account, makeBody } from './account.ts'
 import { type ClientParts, flood, sendBatches, sendMessages, vanish } from './clients.ts'
 

@@ -1,6 +1,6 @@
 import { queueKinds } from '../chaos/faulty-service.ts'
-import { leaveNothingBehind } from '../leave-nothing-behind.ts'
-import { misused, programOptions } from '../program-options.ts'
+import { leaveNothingBehind } from '../kit/leave-nothing-behind.ts'
+import { misused, programOptions } from '../kit/program-options.ts'
 import { type Progress, runTurn } from './marathon.ts'
 
 /**

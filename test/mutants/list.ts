@@ -8,13 +8,13 @@ export interface Mutant {
   readonly tests: readonly string[]
 }
 
-const simulation = 'test/simulation.test.ts'
+const simulation = 'test/simulation/simulation.test.ts'
 const flusherTests = 'intake/send/flusher.test.ts'
-const alteredQueue = 'test/altered-queue.redis.test.ts'
-const hostileQueue = 'test/hostile-queue.redis.test.ts'
+const alteredQueue = 'test/system/altered-queue.redis.test.ts'
+const hostileQueue = 'test/system/hostile-queue.redis.test.ts'
 const storeTests = 'store/sqlite/sqlite-store.test.ts'
 const redisTests = 'queue/redis/redis-queue.redis.test.ts'
-const rightsTests = 'test/redis-rights.redis.test.ts'
+const rightsTests = 'test/system/redis-rights.redis.test.ts'
 
 /** The guarantees, each broken in the way that is most tempting. */
 export const mutants: readonly Mutant[] = [
@@ -65,14 +65,14 @@ export const mutants: readonly Mutant[] = [
     file: 'queue/redis/connection.ts',
     find: 'for (const giveUp of this.#giveUps) giveUp(closedByUs())',
     replace: '',
-    tests: ['test/stop.redis.test.ts'],
+    tests: ['test/system/stop.redis.test.ts'],
   },
   {
     name: 'what is too large for one file is written nowhere',
     file: 'intake/handover/handover-files.ts',
     find: "'EFBIG'",
     replace: "'EFBIGGER'",
-    tests: ['test/no-room.redis.test.ts'],
+    tests: ['test/system/no-room.redis.test.ts'],
   },
   {
     name: 'the parts of what was divided come home in any order',
@@ -494,14 +494,14 @@ export const mutants: readonly Mutant[] = [
     file: 'cli/commands/verify.ts',
     find: 'sequence > (this.#watermarks.get(producer) ?? 0)',
     replace: 'sequence > 0',
-    tests: ['test/verify.redis.test.ts'],
+    tests: ['test/system/verify.redis.test.ts'],
   },
   {
     name: 'streams of clients that are gone stay open',
     file: 'apps/web/stream/stream-route.ts',
     find: 'idleTimeout: idleSecondsMax,',
     replace: 'idleTimeout: 0,',
-    tests: ['test/stream-idle.test.ts'],
+    tests: ['test/system/stream-idle.test.ts'],
   },
   {
     name: 'keys of equal hashes are taken for one',
@@ -536,7 +536,7 @@ export const mutants: readonly Mutant[] = [
     file: 'apps/web/siblings.ts',
     find: 'if (!reasons.has(reason)) reasons.add(shown(other.process, reason))',
     replace: '{}',
-    tests: ['test/readiness.test.ts'],
+    tests: ['test/system/readiness.test.ts'],
   },
   {
     name: 'what a process said of its readiness is believed for ever',
@@ -550,7 +550,7 @@ export const mutants: readonly Mutant[] = [
     file: 'apps/web/siblings.ts',
     find: 'silentMs >= newsBelievedMs',
     replace: 'false',
-    tests: ['test/readiness.test.ts'],
+    tests: ['test/system/readiness.test.ts'],
   },
   {
     name: 'an error that keeps coming back is counted only when it is logged',
@@ -558,28 +558,28 @@ export const mutants: readonly Mutant[] = [
     find: `    const code = codeOf(error)
     countError(code)`,
     replace: '    const code = codeOf(error)',
-    tests: ['test/readiness.test.ts'],
+    tests: ['test/system/readiness.test.ts'],
   },
   {
     name: 'a mistyped folder of a database is made',
     file: 'store/sqlite/open.ts',
     find: 'if (path === storeOptions.database.fallback) makeFolder(folder)',
     replace: 'makeFolder(folder)',
-    tests: ['test/messages.test.ts'],
+    tests: ['test/system/messages.test.ts'],
   },
   {
     name: 'an error of operation fills the log with its stack',
     file: 'lib/process/log.ts',
     find: 'serializers: { err: shownError },',
     replace: '',
-    tests: ['test/messages.test.ts'],
+    tests: ['test/system/messages.test.ts'],
   },
   {
     name: 'whatever table is called numbers is read',
     file: 'store/sqlite/foreign.ts',
     find: 'if (tables.length > 0 && !isSeed)',
     replace: 'if (false)',
-    tests: ['test/messages.test.ts'],
+    tests: ['test/system/messages.test.ts'],
   },
   {
     name: 'a folder that cannot be there is tried for ever',
@@ -726,14 +726,14 @@ export const mutants: readonly Mutant[] = [
     file: 'lib/process/stop-signals.ts',
     find: "['SIGTERM', 'SIGINT', 'SIGHUP', ",
     replace: "['SIGTERM', 'SIGINT', ",
-    tests: ['test/hang-up.redis.test.ts'],
+    tests: ['test/system/hang-up.redis.test.ts'],
   },
   {
     name: 'a signal that means nothing kills',
     file: 'lib/process/stop-signals.ts',
     find: 'for (const signal of ignoredSignals)',
     replace: 'for (const signal of ignoredSignals.slice(1))',
-    tests: ['test/hang-up.redis.test.ts'],
+    tests: ['test/system/hang-up.redis.test.ts'],
   },
   {
     name: 'the address of a Service in Kubernetes is taken for an option',
@@ -761,21 +761,21 @@ export const mutants: readonly Mutant[] = [
     file: 'install/main.sh',
     find: '"PICCOLO_BUILD=$build"',
     replace: '"NODE_ENV=production"',
-    tests: ['test/upgrade.redis.test.ts'],
+    tests: ['test/system/upgrade.redis.test.ts'],
   },
   {
     name: 'a connection may go on for as long as it likes',
     file: 'apps/web/listener.ts',
     find: 'boundReceiveBuffers(receiveBufferBytes)',
     replace: '',
-    tests: ['test/turn.test.ts'],
+    tests: ['test/system/turn.test.ts'],
   },
   {
     name: 'long work is all done in one turn',
     file: 'apps/web/http/requests.ts',
     find: 'if (longWork.isFree) {',
     replace: 'if (longWork.isFree || true) {',
-    tests: ['test/long-work.test.ts'],
+    tests: ['test/system/long-work.test.ts'],
   },
   {
     name: 'long work is done twice',
@@ -789,21 +789,21 @@ export const mutants: readonly Mutant[] = [
     file: 'apps/web/http/requests.ts',
     find: 'if (!isAborted) response.cork(() => this.#attempt',
     replace: 'if (true) response.cork(() => this.#attempt',
-    tests: ['test/long-work.test.ts'],
+    tests: ['test/system/long-work.test.ts'],
   },
   {
     name: 'a body that nobody asked for is not looked at',
     file: 'apps/web/server.ts',
     find: "framing === 'body'",
     replace: 'framing === null',
-    tests: ['test/http.test.ts'],
+    tests: ['test/system/http.test.ts'],
   },
   {
     name: 'a refusal that closes takes the answers before it with it',
     file: 'apps/web/http/responses.ts',
     find: 'problem.padEnd(keptBytes)',
     replace: 'problem',
-    tests: ['test/early-refusals.test.ts', 'test/http.test.ts'],
+    tests: ['test/system/early-refusals.test.ts', 'test/system/http.test.ts'],
   },
   {
     name: 'a batch is sealed in as many turns, however long they are',
@@ -831,42 +831,42 @@ export const mutants: readonly Mutant[] = [
     file: 'intake/count/idempotency-key.ts',
     find: "  if (keys.some(each => each !== key)) return 'idempotency_keys_differ'\n",
     replace: '',
-    tests: ['test/http.test.ts'],
+    tests: ['test/system/http.test.ts'],
   },
   {
     name: 'answers to preflights that nobody reads pile up',
     file: 'apps/web/http/pages.ts',
     find: 'end(response, preflightBody, isLast)',
     replace: "end(response, '', isLast)",
-    tests: ['test/memory-bounds.test.ts'],
+    tests: ['test/system/memory-bounds.test.ts'],
   },
   {
     name: 'any page counts through a browser',
     file: 'intake/http/origins.ts',
     find: "if (!isOwn(origin, host)) return 'origin_refused'",
     replace: '',
-    tests: ['test/origins.test.ts'],
+    tests: ['test/system/origins.test.ts'],
   },
   {
     name: 'a page of a name that was pointed here counts',
     file: 'intake/http/origins.ts',
     find: "return this.#isOurName(host) ? null : 'host_refused'",
     replace: 'return null',
-    tests: ['test/origins.test.ts'],
+    tests: ['test/system/origins.test.ts'],
   },
   {
     name: 'the name localhost may be the end of another',
     file: 'intake/http/hosts.ts',
     find: "name.endsWith('.localhost')",
     replace: "name.endsWith('localhost')",
-    tests: ['test/origins.test.ts'],
+    tests: ['test/system/origins.test.ts'],
   },
   {
     name: 'any page opens a stream through a browser',
     file: 'apps/web/stream/stream-route.ts',
     find: 'refused ?? isFull ?? read',
     replace: 'isFull ?? read',
-    tests: ['test/origins.test.ts'],
+    tests: ['test/system/origins.test.ts'],
   },
   {
     name: 'whatever stands in the queue as a window becomes a header',
@@ -880,21 +880,21 @@ export const mutants: readonly Mutant[] = [
     file: 'queue/redis/redis-queue.ts',
     find: "span, 'PX', windowAnnouncedMs)",
     replace: 'span)',
-    tests: ['test/idempotency-window.redis.test.ts'],
+    tests: ['test/system/idempotency-window.redis.test.ts'],
   },
   {
     name: 'Express lets any page count',
     file: 'apps/express/server.ts',
     find: 'this.#refusedPage(request, response) ?? read',
     replace: 'read',
-    tests: ['test/express.test.ts'],
+    tests: ['test/system/express.test.ts'],
   },
   {
     name: 'Express decodes a body before we do',
     file: 'apps/express/server.ts',
     find: "      delete request.headers['content-encoding']\n",
     replace: '',
-    tests: ['test/express.test.ts'],
+    tests: ['test/system/express.test.ts'],
   },
   {
     name: 'a page cannot read why it was refused',
@@ -905,7 +905,7 @@ export const mutants: readonly Mutant[] = [
     replace: `      const read = readHead(request, bodyBytesMax)
       const refused = typeof read === 'string' ? read : refusedPage(origins, request, response)
 `,
-    tests: ['test/origins.test.ts'],
+    tests: ['test/system/origins.test.ts'],
   },
   {
     name: 'a rounded number is an integer',
@@ -933,49 +933,49 @@ export const mutants: readonly Mutant[] = [
     file: 'apps/web/listener.ts',
     find: 'return next === null || next >= this.#options.descriptorsMax - keptDescriptors',
     replace: 'return false',
-    tests: ['test/descriptors.test.ts'],
+    tests: ['test/system/descriptors.test.ts'],
   },
   {
     name: 'a process that the system does not start ends the service',
     file: 'cli/up/supervisor.ts',
     find: '      this.#notStarted(error)\n      return\n    }\n    const needsOperator',
     replace: '      this.#fail(exitCodes.fault)\n      return\n    }\n    const needsOperator',
-    tests: ['test/descriptors.test.ts'],
+    tests: ['test/system/descriptors.test.ts'],
   },
   {
     name: 'whoever connects to the consumer may take all of its descriptors',
     file: 'lib/process/status-server.ts',
     find: '    this.#server.maxConnections = connectionsMax\n',
     replace: '',
-    tests: ['test/descriptors.redis.test.ts'],
+    tests: ['test/system/descriptors.redis.test.ts'],
   },
   {
     name: 'bodies that are not complete have no bound together',
     file: 'apps/web/http/request-body.ts',
     find: 'if (this.#bytes + bytes > this.bytesMax) return false',
     replace: '',
-    tests: ['test/memory-bounds.test.ts'],
+    tests: ['test/system/memory-bounds.test.ts'],
   },
   {
     name: 'messages that are not complete have no bound together',
     file: 'apps/web/native-memory.ts',
     find: 'while (this.isShort && shed())',
     replace: 'while (false && shed())',
-    tests: ['test/memory-bounds.test.ts'],
+    tests: ['test/system/memory-bounds.test.ts'],
   },
   {
     name: 'nobody looks at pongs that are not read',
     file: 'apps/web/stream/stream.ts',
     find: '  controlled(): void {\n    this.#hasRoom()',
     replace: '  controlled(): void {',
-    tests: ['test/memory-bounds.test.ts'],
+    tests: ['test/system/memory-bounds.test.ts'],
   },
   {
     name: 'unread answers pile up',
     file: 'apps/web/http/responses.ts',
     find: 'if (!isWritten) cut(response)',
     replace: 'if (!isWritten) response.end(body)',
-    tests: ['test/memory-bounds.test.ts'],
+    tests: ['test/system/memory-bounds.test.ts'],
   },
   {
     name: 'a database that is away is made anew',

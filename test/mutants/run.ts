@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { leaveNothingBehind } from '../leave-nothing-behind.ts'
+import { leaveNothingBehind } from '../kit/leave-nothing-behind.ts'
 import { type Mutant, mutants } from './list.ts'
 
 /**

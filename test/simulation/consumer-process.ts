@@ -10,7 +10,7 @@ import { Metrics } from '../../lib/process/metrics.ts'
 import { readBytesMax } from '../../batch/limits.ts'
 import type { Element } from '../../batch/batch.ts'
 import type { Store } from '../../store/store.ts'
-import type { Random } from '../random.ts'
+import type { Random } from '../kit/random.ts'
 import type { FaultyQueue } from './faulty-queue.ts'
 import type { Life, SimulatedTime } from './time.ts'
 

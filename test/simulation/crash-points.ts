@@ -3,7 +3,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { decodeBatch } from '../../batch/batch.ts'
 import { EmbeddedQueue } from '../../queue/embedded/embedded-queue.ts'
 import { outcomes } from '../../batch/outcomes.ts'
-import { keyedRequest, producerId } from '../builders.ts'
+import { keyedRequest, producerId } from '../kit/builders.ts'
 import { MemoryStore } from './memory-store.ts'
 import { Web } from './web.ts'
 

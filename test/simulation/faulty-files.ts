@@ -1,7 +1,7 @@
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { dirname } from 'node:path'
-import type { Random } from '../random.ts'
+import type { Random } from '../kit/random.ts'
 
 /** What each call may fail with. Those with a descriptor fail for files that were opened under the folder. */
 const failures = {

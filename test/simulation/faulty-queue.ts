@@ -8,7 +8,7 @@ import type {
   Push,
   ReadBounds,
 } from '../../queue/queue.ts'
-import type { Random } from '../random.ts'
+import type { Random } from '../kit/random.ts'
 import type { Shard } from './shard.ts'
 import type { Life, SimulatedTime } from './time.ts'
 

@@ -1,5 +1,5 @@
 import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import type { Random } from '../random.ts'
+import type { Random } from '../kit/random.ts'
 import { producerGoneAfterMs } from './consumer-process.ts'
 import type { SimulatedTime } from './time.ts'
 import type { Word } from './words.ts'

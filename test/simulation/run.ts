@@ -1,5 +1,5 @@
-import { leaveNothingBehind } from '../leave-nothing-behind.ts'
-import { misused, programOptions } from '../program-options.ts'
+import { leaveNothingBehind } from '../kit/leave-nothing-behind.ts'
+import { misused, programOptions } from '../kit/program-options.ts'
 import { ServiceWorld } from './service-world.ts'
 import { allWords, heldWords, notYetHeld, type Word, words } from './words.ts'
 import { World } from './world.ts'

@@ -1,8 +1,8 @@
 import type { Keyed } from '../../intake/count/accumulator.ts'
 import { outcomes } from '../../batch/outcomes.ts'
 import type { KeyedRequest } from '../../batch/batch.ts'
-import { keyedRequest } from '../builders.ts'
-import type { Random } from '../random.ts'
+import { keyedRequest } from '../kit/builders.ts'
+import type { Random } from '../kit/random.ts'
 import type { SimulatedDisk } from './simulated-disk.ts'
 import type { WebProcess } from './web-process.ts'
 

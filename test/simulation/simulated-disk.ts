@@ -5,7 +5,7 @@ import { schema } from '../../store/sqlite/schema.ts'
 import { SqliteStore } from '../../store/sqlite/sqlite-store.ts'
 import type { Application, Applied } from '../../store/store.ts'
 import type { Clock } from '../../lib/clock.ts'
-import type { Random } from '../random.ts'
+import type { Random } from '../kit/random.ts'
 
 /** A database that outlives the processes that write it. In memory: what is committed is all that matters. */
 export class SimulatedDisk {
