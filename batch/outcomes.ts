@@ -14,5 +14,5 @@ export const outcomes = {
 
 /** Of the keyed requests of one batch, in their order. */
 export interface BatchOutcomes extends BatchId {
-  readonly letters: string
+  readonly codes: string
 }

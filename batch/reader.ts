@@ -14,7 +14,7 @@ const [quote, comma, minus, zero, bracket, backslash, brace] = [34, 44, 45, 48, 
 const [space, erase] = [32, 127]
 
 /** What a batch says of itself, beside its keys and sums. */
-export interface Head {
+export interface BatchHead {
   readonly producer: string
   readonly sequence: number
   readonly oldestMs: number
@@ -39,7 +39,7 @@ export class ScannedBatch implements ReceivedBatch {
   /** Null until somebody asks. */
   #decoded: Batch | null = null
 
-  constructor(head: Head, sumOfSums: bigint, element: string) {
+  constructor(head: BatchHead, sumOfSums: bigint, element: string) {
     this.producer = head.producer
     this.sequence = head.sequence
     this.oldestMs = head.oldestMs

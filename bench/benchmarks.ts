@@ -1,4 +1,4 @@
-import type { Contender } from './contest.ts'
+import type { Candidate } from './comparison.ts'
 import { filled, ndjson, postgresUpserts, stream, udp } from './loads/driver.ts'
 import type { Load } from './loads/load.ts'
 import { redisBenchmark } from './loads/redis-benchmark.ts'
@@ -6,18 +6,18 @@ import { vegeta } from './loads/vegeta.ts'
 import { connectionsPerProcess, connectionsText, sharesOf, wrk } from './loads/wrk.ts'
 import { lacksFiles } from './machine.ts'
 import type { Subject } from './report/result.ts'
-import { bare, bareEverywhere, bareStream, bareWithCalls } from './rivals/bare.ts'
-import { express } from './rivals/express.ts'
-import { falcon } from './rivals/falcon.ts'
-import { fastify } from './rivals/fastify.ts'
-import { gostatsd } from './rivals/gostatsd.ts'
-import { nodeHttp } from './rivals/node-http.ts'
-import { piccolo, piccoloEverywhere, piccoloStream, piccoloWith } from './rivals/piccolo.ts'
-import { postgres } from './rivals/postgres.ts'
-import { pushgateway } from './rivals/pushgateway.ts'
-import { redis } from './rivals/redis.ts'
-import { statsd } from './rivals/statsd.ts'
-import { webdis } from './rivals/webdis.ts'
+import { bare, bareEverywhere, bareStream, bareWithCalls } from './peers/bare.ts'
+import { express } from './peers/express.ts'
+import { falcon } from './peers/falcon.ts'
+import { fastify } from './peers/fastify.ts'
+import { gostatsd } from './peers/gostatsd.ts'
+import { nodeHttp } from './peers/node-http.ts'
+import { piccolo, piccoloEverywhere, piccoloStream, piccoloWith } from './peers/piccolo.ts'
+import { postgres } from './peers/postgres.ts'
+import { pushgateway } from './peers/pushgateway.ts'
+import { redis } from './peers/redis.ts'
+import { statsd } from './peers/statsd.ts'
+import { webdis } from './peers/webdis.ts'
 
 export interface Benchmark {
   readonly name: string
@@ -30,7 +30,7 @@ export interface Benchmark {
   /** The document has a chart of it; default: a table only. */
   readonly isCharted?: boolean
   /** The first is what the others are compared with. */
-  readonly contenders: readonly Contender[]
+  readonly candidates: readonly Candidate[]
 }
 
 const connections = 64
@@ -54,8 +54,8 @@ export const benchmarks: readonly Benchmark[] = [
     isDefault: true,
     isCharted: true,
     subject: 'cpuUs',
-    contenders: [bare, piccolo, nodeHttp, fastify, express, falcon, webdis, pushgateway].map(rival => ({
-      rival,
+    candidates: [bare, piccolo, nodeHttp, fastify, express, falcon, webdis, pushgateway].map(peer => ({
+      peer,
       load: wrk({ connections, keyCount, pipeline: 1 }),
     })),
   },
@@ -66,17 +66,17 @@ export const benchmarks: readonly Benchmark[] = [
     isDefault: true,
     isCharted: true,
     subject: 'incrementsPerSecond',
-    contenders: [
-      { rival: redis, load: redisBenchmark(keyCount) },
+    candidates: [
+      { peer: redis, load: redisBenchmark(keyCount) },
       {
-        rival: piccoloWith([], 'piccolo, NDJSON'),
+        peer: piccoloWith([], 'piccolo, NDJSON'),
         load: ndjson({ connections: 4, lines: 1_000, keyCount }),
       },
       {
-        rival: piccoloWith([], 'piccolo, pipelined'),
+        peer: piccoloWith([], 'piccolo, pipelined'),
         load: wrk({ connections, keyCount, pipeline: 16 }),
       },
-      { rival: postgres, load: postgresUpserts(16, keyCount) },
+      { peer: postgres, load: postgresUpserts(16, keyCount) },
     ],
   },
   {
@@ -86,8 +86,8 @@ export const benchmarks: readonly Benchmark[] = [
       'Bodies of 1,000 lines of NDJSON into one web process, which shares its core with consumer and parent.',
     isDefault: true,
     subject: 'incrementsPerSecond',
-    contenders: [1, keyCount, 100_000].map(keys => ({
-      rival: piccolo,
+    candidates: [1, keyCount, 100_000].map(keys => ({
+      peer: piccolo,
       load: ndjson({ connections: 4, lines: 1_000, keyCount: keys }),
       name: keys === 1 ? 'piccolo, 1 key' : `piccolo, ${keys.toLocaleString('en-US')} keys`,
     })),
@@ -100,14 +100,14 @@ export const benchmarks: readonly Benchmark[] = [
       'all messages of a turn.',
     isDefault: true,
     subject: 'frontCpuUs',
-    contenders: [
-      { rival: redis, load: redisBenchmark(keyCount) },
+    candidates: [
+      { peer: redis, load: redisBenchmark(keyCount) },
       ...([64, 256] as const).flatMap(lines => [
-        { rival: piccoloStream, load: burst(lines), name: `piccolo, bursts of ${lines}` },
-        { rival: bareStream('single'), load: burst(lines), name: `bare WebSocket, ${lines}` },
+        { peer: piccoloStream, load: burst(lines), name: `piccolo, bursts of ${lines}` },
+        { peer: bareStream('single'), load: burst(lines), name: `bare WebSocket, ${lines}` },
       ]),
-      { rival: piccoloStream, load: burst(64, 'joined'), name: 'piccolo, 64, joined' },
-      { rival: bareStream('joined'), load: burst(64, 'joined'), name: 'bare WebSocket, 64, joined' },
+      { peer: piccoloStream, load: burst(64, 'joined'), name: 'piccolo, 64, joined' },
+      { peer: bareStream('joined'), load: burst(64, 'joined'), name: 'bare WebSocket, 64, joined' },
     ],
   },
   {
@@ -119,17 +119,17 @@ export const benchmarks: readonly Benchmark[] = [
     ].join(' '),
     isDefault: true,
     subject: 'cpuUs',
-    contenders: [
-      { rival: piccolo, load: wrk({ connections, keyCount, pipeline: 1 }) },
+    candidates: [
+      { peer: piccolo, load: wrk({ connections, keyCount, pipeline: 1 }) },
       {
-        rival: piccolo,
+        peer: piccolo,
         load: ndjson({ connections, lines: 40, keyCount }),
         name: 'piccolo, 40 a request',
       },
-      { rival: statsd, load: udp(keyCount, 1) },
-      { rival: statsd, load: udp(keyCount, 40), name: 'StatsD, 40 a datagram' },
-      { rival: gostatsd, load: udp(keyCount, 1) },
-      { rival: gostatsd, load: udp(keyCount, 40), name: 'gostatsd, 40 a datagram' },
+      { peer: statsd, load: udp(keyCount, 1) },
+      { peer: statsd, load: udp(keyCount, 40), name: 'StatsD, 40 a datagram' },
+      { peer: gostatsd, load: udp(keyCount, 1) },
+      { peer: gostatsd, load: udp(keyCount, 40), name: 'gostatsd, 40 a datagram' },
     ],
   },
   {
@@ -141,8 +141,8 @@ export const benchmarks: readonly Benchmark[] = [
     ].join(' '),
     isDefault: true,
     subject: 'p99',
-    contenders: [bare, piccolo, nodeHttp].map(rival => ({
-      rival,
+    candidates: [bare, piccolo, nodeHttp].map(peer => ({
+      peer,
       load: vegeta({ rate: 9_000, keyCount }),
     })),
   },
@@ -157,8 +157,8 @@ export const benchmarks: readonly Benchmark[] = [
     isDefault: false,
     isCharted: true,
     subject: 'cpuUs',
-    contenders: [1, 1_000, 100_000, 1_000_000, 10_000_000].map(keys => ({
-      rival: piccolo,
+    candidates: [1, 1_000, 100_000, 1_000_000, 10_000_000].map(keys => ({
+      peer: piccolo,
       load: filled(ndjson({ connections: 4, lines: 100, keyCount: keys, rate: 200_000 }), keys),
       name: `piccolo, ${keys.toLocaleString('en-US')} keys`,
       point: { line: 'piccolo', x: keys },
@@ -173,15 +173,15 @@ export const benchmarks: readonly Benchmark[] = [
     isDefault: false,
     isCharted: true,
     subject: 'frontCpuUs',
-    contenders: [1, 10, 100, 1_000, 10_000, 50_000].flatMap(count =>
-      [bareEverywhere, piccoloEverywhere].map(rivalOn => {
-        const rival = rivalOn(sharesOf(count).length)
+    candidates: [1, 10, 100, 1_000, 10_000, 50_000].flatMap(count =>
+      [bareEverywhere, piccoloEverywhere].map(peerOn => {
+        const peer = peerOn(sharesOf(count).length)
         return {
-          rival,
+          peer,
           load: wrk({ connections: count, keyCount: 1, pipeline: 1 }),
-          name: `${rival.name}, ${connectionsText(count)}`,
+          name: `${peer.name}, ${connectionsText(count)}`,
           lacks: () => lacksFiles(Math.min(count, connectionsPerProcess)),
-          point: { line: rival.name, x: count },
+          point: { line: peer.name, x: count },
         }
       }),
     ),
@@ -198,6 +198,6 @@ function besideBare(name: string, title: string, keys: number, pipeline: number)
   const about =
     'The limit is a uWebSockets.js handler that reads the body, looks at nothing, and answers. Beside it, the same with every call of ' +
     'uWebSockets.js that our contract asks for; what is above that is our own code.'
-  const contenders = [bare, bareWithCalls, piccolo].map(rival => ({ rival, load }))
-  return { name, title, about, isDefault: true, subject: 'frontCpuUs', contenders }
+  const candidates = [bare, bareWithCalls, piccolo].map(peer => ({ peer, load }))
+  return { name, title, about, isDefault: true, subject: 'frontCpuUs', candidates }
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, release, totalmem } from 'node:os'
 import { outputOf } from './processes.ts'
-import { findProgram } from './rivals/requirements.ts'
+import { findProgram } from './peers/requirements.ts'
 
 export interface Cores {
   readonly serverCores: string | null

@@ -7,7 +7,7 @@ import { errorText, UsageError } from '../lib/errors.ts'
 import { systemClock } from '../lib/clock.ts'
 import { optionsHelp, type OptionValues, parseOptions } from '../lib/config/options.ts'
 import { type Benchmark, benchmarks } from './benchmarks.ts'
-import { contest } from './contest.ts'
+import { compare } from './comparison.ts'
 import { cores, describeMachine } from './machine.ts'
 import { benchOptions } from './options.ts'
 import { root } from './processes.ts'
@@ -15,7 +15,7 @@ import { type Probe, probes } from './probes/list.ts'
 import { writeDocument } from './report/document.ts'
 import { resultTable } from './report/markdown.ts'
 import type { Result } from './report/result.ts'
-import { searchIn } from './rivals/requirements.ts'
+import { searchIn } from './peers/requirements.ts'
 
 const resultsFolder = join(root, 'bench/results')
 const cacheFolder = join(root, '.node/bench')
@@ -63,7 +63,7 @@ async function run(benchmark: Benchmark, options: OptionValues<typeof benchOptio
   mkdirSync(cacheFolder, { recursive: true })
   try {
     const place = { folder, cache: cacheFolder, ...pinned }
-    const outcome = await contest(benchmark.contenders, {
+    const outcome = await compare(benchmark.candidates, {
       rounds,
       seconds,
       subject: benchmark.subject,

@@ -6,7 +6,7 @@ export const benchOptions = {
     max: 1_000,
     fallback: 5,
     placeholder: 'COUNT',
-    help: 'turns of each contender, after one to warm up; the numbers are their medians',
+    help: 'turns of each candidate, after one to warm up; the numbers are their medians',
   }),
   seconds: integerOption({
     min: 1,

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { outputOf, root } from './processes.ts'
-import { Unavailable } from './rivals/rival.ts'
+import { Unavailable } from './peers/peer.ts'
 
 const stampName = 'node_modules/.installed-for-bench'
 

@@ -87,7 +87,7 @@ function say(text: string): ExitCode {
   return exitCodes.done
 }
 
-/** A mistake of the caller, or a refusal, gets one line; a fault of ours gets its stack. */
+/** A mistake of the caller, or a refusal, gets one line; an internal error gets its stack. */
 function explain(name: string | undefined, thrown: unknown): ExitCode {
   const error = classifySystemError(classified(thrown))
   const program = name === undefined || name.startsWith('-') ? 'piccolo' : `piccolo ${name}`

@@ -10,7 +10,7 @@ import type { Store } from '../store/store.ts'
  * store that is older than what producers were told (a backup that was put back): they no longer have what
  * it lacks. The operator can accept that loss; the ledger then says how much it was.
  */
-export async function claimQueue(
+export async function bindShard(
   queue: ConsumerQueue,
   store: Store,
   { acceptOlderStore, log }: { acceptOlderStore: boolean; log: Log },

@@ -2,7 +2,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/process/log.ts'
 import { queueErrors } from '../queue/errors.ts'
 import { storeErrors } from '../store/errors.ts'
-import type { Applied, Rejected } from '../store/store.ts'
+import type { CommitResult, Rejected } from '../store/store.ts'
 
 /** Whoever makes up elements makes up as many as he likes: a line a second tells of them. */
 const rejectedIntervalMs = 1_000
@@ -27,7 +27,7 @@ export class CommitLog {
   }
 
   committed(
-    { applied, rowCount, lost, recovered, setAsideCount }: Applied,
+    { applied, rowCount, lost, recovered, setAsideCount }: CommitResult,
     rejected: readonly Rejected[],
   ): void {
     if (this.#rejectedCount === 0) this.#reason = rejected[0]?.reason ?? ''

@@ -9,13 +9,13 @@ import { queueError } from '../queue/errors.ts'
 import type { Publication, ReadBounds } from '../queue/queue.ts'
 import { storeError } from '../store/errors.ts'
 import { openStore } from '../store/sqlite/open.ts'
-import type { Application, Applied, Store } from '../store/store.ts'
+import type { CommitRequest, CommitResult, Store } from '../store/store.ts'
 import { batch, producerId } from '../test/kit/builders.ts'
 import { until } from '../test/kit/condition.ts'
 import { Folder } from '../test/kit/service.ts'
-import { claimQueue } from './bind-shard.ts'
+import { bindShard } from './bind-shard.ts'
 import { Consumer } from './consumer.ts'
-import { GoneProducers } from './failure-detector.ts'
+import { FailureDetector } from './failure-detector.ts'
 import { ConsumerMetrics } from './metrics.ts'
 
 const log = pino({ level: 'silent' })
@@ -55,7 +55,7 @@ beforeEach(() => {
   queue = new FlakyQueue(systemClock)
   store = openStore(folder.database, systemClock, log)
   const flaky = {
-    apply(application: Application): Applied {
+    apply(application: CommitRequest): CommitResult {
       throwNext(applyErrors)
       return store.apply(application)
     },
@@ -71,7 +71,7 @@ beforeEach(() => {
     parked: () => store.parked(),
     check: () => store.check(),
   } as Store
-  const gone = new GoneProducers(systemClock, 60_000, () => false)
+  const failureDetector = new FailureDetector(systemClock, 60_000, () => false)
   const metrics = new ConsumerMetrics(new Metrics('consumer'))
   consumer = new Consumer({
     queue,
@@ -79,7 +79,7 @@ beforeEach(() => {
     clock: systemClock,
     log,
     metrics,
-    gone,
+    failureDetector,
     idempotencyWindowMs: 1_000,
   })
   running = consumer.run()
@@ -94,7 +94,7 @@ afterEach(async () => {
 function push(sequence: number, sums: Record<string, Sum>, producer = 1): Promise<unknown> {
   // More than any of them holds.
   const element = encodeBatch(batch({ producer, sequence, sums, sealed: sequence * 10_000 }))
-  return queue.push({ producer: producerId(producer), sequence, lowest: 1, element })
+  return queue.push({ producer: producerId(producer), sequence, firstUnconfirmed: 1, element })
 }
 const counted = (key: string, total: string) =>
   until(`${key} is ${total}`, () => folder.totals().get(key) === total)
@@ -109,7 +109,7 @@ test('batches become totals and leave the queue', async () => {
   await push(2, { a: 2 })
   await counted('a', '3')
   await until('the queue is empty', async () => (await queue.length()) === 0)
-  expect(await queue.greet(producerId(1), 1)).toMatchObject({ pushed: 2, applied: 2 })
+  expect(await queue.heartbeat(producerId(1), 1)).toMatchObject({ pushed: 2, applied: 2 })
 })
 
 test('when telling the queue fails, the batches are read again and change nothing', async () => {
@@ -178,8 +178,13 @@ test('web processes of an old and of this version feed one list, side by side', 
   const keyed = (sequence: number, sealed: number) =>
     `${current} ${sequence} {"v":2,"oldestMs":1000,"increments":2,"sealed":${sealed},"keys":["a"],"sums":[1],"keyed":[{"idempotencyKey":"order 7","fingerprint":"f","increments":1,"keys":["a"],"sums":[100]}]}`
   for (const sequence of [1, 2, 3]) {
-    await queue.push({ producer: old, sequence, lowest: 1, element: plain(sequence, sequence * 3) })
-    await queue.push({ producer: current, sequence, lowest: 1, element: keyed(sequence, sequence * 2) })
+    await queue.push({ producer: old, sequence, firstUnconfirmed: 1, element: plain(sequence, sequence * 3) })
+    await queue.push({
+      producer: current,
+      sequence,
+      firstUnconfirmed: 1,
+      element: keyed(sequence, sequence * 2),
+    })
   }
   await until('the queue is empty', async () => (await queue.length()) === 0)
   expect(folder.totals()).toEqual(
@@ -216,39 +221,39 @@ test('a stop whose time is over leaves the rest in the queue', async () => {
   expect(Number(folder.totals().get('key 1') ?? 0)).toBe(200 - left)
 })
 
-test('silence counts from the last sign of life, by our own clock', async () => {
+test('silence counts from the last heartbeat, by our own clock', async () => {
   let nowMs = 0
   const clock: Clock = { ...systemClock, monotonicMs: () => nowMs }
-  const gone = new GoneProducers(clock, 60_000, producer => producer === producerId(3))
+  const failureDetector = new FailureDetector(clock, 60_000, producer => producer === producerId(3))
   const id = (producer: number) => ({ producer: producerId(producer), sequence: 2 })
-  await queue.greet(producerId(1), 1)
-  gone.watch([id(1), id(2), id(3)])
-  expect(await gone.look(queue)).toEqual(new Set())
+  await queue.heartbeat(producerId(1), 1)
+  failureDetector.watch([id(1), id(2), id(3)])
+  expect(await failureDetector.look(queue)).toEqual(new Set())
   nowMs = 59_999
-  expect(gone.isLookDue()).toBe(true)
-  expect(await gone.look(queue)).toEqual(new Set())
+  expect(failureDetector.isLookDue()).toBe(true)
+  expect(await failureDetector.look(queue)).toEqual(new Set())
   nowMs = 60_000
   // Producer 2 never said anything; producer 3 left its batches in a file.
-  expect(await gone.look(queue)).toEqual(new Set([producerId(1), producerId(2)]))
+  expect(await failureDetector.look(queue)).toEqual(new Set([producerId(1), producerId(2)]))
   await until('the clock of the queue moved', async () => {
-    await queue.greet(producerId(1), 1)
-    return (await gone.look(queue)).size === 1
+    await queue.heartbeat(producerId(1), 1)
+    return (await failureDetector.look(queue)).size === 1
   })
-  gone.watch([])
-  expect(await gone.look(queue)).toEqual(new Set())
+  failureDetector.watch([])
+  expect(await failureDetector.look(queue)).toEqual(new Set())
 })
 
 test('a shard of another store is refused', async () => {
   const other = new EmbeddedQueue(systemClock)
   await other.bind('another store')
-  await expect(claimQueue(other, store, { acceptOlderStore: true, log })).rejects.toMatchObject({
+  await expect(bindShard(other, store, { acceptOlderStore: true, log })).rejects.toMatchObject({
     code: 'queue_foreign',
   })
 })
 
 test('a store that lacks what was confirmed is refused until the loss is accepted', async () => {
   await queue.publish({ watermarks: new Map([[producerId(7), 3]]), parked: [], outcomes: [], discarded: [] })
-  const claim = (acceptOlderStore: boolean) => claimQueue(queue, store, { acceptOlderStore, log })
+  const claim = (acceptOlderStore: boolean) => bindShard(queue, store, { acceptOlderStore, log })
   await expect(claim(false)).rejects.toMatchObject({ code: 'store_outdated' })
   await claim(true)
   expect(store.watermarks()).toEqual(new Map([[producerId(7), 3]]))
@@ -258,10 +263,10 @@ test('a store that lacks what was confirmed is refused until the loss is accepte
 test('a consumer that starts tells the queue what was given up, so that such batches are let through', async () => {
   const [watermarks, parked] = [new Map([[producerId(7), 3]]), [{ producer: producerId(7), sequence: 5 }]]
   await queue.publish({ watermarks, parked, outcomes: [], discarded: [] })
-  expect(await queue.greet(producerId(7), 2)).toMatchObject({ pushed: 3, applied: 3 })
-  await claimQueue(queue, store, { acceptOlderStore: true, log })
+  expect(await queue.heartbeat(producerId(7), 2)).toMatchObject({ pushed: 3, applied: 3 })
+  await bindShard(queue, store, { acceptOlderStore: true, log })
   const element = encodeBatch(batch({ producer: 7, sequence: 2, sums: { a: 5 } }))
-  await queue.push({ producer: producerId(7), sequence: 2, lowest: 2, element })
+  await queue.push({ producer: producerId(7), sequence: 2, firstUnconfirmed: 2, element })
   await counted('a', '5')
   expect(folder.sql('SELECT first, last FROM given_up')).toBe('1|1\n3|3')
   await until('the queue is empty', async () => (await queue.length()) === 0)

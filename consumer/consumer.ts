@@ -1,14 +1,14 @@
 import { type Clock, sleep } from '../lib/clock.ts'
-import { Doze } from '../lib/wakeable-sleep.ts'
+import { WakeableSleep } from '../lib/wakeable-sleep.ts'
 import { OperationError } from '../lib/errors.ts'
 import { type Log, RepeatedError } from '../lib/process/log.ts'
 import type { Readiness } from '../lib/process/status-server.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
-import type { Application, Applied, Store } from '../store/store.ts'
+import type { CommitRequest, CommitResult, Store } from '../store/store.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { CommitLog } from './commit-log.ts'
 import { EndedProducers } from './ended-producers.ts'
-import type { GoneProducers } from './failure-detector.ts'
+import type { FailureDetector } from './failure-detector.ts'
 import { KeySweep } from './key-sweep.ts'
 import type { ConsumerMetrics } from './metrics.ts'
 import type { Prepared } from './merge/merge.ts'
@@ -20,7 +20,7 @@ const idlePollMsMax = 400
 const retryDelayMs = { soon: 100, later: 1_000 } as const
 
 /** Those that a transaction is about besides the ones whose batches it applies. */
-type Producers = Required<Pick<Application, 'gone' | 'waiting'>>
+type Producers = Required<Pick<CommitRequest, 'presumedDead' | 'waiting'>>
 
 interface Round {
   /**
@@ -37,7 +37,7 @@ export interface ConsumerParts {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: ConsumerMetrics
-  readonly gone: GoneProducers
+  readonly failureDetector: FailureDetector
   /** How long an idempotency key is kept. */
   readonly idempotencyWindowMs: number
   /** Default: no bound. */
@@ -64,7 +64,7 @@ export class Consumer {
   #stopMs: number | null = null
   #running: Promise<void> | null = null
   /** Until something is pushed. */
-  readonly #doze: Doze
+  readonly #sleep: WakeableSleep
   readonly #reader: Reader
   readonly #commitLog: CommitLog
   readonly #checkpoints: Checkpoints
@@ -82,8 +82,8 @@ export class Consumer {
     this.#storeError = new RepeatedError(parts.log, parts.clock, 'batches cannot be committed')
     this.#sweepError = new RepeatedError(parts.log, parts.clock, 'idempotency keys cannot be forgotten')
     this.#checkpointError = new RepeatedError(parts.log, parts.clock, 'the database log cannot be copied')
-    this.#doze = new Doze(parts.clock)
-    parts.queue.onPushed(() => this.#doze.hint())
+    this.#sleep = new WakeableSleep(parts.clock)
+    parts.queue.onPushed(() => this.#sleep.wake())
   }
 
   readiness(): Readiness {
@@ -108,7 +108,7 @@ export class Consumer {
    */
   async stop(timeoutMs: number): Promise<void> {
     this.#stopMs = this.#parts.clock.monotonicMs() + timeoutMs
-    this.#doze.hint()
+    this.#sleep.wake()
     await this.#running
   }
 
@@ -128,27 +128,27 @@ export class Consumer {
       }
       if (elementCount > 0) idlePollMs = idlePollMsMin
       if (outcome === 'idle') {
-        await this.#doze.sleep(idlePollMs)
+        await this.#sleep.sleep(idlePollMs)
         idlePollMs = Math.min(2 * idlePollMs, idlePollMsMax)
       } else if (outcome !== 'busy') await sleep(this.#parts.clock, retryDelayMs[outcome])
     }
   }
 
   async #round(): Promise<Round> {
-    const { queue, gone: goneProducers } = this.#parts
+    const { queue, failureDetector } = this.#parts
     let taken: Taken
     let ahead: Taken | null
-    let gone: Producers['gone']
-    const isLookDue = goneProducers.isLookDue()
+    let presumedDead: Producers['presumedDead']
+    const isLookDue = failureDetector.isLookDue()
     try {
       if (isLookDue) this.#lookAtStore()
     } catch (error) {
       return this.#failed(error, this.#storeError)
     }
-    const waiting = isLookDue ? goneProducers.watched : new Set<string>()
+    const waiting = isLookDue ? failureDetector.watched : new Set<string>()
     try {
       ;({ taken, ahead } = await this.#reader.take())
-      gone = isLookDue ? await goneProducers.look(queue) : new Set()
+      presumedDead = isLookDue ? await failureDetector.look(queue) : new Set()
       this.#queueError.over()
     } catch (error) {
       return this.#failed(error, this.#queueError)
@@ -165,9 +165,9 @@ export class Consumer {
     } catch (error) {
       return this.#failed(error, this.#queueError)
     }
-    let applied: Applied
+    let applied: CommitResult
     try {
-      applied = this.#apply(prepared, taken, { gone, waiting })
+      applied = this.#apply(prepared, taken, { presumedDead, waiting })
       this.#storeError.over()
     } catch (error) {
       return this.#failed(error, this.#storeError)
@@ -185,7 +185,7 @@ export class Consumer {
   }
 
   /** Its `rejected` are all elements that were. */
-  #apply(prepared: Prepared, { bytes }: Taken, producers: Producers): Applied {
+  #apply(prepared: Prepared, { bytes }: Taken, producers: Producers): CommitResult {
     const { store, clock, metrics, idempotencyKeysMax = Number.POSITIVE_INFINITY } = this.#parts
     const startedMs = clock.monotonicMs()
     const applied = store.apply({ ...prepared, ...producers, idempotencyKeysMax })
@@ -200,10 +200,10 @@ export class Consumer {
 
   /** Throws OperationError. Once a second, however little there is to do. */
   #lookAtStore(): void {
-    const { store, gone } = this.#parts
+    const { store, failureDetector } = this.#parts
     store.check()
     if (this.#storeError.code === 'store_gone') this.#storeError.over()
-    gone.watch(store.parked())
+    failureDetector.watch(store.parked())
   }
 
   #failed(error: unknown, repeated: RepeatedError): Round {

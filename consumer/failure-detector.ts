@@ -6,7 +6,7 @@ import type { ConsumerQueue } from '../queue/queue.ts'
 const lookIntervalMs = 1_000
 
 interface Watch {
-  /** The sign of life that was seen last. */
+  /** The heartbeat that was seen last. */
   sign: string
   /**
    * Since when it has not changed, by our own clock: it runs even if the queue forgot, or its clock jumps.
@@ -19,7 +19,7 @@ interface Watch {
  * not come any more. Silence is measured from when this process first looked, so a restart grants each of
  * them the whole time again. Of what is parked between two looks it learns at the next one.
  */
-export class GoneProducers {
+export class FailureDetector {
   readonly #clock: Clock
   readonly #silenceMs: number
   /** Whether batches of this producer wait in a hand-over file, to be brought by the next web process. */
@@ -51,22 +51,22 @@ export class GoneProducers {
     }
   }
 
-  /** Asks the queue and answers who is gone by now. Throws what the queue throws. */
+  /** Asks the queue and returns who is presumed dead by now. Throws what the queue throws. */
   async look(queue: ConsumerQueue): Promise<ReadonlySet<string>> {
     const now = this.#clock.monotonicMs()
     const isAsked = this.#watched.size > 0
-    const signs = isAsked ? await queue.signsOfLife([...this.#watched.keys()]) : new Map<string, string>()
+    const signs = isAsked ? await queue.heartbeats([...this.#watched.keys()]) : new Map<string, string>()
     this.#lookedMs = now
-    const gone = new Set<string>()
+    const presumedDead = new Set<string>()
     for (const [producer, watch] of this.#watched) {
       const sign = signs.get(producer) ?? ''
       if (sign !== watch.sign) {
         watch.sign = sign
         watch.sinceMs = now
       } else if (now - watch.sinceMs >= this.#silenceMs && !this.#isHandedOver(producer)) {
-        gone.add(producer)
+        presumedDead.add(producer)
       }
     }
-    return gone
+    return presumedDead
   }
 }

@@ -33,7 +33,7 @@ afterEach(() => {
 function apply(count: number, idempotencyKeysMax = Number.POSITIVE_INFINITY) {
   const keyed = Array.from({ length: count }, () => keyedRequest(`key ${keyCount++}`, 'a', 1))
   const batches = [batch({ sequence: ++sequence, sums: {}, keyed, sealed: keyCount })]
-  const applied = store.apply({ batches, rejected: [], gone: new Set(), idempotencyKeysMax })
+  const applied = store.apply({ batches, rejected: [], presumedDead: new Set(), idempotencyKeysMax })
   sweep.arrived(applied.newKeyCount)
   return applied
 }
@@ -69,11 +69,11 @@ test('what was left by a busier day is forgotten in bounded pieces, and nothing 
 
 test('a table that is full has room as soon as its oldest keys are over', () => {
   apply(1_000, 1_000)
-  expect(apply(2, 1_000).outcomes[0]!.letters).toBe('ff')
+  expect(apply(2, 1_000).outcomes[0]!.codes).toBe('ff')
   sweep.sweep()
   expect(store.idempotencyKeyCount()).toBe(1_000)
   nowMs += windowMs + 1_000
   sweep.sweep()
-  expect(apply(2, 1_000).outcomes[0]!.letters).toBe('aa')
+  expect(apply(2, 1_000).outcomes[0]!.codes).toBe('aa')
   expect(folder.sql('SELECT count(*) FROM refused_requests')).toBe('0')
 })

@@ -13,9 +13,9 @@ import { openQueue } from '../queue/open.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
 import { openStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/store.ts'
-import { claimQueue } from './bind-shard.ts'
+import { bindShard } from './bind-shard.ts'
 import { Consumer } from './consumer.ts'
-import { GoneProducers } from './failure-detector.ts'
+import { FailureDetector } from './failure-detector.ts'
 import { ConsumerMetrics } from './metrics.ts'
 import type { consumerOptions } from './options.ts'
 import { WindowNews } from './window-news.ts'
@@ -50,13 +50,13 @@ async function makeParts(
   const queue = await openQueue({ redis: options.redis, role: 'consumer', ...context })
   // One that was there is not made anew because it is away.
   const store = openStore(options.database, clock, log, { mustExist: isRestart })
-  const gone = new GoneProducers(clock, options.producerGoneAfterMs, mayComeHome(clock, log))
+  const failureDetector = new FailureDetector(clock, options.producerGoneAfterMs, mayComeHome(clock, log))
   const consumer = new Consumer({
     queue,
     store,
     clock,
     log,
-    gone,
+    failureDetector,
     metrics: new ConsumerMetrics(metrics),
     idempotencyWindowMs: durationMs(options.idempotencyWindow),
     idempotencyKeysMax: options.idempotencyKeysMax,
@@ -131,7 +131,7 @@ async function claim(
   { isRestart, ...options }: { acceptOlderStore: boolean; log: Log; isRestart: boolean },
 ): Promise<void> {
   try {
-    await claimQueue(queue, store, options)
+    await bindShard(queue, store, options)
   } catch (error) {
     throw isRestart && error instanceof OperationError ? passingError(error) : error
   }

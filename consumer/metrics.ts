@@ -1,5 +1,5 @@
 import type { Metrics } from '../lib/process/metrics.ts'
-import type { Applied } from '../store/store.ts'
+import type { CommitResult } from '../store/store.ts'
 
 /** From a fast disk to a stalled one, in seconds. */
 const commitBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
@@ -55,7 +55,7 @@ export class ConsumerMetrics {
     this.#checkpoint.observe(ms / 1000)
   }
 
-  committed(applied: Applied, nowMs: number, commitMs: number, rejectedCount: number): void {
+  committed(applied: CommitResult, nowMs: number, commitMs: number, rejectedCount: number): void {
     this.#commit.observe(commitMs / 1000)
     for (const batch of applied.applied) {
       this.#staleness.observe(Math.max(0, nowMs - batch.oldestMs) / 1000)

@@ -4,7 +4,7 @@ import { encodeBatch } from '../batch/writer.ts'
 import { EmbeddedQueue } from '../queue/embedded/embedded-queue.ts'
 import type { Element } from '../batch/batch.ts'
 import { batch, producerId } from '../test/kit/builders.ts'
-import { Pace } from './transaction-size.ts'
+import { TransactionSize } from './transaction-size.ts'
 import { prepareElements } from './merge/merge.ts'
 import { Reader } from './prefetcher.ts'
 
@@ -16,7 +16,7 @@ async function backlog(batchCount: number): Promise<EmbeddedQueue> {
     const key = (index: number) => `key ${sequence} ${index}`.padEnd(40, '.')
     const sums = Object.fromEntries(Array.from({ length: keysPerBatch }, (_, index) => [key(index), 1]))
     const element = encodeBatch(batch({ sequence, sums }))
-    await queue.push({ producer: producerId(1), sequence, lowest: 1, element })
+    await queue.push({ producer: producerId(1), sequence, firstUnconfirmed: 1, element })
   }
   return queue
 }
@@ -29,13 +29,13 @@ async function commit(queue: EmbeddedQueue, sequence: number): Promise<void> {
 
 test('a backlog is begun with little, and every batch is taken once, in order', async () => {
   const queue = await backlog(90)
-  const pace = new Pace()
-  for (let round = 0; round < 20; round++) pace.committed({ bytes: 16 * 2 ** 20, ms: 100, ageMs: 0 })
+  const size = new TransactionSize()
+  for (let round = 0; round < 20; round++) size.committed({ bytes: 16 * 2 ** 20, ms: 100, ageMs: 0 })
   const preparer = {
     prepare: async (elements: readonly Element[]) => prepareElements(elements),
     close: async () => {},
   }
-  const reader = new Reader(queue, { pace, preparer })
+  const reader = new Reader(queue, { size, preparer })
   const sizes: number[] = []
   const sequences: number[] = []
   for (;;) {
@@ -48,7 +48,7 @@ test('a backlog is begun with little, and every batch is taken once, in order', 
     reader.published(ahead)
   }
   expect(sequences).toEqual(Array.from({ length: 90 }, (_, index) => index + 1))
-  expect(sizes[0]).toBeLessThanOrEqual(pace.next().bytesMax / 8)
+  expect(sizes[0]).toBeLessThanOrEqual(size.next().bytesMax / 8)
   // The last one is what was left.
   const grown = sizes.slice(0, -1)
   expect(grown.length).toBeGreaterThan(3)

@@ -1,7 +1,7 @@
 import type { Log } from '../lib/process/log.ts'
 import type { Element } from '../batch/batch.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
-import { Pace } from './transaction-size.ts'
+import { TransactionSize } from './transaction-size.ts'
 import { type Prepared, prepareElements } from './merge/merge.ts'
 import { Preparer } from './merge/worker-client.ts'
 
@@ -27,12 +27,12 @@ export interface Taken extends Read {
 
 /** How much to take at a time, and who prepares it; a simulation has its own. */
 export interface ReadingParts {
-  readonly pace: Pick<Pace, 'next' | 'isFull' | 'committed'>
+  readonly size: Pick<TransactionSize, 'next' | 'isFull' | 'committed'>
   readonly preparer: Pick<Preparer, 'prepare' | 'close'>
 }
 
 export function usualReading(log: Log): ReadingParts {
-  return { pace: new Pace(), preparer: new Preparer(log) }
+  return { size: new TransactionSize(), preparer: new Preparer(log) }
 }
 
 /**
@@ -41,16 +41,16 @@ export function usualReading(log: Log): ReadingParts {
  */
 export class Reader {
   readonly #queue: ConsumerQueue
-  readonly #pace: ReadingParts['pace']
+  readonly #size: ReadingParts['size']
   readonly #preparer: ReadingParts['preparer']
   /** Behind the last ones; null when there was nothing, or anything went wrong since. */
   #ahead: Taken | null = null
-  /** Of what the pace allows, for the next read. */
+  /** Of what the size allows, for the next read. */
   #share = shareFirst
 
-  constructor(queue: ConsumerQueue, { pace, preparer }: ReadingParts) {
+  constructor(queue: ConsumerQueue, { size, preparer }: ReadingParts) {
     this.#queue = queue
-    this.#pace = pace
+    this.#size = size
     this.#preparer = preparer
   }
 
@@ -75,7 +75,7 @@ export class Reader {
 
   /** What a transaction of so many bytes took, and how old its oldest increment was then. */
   committed(transaction: { bytes: number; ms: number; ageMs: number }): void {
-    this.#pace.committed(transaction)
+    this.#size.committed(transaction)
   }
 
   close(): Promise<void> {
@@ -91,11 +91,11 @@ export class Reader {
   }
 
   async #read(skip: number): Promise<Read> {
-    const asked = this.#pace.next(this.#share)
+    const asked = this.#size.next(this.#share)
     const elements = await this.#queue.read({ skip, ...asked })
     this.#share = Math.min(1, this.#share * shareGrowth)
     const bytes = elements.reduce((sum, element) => sum + element.length, 0)
-    const isFull = this.#pace.isFull({ batchCount: elements.length, bytes }, asked)
+    const isFull = this.#size.isFull({ batchCount: elements.length, bytes }, asked)
     return { elements, bytes, isFull }
   }
 }

@@ -28,7 +28,7 @@ export interface Amount {
  * those before, as a row costs several times more in a large database on a slow disk. A list that is
  * shorter than that is taken whole at once: nobody waits for it to grow. No clock, no I/O.
  */
-export class Pace {
+export class TransactionSize {
   #msPerByte = transactionMsUsual / bytesFirst
   #isBehind = false
 

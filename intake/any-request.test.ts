@@ -9,13 +9,13 @@ import { EmbeddedQueue } from '../queue/embedded/embedded-queue.ts'
 import { batchKeysMax } from '../batch/limits.ts'
 import { Random } from '../test/kit/random.ts'
 import { SimulatedDisk } from '../test/simulation/simulated-disk.ts'
-import { Courier } from './send/batch-sender.ts'
+import { BatchSender } from './send/batch-sender.ts'
 import { Flusher } from './send/flusher.ts'
 import { keyedRequest, readIdempotencyKey } from './count/idempotency-key.ts'
 import { IncrementList } from './parse/increment-list.ts'
 import { readIncrements } from './count/intake.ts'
 import { Producer } from './send/producer.ts'
-import { Waiting } from './send/ack-waiters.ts'
+import { AckWaiters } from './send/ack-waiters.ts'
 
 // Whatever a client sends, from its bytes to the committed row: nothing throws, nothing is refused on the
 // way, and the totals are those of the requests that were accepted.
@@ -107,9 +107,9 @@ function quotable(text: string): string {
 async function count(requests: readonly Request[]): Promise<void> {
   const queue = new EmbeddedQueue(systemClock)
   const error = new RepeatedError(pino({ level: 'silent' }), systemClock, 'away')
-  const courier = new Courier(new Producer('00000001'), queue, systemClock, error)
-  const waiting = new Waiting(systemClock, 60_000)
-  const options = { courier, queue, clock: systemClock, flushIntervalMs: 10, keysMax: 100_000, waiting }
+  const sender = new BatchSender(new Producer('00000001'), queue, systemClock, error)
+  const waiting = new AckWaiters(systemClock, 60_000)
+  const options = { sender, queue, clock: systemClock, flushIntervalMs: 10, keysMax: 100_000, waiting }
   const flusher = new Flusher(options)
   const expected = new Map<string, bigint>()
   const fingerprints = new Map<string, string>()
@@ -149,7 +149,7 @@ async function count(requests: readonly Request[]): Promise<void> {
     while (!isDrained) {
       const { batches, rejected } = prepareElements(await queue.read())
       expect(rejected).toEqual([])
-      const applied = store.apply({ batches, rejected, gone: new Set() })
+      const applied = store.apply({ batches, rejected, presumedDead: new Set() })
       await queue.publish({ ...applied, discarded: [] })
       await setImmediate()
     }

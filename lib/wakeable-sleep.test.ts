@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
 import { ManualClock } from '../test/kit/manual-clock.ts'
-import { Doze } from './wakeable-sleep.ts'
+import { WakeableSleep } from './wakeable-sleep.ts'
 
 test('it sleeps for as long as it should, unless a hint comes before its end or its beginning', async () => {
   const clock = new ManualClock(0)
-  const doze = new Doze(clock)
+  const wakeable = new WakeableSleep(clock)
   let woken = 0
-  const sleep = () => doze.sleep(100).then(() => woken++)
+  const sleep = () => wakeable.sleep(100).then(() => woken++)
 
   const whole = sleep()
   clock.pass(99)
@@ -16,11 +16,11 @@ test('it sleeps for as long as it should, unless a hint comes before its end or 
   await whole
 
   const ended = sleep()
-  doze.hint()
+  wakeable.wake()
   await ended
   expect(clock.timers).toEqual([])
 
-  doze.hint()
+  wakeable.wake()
   await sleep()
   expect(woken).toBe(3)
 

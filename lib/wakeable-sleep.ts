@@ -1,7 +1,7 @@
 import type { Clock } from './clock.ts'
 
 /** A sleep that a hint ends, or skips when the hint came before it. */
-export class Doze {
+export class WakeableSleep {
   readonly #clock: Clock
   /** Ends the current sleep; null while not asleep. */
   #wake: (() => void) | null = null
@@ -11,7 +11,7 @@ export class Doze {
     this.#clock = clock
   }
 
-  hint(): void {
+  wake(): void {
     this.#hinted = true
     this.#wake?.()
   }

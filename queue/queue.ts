@@ -10,7 +10,7 @@ export interface Position {
   readonly applied: number
   /**
    * What became of the keyed requests of its batches, by sequence: a letter of `outcomes` for each, in their
-   * order. Of every such batch from the `lowest` that was given up to `applied`.
+   * order. Of every such batch from the `firstUnconfirmed` that was given up to `applied`.
    */
   readonly outcomes: ReadonlyMap<number, string>
   /** None when it is absent. */
@@ -34,11 +34,11 @@ export function isMissing(givenUp: GivenUp | undefined, sequence: number): boole
 }
 
 export interface Push extends BatchId {
-  /** The producer's lowest unconfirmed sequence: it has heard what became of those below. */
-  readonly lowest: number
+  /** The producer's first unconfirmed sequence: it has heard what became of those below. */
+  readonly firstUnconfirmed: number
   /** Its highest sequence that may be in or through the list before this push. Default: any may be. */
   readonly highest?: number
-  /** All up to here was committed or given up: it does not have to be in the list. Default `lowest - 1`. */
+  /** All up to here was committed or given up: it does not have to be in the list. Default `firstUnconfirmed - 1`. */
   readonly settled?: number
   /** The encoded batch. */
   readonly element: string
@@ -61,11 +61,11 @@ export interface ProducerQueue {
    */
   push(push: Push): Promise<Position>
   /**
-   * Says that the producer lives, and asks where it stands; outcomes below `lowest` are dropped. Rejects, as
+   * Says that the producer lives, and asks where it stands; outcomes below `firstUnconfirmed` are dropped. Rejects, as
    * a push does, with `queue_altered` where that is beyond `highest`: somebody else wrote that, and the
-   * producer is set back to below `lowest`, so that it pushes again what it has.
+   * producer is set back to below `firstUnconfirmed`, so that it pushes again what it has.
    */
-  greet(producer: string, lowest: number, highest?: number): Promise<Position>
+  heartbeat(producer: string, firstUnconfirmed: number, highest?: number): Promise<Position>
   /** Id of the store that the shard is bound to; null while it is bound to none. */
   storeId(): Promise<string | null>
   /**
@@ -131,7 +131,7 @@ export interface ConsumerQueue {
   /**
    * When each of these producers last said that it lives, as an opaque text that changes whenever it does.
    */
-  signsOfLife(producers: readonly string[]): Promise<Map<string, string>>
+  heartbeats(producers: readonly string[]): Promise<Map<string, string>>
   /**
    * Drops what the queue remembers of producers that have been silent for `silentMs`; does nothing while
    * there is anything in the list. Safe otherwise: a producer that comes back brings all that is needed in

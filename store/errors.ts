@@ -73,7 +73,7 @@ const resultCodes: readonly (readonly [string, StoreErrorCode])[] = [
 ]
 
 /**
- * The OperationError of an exception from SQLite; anything else is a fault of ours and is returned as it
+ * The OperationError of an exception from SQLite; anything else is an internal error and is returned as it
  * is. The message begins with the path, where one is given.
  */
 export function classifyStoreError(error: unknown, path?: string): unknown {

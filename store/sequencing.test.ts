@@ -9,7 +9,7 @@ function sequence(given: {
   read?: number[]
   watermark?: number
   parked?: number[]
-  gone?: boolean
+  isPresumedDead?: boolean
   givenUp?: [number, number][]
 }): Sequenced {
   const parked = (given.parked ?? []).map(sequence => ({ producer: p1, sequence }))
@@ -21,7 +21,7 @@ function sequence(given: {
       [p1, (given.givenUp ?? []).map(([first, last]) => ({ first, last, isCounted: true }))],
     ]),
     loadParked: ({ sequence }) => batch({ sequence }),
-    gone: new Set(given.gone ? [p1] : []),
+    presumedDead: new Set(given.isPresumedDead ? [p1] : []),
   })
 }
 const ranges = ({ givenUp }: Sequenced) => givenUp.get(p1)!.map(({ first, last }) => [first, last])
@@ -74,8 +74,8 @@ test('a parked copy of what was applied is thrown away', () => {
   expect(sequences(unpark)).toEqual([2])
 })
 
-test('a producer that is gone gets its parked batches applied over the gaps, which are given up', () => {
-  const sequenced = sequence({ parked: [3, 4, 7], watermark: 1, gone: true })
+test('a producer that is presumed dead gets its parked batches applied over the gaps, which are given up', () => {
+  const sequenced = sequence({ parked: [3, 4, 7], watermark: 1, isPresumedDead: true })
   expect(sequences(sequenced.apply)).toEqual([3, 4, 7])
   expect(sequences(sequenced.unpark)).toEqual([3, 4, 7])
   expect(ranges(sequenced)).toEqual([
@@ -129,7 +129,7 @@ test('a batch of a producer that would have sealed less than before is left out,
     givenUp: new Map(),
     parked,
     loadParked: () => null,
-    gone: new Set(),
+    presumedDead: new Set(),
   })
   expect(apply.map(({ sealed }) => sealed)).toEqual([5, 10, 15])
   expect(reject).toEqual([batches[1], batches[3]])
@@ -140,7 +140,7 @@ test('a batch of a producer that would have sealed less than before is left out,
 test('what is parked and no batch any more is thrown away, and gives nothing up', () => {
   const parked = [{ producer: p1, sequence: 9 }]
   const nothing = { batches: [], progress: new Map(), givenUp: new Map() }
-  const given = { ...nothing, parked, loadParked: () => null, gone: new Set([p1]) }
+  const given = { ...nothing, parked, loadParked: () => null, presumedDead: new Set([p1]) }
   const { apply, unpark, givenUp, watermarks } = sequenceBatches(given)
   expect([apply, unpark, givenUp.size, watermarks.get(p1)]).toEqual([[], parked, 0, 0])
 })

@@ -22,7 +22,7 @@ export interface SequencingInput {
   /** The batch behind one of `parked`; null when what is there is none. */
   readonly loadParked: (id: BatchId) => ReceivedBatch | null
   /** Producers that have been silent for so long that their missing batches are given up. */
-  readonly gone: ReadonlySet<string>
+  readonly presumedDead: ReadonlySet<string>
 }
 
 export interface Sequenced {
@@ -47,12 +47,12 @@ export interface Sequenced {
  * Decides what each batch does. A batch at or below its producer's watermark is a redelivery and is
  * skipped, unless it was given up: then it is applied, and given up no longer. The next in order is applied
  * and moves the watermark; one further on is parked. Then parked ones that are now in order are applied, and
- * those of producers that are gone are applied over the gap, which is given up. One that says that its
+ * those of producers that are presumed dead are applied over the gap, which is given up. One that says that its
  * producer had sealed less than the batches before it is made up, and is as if it had not come. No clock,
  * no I/O.
  */
 export function sequenceBatches(input: SequencingInput): Sequenced {
-  const { batches, progress, parked, loadParked, gone } = input
+  const { batches, progress, parked, loadParked, presumedDead } = input
   const watermarks = new Map<string, number>()
   const watermarkOf = (producer: string) => watermarks.get(producer) ?? progress.get(producer)?.watermark ?? 0
   const sealed = new Map<string, number>()
@@ -104,7 +104,7 @@ export function sequenceBatches(input: SequencingInput): Sequenced {
     for (const [sequence, id] of [...sequences].sort(([left], [right]) => left - right)) {
       const watermark = watermarkOf(producer)
       const gap = sequence - watermark - 1
-      if (gap > 0 && !gone.has(producer)) break
+      if (gap > 0 && !presumedDead.has(producer)) break
       const name = nameOf(id)
       if (gap < 0) {
         // Its predecessor came together with another copy of it, or an operator accepted that it is lost.

@@ -10,7 +10,7 @@ export interface Rejected {
   readonly reason: string
 }
 
-export interface Application {
+export interface CommitRequest {
   /** As read from the queue, in order. */
   readonly batches: readonly ReceivedBatch[]
   /**
@@ -20,14 +20,14 @@ export interface Application {
   readonly merged?: MergedSums
   readonly rejected: readonly Rejected[]
   /** Producers whose missing batches are given up. */
-  readonly gone: ReadonlySet<string>
+  readonly presumedDead: ReadonlySet<string>
   /** Producers with parked batches that are to be told of, besides those of `batches`; default none. */
   readonly waiting?: ReadonlySet<string>
   /** A keyed request that would make more idempotency keys than this is refused. Default: no bound. */
   readonly idempotencyKeysMax?: number
 }
 
-export interface Applied {
+export interface CommitResult {
   /** Of every producer that the application speaks of: committed. */
   readonly watermarks: ReadonlyMap<string, number>
   /** All batches of these producers that now wait in the store. */
@@ -80,7 +80,7 @@ export interface Store {
    * On any throw the batches are still in the queue, and the store is unchanged, or knows them again:
    * `store_gone` may come after a commit to files that have lost their name meanwhile.
    */
-  apply(application: Application): Applied
+  apply(application: CommitRequest): CommitResult
   /** Highest committed sequence per producer. */
   watermarks(): Map<string, number>
   /** Batches at or below the watermark that have not arrived, of every producer that has any. */

@@ -6,16 +6,16 @@ import { allStopSignals, ignoreOtherSignals } from '../../lib/process/stop-signa
 import { newProducerId } from '../../batch/batch.ts'
 import { Binding } from '../../queue/store-binding.ts'
 import { openQueue } from '../../queue/open.ts'
-import { Courier } from '../../intake/send/batch-sender.ts'
+import { BatchSender } from '../../intake/send/batch-sender.ts'
 import { Flusher } from '../../intake/send/flusher.ts'
 import { flusherPart } from '../../intake/send/flusher-part.ts'
 import { IdempotencyWindow } from '../../intake/count/idempotency-window.ts'
-import { Ingest } from '../../intake/count/intake.ts'
+import { Intake } from '../../intake/count/intake.ts'
 import { KeyedRequests } from '../../intake/count/keyed-requests.ts'
 import type { webOptions } from '../../intake/options.ts'
 import { Producer } from '../../intake/send/producer.ts'
 import { webReadiness } from '../../intake/readiness.ts'
-import { Waiting } from '../../intake/send/ack-waiters.ts'
+import { AckWaiters } from '../../intake/send/ack-waiters.ts'
 import { Server } from './server.ts'
 
 type Options = OptionValues<typeof webOptions>
@@ -35,16 +35,16 @@ async function makeParts(options: Options, context: ServiceContext) {
   const queue = await openQueue({ redis: options.redis, role: 'web', ...context })
   const queueError = new RepeatedError(log, clock, 'batches cannot be pushed')
   const { flushIntervalMs, keysMax } = options
-  const waiting = new Waiting(clock, options.ackTimeoutMs)
+  const waiting = new AckWaiters(clock, options.ackTimeoutMs)
   const producer = new Producer(newProducerId())
-  const courier = new Courier(producer, queue, clock, queueError, position => waiting.progress(position))
-  const flusher = new Flusher({ courier, queue, clock, flushIntervalMs, keysMax, waiting })
-  const ingest = new Ingest(flusher, log, metrics)
+  const sender = new BatchSender(producer, queue, clock, queueError, position => waiting.progress(position))
+  const flusher = new Flusher({ sender, queue, clock, flushIntervalMs, keysMax, waiting })
+  const intake = new Intake(flusher, log, metrics)
   let isStopping = false
   const readiness = () =>
     webReadiness({ isStopping, oldestAgeMs: flusher.oldestAgeMs(), queueError: queueError.code, ...options })
   const server = new Server({
-    ...{ ingest, flusher, waiting, readiness, metricsText: context.metricsText, ...options },
+    ...{ intake, flusher, waiting, readiness, metricsText: context.metricsText, ...options },
     keyedRequests: new KeyedRequests(),
     idempotencyWindow: new IdempotencyWindow(queue, clock),
   })

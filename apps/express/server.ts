@@ -125,7 +125,7 @@ export class Server {
   }
 
   #refuse(response: Response, { code, errors }: Refusal, idempotencyWindow: string | null = null): void {
-    this.#options.ingest.refused(code)
+    this.#options.intake.refused(code)
     setHeaders(response, { ...problemHeaders(code), ...windowHeader(idempotencyWindow) })
     send(response, problems[code].status, 'application/problem+json', problemBody(code, errors))
   }
@@ -134,7 +134,7 @@ export class Server {
     // The client went away before its body was there: nothing was counted, and there is nobody to tell.
     if (response.destroyed) return
     const isTooLarge = (error as { status?: number }).status === 413
-    if (!isTooLarge) this.#options.ingest.fault(error)
+    if (!isTooLarge) this.#options.intake.fault(error)
     this.#refuse(response, refusal(isTooLarge ? 'body_too_large' : 'fault'))
   }
 }

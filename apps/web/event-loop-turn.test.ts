@@ -1,14 +1,14 @@
 import { beforeEach, expect, test } from 'vitest'
 import { Connections } from './connections.ts'
-import { Turn } from './event-loop-turn.ts'
+import { EventLoopTurn } from './event-loop-turn.ts'
 
 let connections: Connections
-let turn: Turn
+let turn: EventLoopTurn
 const nextTurn = () => new Promise(resolve => setImmediate(resolve))
 
 beforeEach(() => {
   connections = new Connections(100)
-  turn = new Turn(connections)
+  turn = new EventLoopTurn(connections)
 })
 
 /** Whether the turn is deep at the end of so many requests. */

@@ -11,7 +11,7 @@ export interface TurnEnd {
 }
 
 /** The current turn of the event loop: how many requests came in it, and who waits for its end. */
-export class Turn {
+export class EventLoopTurn {
   readonly #connections: Connections
   /** Since the last turn in which there were many. */
   #requestCount = 0

@@ -12,7 +12,7 @@ import { openQueue } from '../../queue/open.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
 import { BodyMemory } from './http/request-body.ts'
 import { connectionReasons, Connections } from './connections.ts'
-import { Courier } from '../../intake/send/batch-sender.ts'
+import { BatchSender } from '../../intake/send/batch-sender.ts'
 import { checkedDescriptors } from './descriptors.ts'
 import { Flusher } from '../../intake/send/flusher.ts'
 import { flusherPart } from '../../intake/send/flusher-part.ts'
@@ -21,7 +21,7 @@ import { IdempotencyWindow } from '../../intake/count/idempotency-window.ts'
 import { IncrementRoute } from './http/increment-route.ts'
 import { KeyedRequests } from '../../intake/count/keyed-requests.ts'
 import { LongWork } from './long-work.ts'
-import { Ingest } from '../../intake/count/intake.ts'
+import { Intake } from '../../intake/count/intake.ts'
 import type { webOptions } from '../../intake/options.ts'
 import { NativeMemory } from './native-memory.ts'
 import { Origins } from '../../intake/http/origins.ts'
@@ -33,8 +33,8 @@ import { Siblings } from './siblings.ts'
 import { Server } from './server.ts'
 import { idleSecondsMax, StreamRoute } from './stream/stream-route.ts'
 import { UnreadAnswers } from './write-buffers.ts'
-import { Turn } from './event-loop-turn.ts'
-import { Waiting } from '../../intake/send/ack-waiters.ts'
+import { EventLoopTurn } from './event-loop-turn.ts'
+import { AckWaiters } from '../../intake/send/ack-waiters.ts'
 
 /** The web process: takes increments, and hands their sums to the queue. Resolves to the exit code. */
 export function runWeb(options: OptionValues<typeof webOptions>, run: ServiceRun): Promise<ExitCode> {
@@ -47,13 +47,13 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
   const queue = await openQueue({ redis: options.redis, role: 'web', ...context })
   const queueError = new RepeatedError(log, clock, 'batches cannot be pushed')
   const { flushIntervalMs, keysMax, bodyBytesMax, defaultAck, waitingMax } = options
-  const waiting = new Waiting(clock, options.ackTimeoutMs)
+  const waiting = new AckWaiters(clock, options.ackTimeoutMs)
   const producer = new Producer(newProducerId())
-  const courier = new Courier(producer, queue, clock, queueError, position => waiting.progress(position))
-  const flusher = new Flusher({ courier, queue, clock, flushIntervalMs, keysMax, waiting })
+  const sender = new BatchSender(producer, queue, clock, queueError, position => waiting.progress(position))
+  const flusher = new Flusher({ sender, queue, clock, flushIntervalMs, keysMax, waiting })
   const binding = new Binding(queue)
   const taker = new HandoverTaker({ place: options, queue, binding, clock, log })
-  const ingest = new Ingest(flusher, log, metrics)
+  const intake = new Intake(flusher, log, metrics)
   const connections = new Connections(options.connectionsMax)
   const descriptorsError = new RepeatedError(log, clock, 'new connections have to wait')
   let isStopping = false
@@ -72,16 +72,16 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
   const bodyMemory = new BodyMemory(bodyBytesMax)
   const memory = new NativeMemory({ clock, log, connections, unread })
   const longWork = new LongWork(clock)
-  const requests = new Requests({ ingest, longWork, bodyBytesMax, bodyMemory, memory })
+  const requests = new Requests({ intake, longWork, bodyBytesMax, bodyMemory, memory })
   const limits = { bodyBytesMax, memory, defaultAck, waitingMax, origins: new Origins(options) }
   const idempotencyWindow = new IdempotencyWindow(queue, clock)
   const keyed = { keyedRequests: new KeyedRequests(), idempotencyWindow }
-  const work = { ...keyed, turn: new Turn(connections), longWork }
-  const counting = { requests, ingest, flusher, waiting, connections, ...work, ...limits }
+  const work = { ...keyed, turn: new EventLoopTurn(connections), longWork }
+  const counting = { requests, intake, flusher, waiting, connections, ...work, ...limits }
   const streams = new StreamRoute({ ...counting, unread, metrics })
   const server = new Server({
     status: { readiness: () => siblings.withOthers(ownReadiness()), metricsText: context.metricsText },
-    ...{ ingest, requests, streams, ...limits, connections, clock, descriptorsError, unread },
+    ...{ intake, requests, streams, ...limits, connections, clock, descriptorsError, unread },
     descriptorsMax: checkedDescriptors(options.connectionsMax, parent === null ? log : null),
     route: new IncrementRoute(counting),
   })

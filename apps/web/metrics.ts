@@ -7,12 +7,12 @@ import type { NativeMemory } from './native-memory.ts'
 import type { Producer } from '../../intake/send/producer.ts'
 import type { Server } from './server.ts'
 import type { UnreadAnswers } from './write-buffers.ts'
-import type { Waiting } from '../../intake/send/ack-waiters.ts'
+import type { AckWaiters } from '../../intake/send/ack-waiters.ts'
 
 interface Measured {
   readonly flusher: Flusher
   readonly producer: Producer
-  readonly waiting: Waiting
+  readonly waiting: AckWaiters
   readonly connections: Connections
   readonly taker: HandoverTaker
   readonly server: Server

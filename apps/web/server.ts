@@ -7,7 +7,7 @@ import { endHead, endPage } from './http/responses.ts'
 import type { Connections } from './connections.ts'
 import { readFraming } from '../../intake/http/request-head.ts'
 import type { IncrementRoute } from './http/increment-route.ts'
-import type { Ingest } from '../../intake/count/intake.ts'
+import type { Intake } from '../../intake/count/intake.ts'
 import { Listener } from './listener.ts'
 import { isPreflight, type Origins } from '../../intake/http/origins.ts'
 import { answerPreflight, refusedPage } from './http/pages.ts'
@@ -22,7 +22,7 @@ const idleGraceMs = 200
 const drainIntervalMs = 5
 
 export interface ServerOptions {
-  readonly ingest: Ingest
+  readonly intake: Intake
   readonly requests: Requests
   readonly route: IncrementRoute
   readonly streams: StreamRoute
@@ -113,7 +113,7 @@ export class Server {
 
   /** A page for GET and HEAD. */
   #page(path: string, type: string, make: () => Promise<Page>): void {
-    const { requests, ingest, unread } = this.#options
+    const { requests, intake, unread } = this.#options
     const handle = this.#handler((response, isHead) => {
       let isAborted = false
       response.onAborted(() => {
@@ -130,7 +130,7 @@ export class Server {
           })
         },
         error => {
-          ingest.fault(error)
+          intake.fault(error)
           if (!isAborted) requests.refuse(response, 'fault', { isHead, isLast: true })
         },
       )

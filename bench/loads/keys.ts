@@ -1,4 +1,4 @@
-/** Deterministic and well mixed, so that runs and rivals get the same keys in the same order. */
+/** Deterministic and well mixed, so that runs and peers get the same keys in the same order. */
 export function shuffledKeys(count: number): string[] {
   const keys = Array.from({ length: count }, (_, index) => `test${index + 1}`)
   const random = randomBelow()

@@ -1,6 +1,6 @@
-import type { Place, Running } from '../rivals/rival.ts'
+import type { Place, Running } from '../peers/peer.ts'
 
-/** A way to load a rival for a while. */
+/** A way to load a peer for a while. */
 export interface Load {
   /** For the table: `wrk, 64 connections, 9000 keys`. */
   readonly name: string

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { formIncrement } from '../rivals/rival.ts'
+import { formIncrement } from '../peers/peer.ts'
 import { parseRedisBenchmark } from './redis-benchmark.ts'
 import { parseHistogram, parseVegeta } from './vegeta.ts'
 import { answersIn, clientFrame } from './web-socket.ts'

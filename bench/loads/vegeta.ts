@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { whileAwake } from './awake.ts'
 import { shuffledKeys } from './keys.ts'
 import { outputOf } from '../processes.ts'
-import type { HttpIncrement } from '../rivals/rival.ts'
+import type { HttpIncrement } from '../peers/peer.ts'
 import type { Latency, Load } from './load.ts'
 
 const workersMax = 1_000

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { outputOf } from '../processes.ts'
-import type { HttpIncrement } from '../rivals/rival.ts'
+import type { HttpIncrement } from '../peers/peer.ts'
 import type { Load, Sample } from './load.ts'
 
 type WrkSample = Omit<Sample, 'underWayMax'>

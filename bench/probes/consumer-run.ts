@@ -1,5 +1,5 @@
 import { Consumer } from '../../consumer/consumer.ts'
-import { GoneProducers } from '../../consumer/failure-detector.ts'
+import { FailureDetector } from '../../consumer/failure-detector.ts'
 import { ConsumerMetrics } from '../../consumer/metrics.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { createLog } from '../../lib/process/log.ts'
@@ -9,7 +9,7 @@ import { encodeBatch } from '../../batch/writer.ts'
 import { EmbeddedQueue } from '../../queue/embedded/embedded-queue.ts'
 import type { ReadBounds } from '../../queue/queue.ts'
 import { openStore } from '../../store/sqlite/open.ts'
-import type { Application, Applied, Store } from '../../store/store.ts'
+import type { CommitRequest, CommitResult, Store } from '../../store/store.ts'
 
 /**
  * The embedded queue, closed while it is being filled. Remembers when the consumer began, and ends when it
@@ -49,7 +49,7 @@ export class ConsumerRun {
       clock: systemClock,
       log,
       metrics: new ConsumerMetrics(new Metrics('bench')),
-      gone: new GoneProducers(systemClock, 60_000, () => false),
+      failureDetector: new FailureDetector(systemClock, 60_000, () => false),
       idempotencyWindowMs: 86_400_000,
     })
     void this.#consumer.run()
@@ -66,7 +66,7 @@ export class ConsumerRun {
     this.#queue.startedMs = null
     for (const batch of batches) {
       const { producer, sequence } = batch
-      await this.#queue.push({ producer, sequence, lowest: 1, element: encodeBatch(batch) })
+      await this.#queue.push({ producer, sequence, firstUnconfirmed: 1, element: encodeBatch(batch) })
     }
     const endedMs = await new Promise<number>(resolve => {
       this.#queue.emptied = resolve
@@ -81,7 +81,7 @@ export class ConsumerRun {
   }
 
   #recording(): Store {
-    const apply = (application: Application): Applied => {
+    const apply = (application: CommitRequest): CommitResult => {
       const applied = this.#store.apply(application)
       this.#transactions.push(applied.applied)
       return applied

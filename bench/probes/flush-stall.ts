@@ -2,11 +2,11 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks'
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Courier } from '../../intake/send/batch-sender.ts'
+import { BatchSender } from '../../intake/send/batch-sender.ts'
 import { Flusher } from '../../intake/send/flusher.ts'
 import { IncrementList } from '../../intake/parse/increment-list.ts'
 import { Producer } from '../../intake/send/producer.ts'
-import { Waiting } from '../../intake/send/ack-waiters.ts'
+import { AckWaiters } from '../../intake/send/ack-waiters.ts'
 import { webNodeOptions } from '../../cli/up/node-options.ts'
 import { Channel, type Port } from '../../lib/process/channel.ts'
 import { systemClock } from '../../lib/clock.ts'
@@ -79,12 +79,12 @@ async function runMeasured(keyCount: number, intervalCount: number): Promise<Flu
   const producer = new Producer(newProducerId())
   const log = createLog({ level: 'warn', format: 'json', process: 'bench', isTerminal: false })
   const error = new RepeatedError(log, systemClock, 'batches cannot be pushed')
-  const courier = new Courier(producer, queue, systemClock, error)
-  const waiting = new Waiting(systemClock, 5_000)
+  const sender = new BatchSender(producer, queue, systemClock, error)
+  const waiting = new AckWaiters(systemClock, 5_000)
   // Those of one interval may still be on their way when those of the next have come.
   const keysMax = 2 * keyCount
   const flusher = new Flusher({
-    courier,
+    sender,
     queue,
     clock: systemClock,
     flushIntervalMs: 1_000,

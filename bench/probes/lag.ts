@@ -6,7 +6,7 @@ import { ndjson } from '../loads/driver.ts'
 import type { Load } from '../loads/load.ts'
 import { vegeta } from '../loads/vegeta.ts'
 import { wrk } from '../loads/wrk.ts'
-import { formIncrement } from '../rivals/rival.ts'
+import { formIncrement } from '../peers/peer.ts'
 import { type Service, startUp } from './up-service.ts'
 
 const port = 28_421

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseWrk, wrkScript } from '../loads/wrk.ts'
 import { outputOf } from '../processes.ts'
-import { formIncrement } from '../rivals/rival.ts'
+import { formIncrement } from '../peers/peer.ts'
 import { rssMebibytesOf, startUp } from './up-service.ts'
 
 const port = 28_461

@@ -23,7 +23,7 @@ const rowHeight = 28
 const barHeight = 18
 const headHeight = 40
 
-/** The chart of a result, as SVG: one bar a contender, or lines where something grows. */
+/** The chart of a result, as SVG: one bar a candidate, or lines where something grows. */
 export function resultChart({ subject, entries }: Result): string {
   const points = entries.flatMap(entry =>
     entry.point === undefined ? [] : [{ ...entry.point, y: subjectOf(entry, subject) }],

@@ -8,7 +8,7 @@ const subjectNames: Readonly<Record<Subject, string>> = {
   p99: 'p99',
 }
 
-/** One line a contender: the medians, and whether the total was right. */
+/** One line a candidate: the medians, and whether the total was right. */
 export function resultTable({ entries, skipped, subject, rounds, seconds }: Result): string {
   const isGrowth = new Set(entries.map(entry => entry.point?.line)).size > 1
   const first = (isGrowth ? entries[0]?.point?.line : entries[0]?.name) ?? ''

@@ -101,7 +101,7 @@ describe('a chart of what grows', () => {
     expect(first![1]).toBeCloseTo((second![1]! + third![1]!) / 2, 0)
   })
 
-  test('is drawn where contenders have a place on a line', () => {
+  test('is drawn where candidates have a place on a line', () => {
     const entries = result.entries.map((each, index) => ({
       ...each,
       point: { line: each.name, x: index + 1 },

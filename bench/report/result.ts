@@ -1,7 +1,7 @@
 import type { Latency } from '../loads/load.ts'
 import { median } from './statistics.ts'
 
-/** What one turn of one contender gave. CPU times are of its server, for one increment. */
+/** What one turn of one candidate gave. CPU times are of its server, for one increment. */
 export interface Round {
   readonly incrementsPerSecond: number
   /** Of all its processes, in microseconds. */
@@ -17,7 +17,7 @@ export interface Summary {
   readonly incrementsPerSecond: number
   readonly cpuUs: number
   readonly frontCpuUs: number
-  /** What the benchmark is about as a multiple of the first contender's, round by round. */
+  /** What the benchmark is about as a multiple of the first candidate's, round by round. */
   readonly ratio: number
   readonly latencyMs: Latency | null
 }
@@ -34,7 +34,7 @@ export interface Entry extends Summary {
   readonly load: string
   readonly point?: Point
   readonly rounds: readonly Round[]
-  /** What the rival kept, beside what was answered or sent; null when it cannot tell. */
+  /** What the peer kept, beside what was answered or sent; null when it cannot tell. */
   readonly counted: { readonly answered: number; readonly total: number; readonly share: number } | null
 }
 

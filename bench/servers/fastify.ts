@@ -1,7 +1,7 @@
 import fastify from 'fastify'
 import { FormTotals, okBody } from './form-totals.ts'
 
-/** The same ingest on Fastify, without the promises. The arguments are its port and its database. */
+/** The same intake on Fastify, without the promises. The arguments are its port and its database. */
 const [port, path] = process.argv.slice(2)
 const totals = new FormTotals(path!)
 const app = fastify()

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { FormTotals, okBody } from './form-totals.ts'
 
-/** The same ingest on node:http, without the promises. The arguments are its port and its database. */
+/** The same intake on node:http, without the promises. The arguments are its port and its database. */
 const [port, path] = process.argv.slice(2)
 const totals = new FormTotals(path!)
 

@@ -1,13 +1,13 @@
 import { exitCodes, UsageError } from '../../lib/errors.ts'
 import { whyNotListening } from '../../lib/process/port.ts'
-import { isMarkSet, type Mark, markToShow, setMark } from './port-mark.ts'
+import { isMarkSet, type PortMark, markToShow, setPortMark } from './port-mark.ts'
 
 /**
  * One `piccolo up` a port: web processes share a port by SO_REUSEPORT, so without care a second, accidental
  * one would silently take a part of the traffic into another database.
  */
-export async function claimInstance(host: string, port: number): Promise<Mark> {
-  const mark = await setMark(markOf(port))
+export async function claimInstance(host: string, port: number): Promise<PortMark> {
+  const mark = await setPortMark(markOf(port))
   if (mark === 'taken') {
     const found = `to find out, sudo ss -xlp | grep ${markToShow(markOf(port))}`
     const reason = `another piccolo up has it, or a program that poses as one; ${found}`

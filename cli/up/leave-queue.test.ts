@@ -28,8 +28,8 @@ afterEach(() => {
 const element = (producer: number, sequence: number) => encodeBatch(batch({ producer, sequence }))
 async function push(producer: number, ...sequences: number[]): Promise<void> {
   for (const sequence of sequences) {
-    const lowest = sequences[0]!
-    const name = { producer: producerId(producer), sequence, lowest }
+    const firstUnconfirmed = sequences[0]!
+    const name = { producer: producerId(producer), sequence, firstUnconfirmed }
     await queue.push({ ...name, element: element(producer, sequence) })
   }
 }

@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:net'
  * namespace: no file, dropped by the kernel with its process, and of the scope of a port, the network
  * namespace. So any user of the machine can set one, or connect to it. Elsewhere nobody can.
  */
-export interface Mark {
+export interface PortMark {
   release(): void
 }
 
@@ -14,7 +14,7 @@ const hasMarks = process.platform === 'linux'
 const backlogMax = 16
 
 /** Resolves to null where there are no marks. */
-export async function setMark(name: string): Promise<Mark | 'taken' | null> {
+export async function setPortMark(name: string): Promise<PortMark | 'taken' | null> {
   if (!hasMarks) return null
   const server = createServer(socket => socket.destroy())
   return new Promise(resolve => {

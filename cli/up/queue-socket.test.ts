@@ -10,7 +10,7 @@ import { EmbeddedQueue } from '../../queue/embedded/embedded-queue.ts'
 import { batch, producerId } from '../../test/kit/builders.ts'
 import { until } from '../../test/kit/condition.ts'
 import { Folder } from '../../test/kit/service.ts'
-import { isMarkSet, setMark } from './port-mark.ts'
+import { isMarkSet, setPortMark } from './port-mark.ts'
 import { openQueueSocket } from './queue-socket.ts'
 import { queuedInService, tellQueued } from './queued-batches.ts'
 
@@ -33,7 +33,7 @@ const queued = [{ producer: producerId(1), sequence: 1, increments: 7 }]
 async function queue(): Promise<EmbeddedQueue> {
   const embedded = new EmbeddedQueue(systemClock)
   const element = encodeBatch(batch({ sequence: 1, increments: 7 }))
-  await embedded.push({ producer: producerId(1), sequence: 1, lowest: 1, element })
+  await embedded.push({ producer: producerId(1), sequence: 1, firstUnconfirmed: 1, element })
   return embedded
 }
 async function tell(at = place()): Promise<void> {
@@ -149,7 +149,7 @@ test('an answer without an end is refused before it fills the memory', async () 
 
 test('a mark holds nothing: whoever connects to it is let go at once', async () => {
   const name = `test/${process.pid}`
-  const mark = await setMark(name)
+  const mark = await setPortMark(name)
   if (mark === null || mark === 'taken') throw new Error('no mark')
   cleanUps.push(() => mark.release())
   let closed = 0
@@ -161,5 +161,5 @@ test('a mark holds nothing: whoever connects to it is let go at once', async () 
   for (const client of clients) client.resume()
   await until('all are closed', () => closed === clients.length)
   expect(await isMarkSet(name)).toBe(true)
-  expect(await setMark(name)).toBe('taken')
+  expect(await setPortMark(name)).toBe('taken')
 })

@@ -54,7 +54,7 @@ async function runUp(options: Options, context: CommandContext): Promise<ExitCod
   const stopped = new Promise<ExitCode>(resolve => {
     for (const signal of stopSignals(environment)) process.on(signal, () => resolve(exitCodes.done))
     process.on('uncaughtException', error => {
-      log.fatal({ err: error, code: 'fault' }, 'a fault of ours: stopping')
+      log.fatal({ err: error, code: 'fault' }, 'an internal error: stopping')
       resolve(exitCodes.fault)
     })
   })
@@ -75,7 +75,7 @@ async function runUp(options: Options, context: CommandContext): Promise<ExitCod
     }
     exitCode = await serve(supervisors, { stopped, onReady, log, stopTimeoutMs: options.stopTimeoutMs })
   } catch (error) {
-    log.fatal({ err: error, code: 'fault' }, 'a fault of ours: stopping')
+    log.fatal({ err: error, code: 'fault' }, 'an internal error: stopping')
     exitCode = exitCodes.fault
   }
   // Whatever has failed until here.

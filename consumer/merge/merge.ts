@@ -6,7 +6,7 @@ import {
   refuseNewer,
   type Element,
 } from '../../batch/batch.ts'
-import { type Head, ScannedBatch, scanElement } from '../../batch/reader.ts'
+import { type BatchHead, ScannedBatch, scanElement } from '../../batch/reader.ts'
 import { KeyCache } from '../../store/merge/key-cache.ts'
 import { SumTable } from '../../batch/sum-rows.ts'
 import { type MergedSums, mergeSums } from '../../store/merge/merged-sums.ts'
@@ -73,7 +73,7 @@ function scannerOf(elements: readonly Element[]) {
 
 /** In a form that crosses from thread to thread; of elements that are all of the usual shape. */
 export interface Answer {
-  readonly heads: readonly Head[]
+  readonly heads: readonly BatchHead[]
   readonly sumsOfSums: readonly bigint[]
   readonly merged: MergedSums
 }
@@ -81,7 +81,7 @@ export interface Answer {
 /** Null when any element needs decodeBatch. */
 export function packPrepared(elements: readonly Element[]): Answer | null {
   const { table, scan } = scannerOf(elements)
-  const heads: Head[] = []
+  const heads: BatchHead[] = []
   const sumsOfSums: bigint[] = []
   for (const element of elements) {
     const scanned = typeof element === 'string' ? scan(element) : null

@@ -26,7 +26,7 @@ const formats: ReadonlyMap<string, BodyFormat> = new Map([
 ])
 
 /** From the bytes of a request to the accumulator: everything is counted, or nothing and a code says why. */
-export class Ingest {
+export class Intake {
   readonly #flusher: Flusher
   readonly #log: Log
   readonly #refusals
@@ -73,7 +73,7 @@ export class Ingest {
   }
 
   fault(error: unknown): void {
-    this.#log.error({ err: error }, 'a request met a fault of ours')
+    this.#log.error({ err: error }, 'a request met an internal error')
   }
 }
 

@@ -28,12 +28,12 @@ export class KeyedRequests {
     this.#inFlight.delete(idempotencyKey)
   }
 
-  /** `letter` is one of `outcomes`, or undefined while nothing is known: to ask again is safe, and tells. */
-  decided(letter: string | undefined): Decision {
-    if (letter === outcomes.conflict) return { code: 'idempotency_key_reused' }
-    if (letter === outcomes.full) return { code: 'idempotency_keys_full' }
+  /** `outcome` is one of `outcomes`, or undefined while nothing is known: to ask again is safe, and tells. */
+  decided(outcome: string | undefined): Decision {
+    if (outcome === outcomes.conflict) return { code: 'idempotency_key_reused' }
+    if (outcome === outcomes.full) return { code: 'idempotency_keys_full' }
     const result =
-      letter === outcomes.applied ? 'applied' : letter === outcomes.duplicate ? 'duplicate' : undefined
+      outcome === outcomes.applied ? 'applied' : outcome === outcomes.duplicate ? 'duplicate' : undefined
     return { code: null, result }
   }
 }

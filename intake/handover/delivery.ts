@@ -3,7 +3,7 @@ import { type Log, RepeatedError } from '../../lib/process/log.ts'
 import type { OpenFile } from './disk.ts'
 import { type Manifest, readElements } from './file-reader.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
-import { Courier } from '../send/batch-sender.ts'
+import { BatchSender } from '../send/batch-sender.ts'
 import { Producer } from '../send/producer.ts'
 
 const retryIntervalMs = 100
@@ -28,7 +28,7 @@ export async function deliverFile(parts: DeliveryParts): Promise<boolean> {
   const { file, manifest, queue, clock, log, isToEnd } = parts
   const producer = Producer.resumed(manifest.producer, manifest.sequenceFirst)
   const error = new RepeatedError(log, clock, 'left batches cannot be pushed')
-  const courier = new Courier(producer, queue, clock, error)
+  const sender = new BatchSender(producer, queue, clock, error)
   const elements = readElements(file, manifest)
   const beganMs = clock.monotonicMs()
   let progressMs = beganMs
@@ -41,9 +41,9 @@ export async function deliverFile(parts: DeliveryParts): Promise<boolean> {
     }
     if (producer.unconfirmed.length === 0) return true
     if (isToEnd(clock.monotonicMs() - progressMs)) return false
-    const { lowest } = producer
-    await courier.deliver()
-    if (producer.lowest > lowest) progressMs = clock.monotonicMs()
+    const { firstUnconfirmed } = producer
+    await sender.deliver()
+    if (producer.firstUnconfirmed > firstUnconfirmed) progressMs = clock.monotonicMs()
     else await sleep(clock, retryIntervalMs)
   }
 }

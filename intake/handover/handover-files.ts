@@ -15,7 +15,7 @@ import { errorText, type OperationError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/process/log.ts'
 import { makeFolder } from '../../lib/make-folder.ts'
 import { batchIdOf, queuedBatchOf } from '../../batch/batch.ts'
-import { queueError, queueErrors } from '../../queue/errors.ts'
+import { queueError } from '../../queue/errors.ts'
 import { type Disk, isMissing } from './disk.ts'
 import { handoverPieces } from './file-format.ts'
 
@@ -123,9 +123,7 @@ export function leaveBatches(place: Place, leftover: Leftover, log: Log): Left {
     } catch (error) {
       if (batchCount > 1 && isTooLarge(error)) return leaveHalves(place, leftover, log)
       const reason = errorText(error)
-      const { hint } = queueErrors.handover_unwritable
-      const fields = { code: 'handover_unwritable', hint, folder, reason, batchCount }
-      log.fatal(fields, 'no hand-over file can be written in this folder')
+      log.fatal({ folder, reason, batchCount }, 'no hand-over file can be written in this folder')
     }
   }
   return { paths: [], unwritten: [leftover] }

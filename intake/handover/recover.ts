@@ -1,5 +1,5 @@
 import type { Clock } from '../../lib/clock.ts'
-import { Doze } from '../../lib/wakeable-sleep.ts'
+import { WakeableSleep } from '../../lib/wakeable-sleep.ts'
 import { errorText, OperationError } from '../../lib/errors.ts'
 import { type Log, RepeatedError } from '../../lib/process/log.ts'
 import type { Binding } from '../../queue/store-binding.ts'
@@ -68,14 +68,14 @@ export class HandoverTaker {
   #stopRequested = false
   #running: Promise<void> = Promise.resolve()
   /** Between two looks. */
-  readonly #doze: Doze
+  readonly #sleep: WakeableSleep
 
   constructor(parts: HandoverTakerParts) {
     this.#parts = parts
     this.#disk = parts.disk ?? systemDisk
     this.#clock = parts.clock
     this.#log = parts.log
-    this.#doze = new Doze(parts.clock)
+    this.#sleep = new WakeableSleep(parts.clock)
     this.#listing = new RepeatedError(parts.log, parts.clock, 'hand-over files cannot be listed')
   }
 
@@ -111,7 +111,7 @@ export class HandoverTaker {
 
   async stop(): Promise<void> {
     this.#stopRequested = true
-    this.#doze.hint()
+    this.#sleep.wake()
     await this.#running
   }
 
@@ -128,7 +128,7 @@ export class HandoverTaker {
       } catch (error) {
         this.#listing.happened(explained(error))
       }
-      if (!this.#stopRequested) await this.#doze.sleep(lookIntervalMs)
+      if (!this.#stopRequested) await this.#sleep.sleep(lookIntervalMs)
     }
     await Promise.all(this.#visits)
   }
@@ -228,7 +228,7 @@ export class HandoverTaker {
     if (state !== null && state.signature !== signature) return
     await this.#disk.remove(path)
     this.#log.info({ path }, 'what another web process left is in the store')
-    this.#doze.hint()
+    this.#sleep.wake()
   }
 
   #leave({ path }: HandoverFile, watch: Watch, error: unknown): void {
@@ -243,7 +243,7 @@ export class HandoverTaker {
   }
 }
 
-/** What the file system says is an error that an operator can act upon; so is a fault of ours here. */
+/** What the file system says is an error that an operator can act upon; so is an internal error here. */
 function explained(error: unknown): OperationError {
   if (error instanceof OperationError) return error
   return queueError('handover_unreadable', errorText(error), error)

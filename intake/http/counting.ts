@@ -6,11 +6,11 @@ import type { Head } from './request-head.ts'
 import { keyedRequest } from '../count/idempotency-key.ts'
 import type { IdempotencyWindow } from '../count/idempotency-window.ts'
 import { IncrementList } from '../parse/increment-list.ts'
-import { type Ingest, readIncrements, refusal } from '../count/intake.ts'
+import { type Intake, readIncrements, refusal } from '../count/intake.ts'
 import type { Refusal } from '../parse/json.ts'
 import type { KeyedRequests } from '../count/keyed-requests.ts'
 import type { ProblemCode } from '../parse/problems.ts'
-import type { Ack, Waiting } from '../send/ack-waiters.ts'
+import type { Ack, AckWaiters } from '../send/ack-waiters.ts'
 
 /** How a door answers its clients. A client is answered once. */
 export interface Replies<Client> {
@@ -24,9 +24,9 @@ export interface Replies<Client> {
 }
 
 export interface CountingOptions {
-  readonly ingest: Ingest
+  readonly intake: Intake
   readonly flusher: Flusher
-  readonly waiting: Waiting
+  readonly waiting: AckWaiters
   readonly keyedRequests: KeyedRequests
   readonly idempotencyWindow: IdempotencyWindow
   readonly defaultAck: Ack
@@ -46,7 +46,7 @@ export class Counting<Client> {
 
   /** `body` is without its content coding, or why it cannot be; it has to be valid only during the call. */
   count(client: Client, head: Head, body: Uint8Array | ProblemCode): void {
-    const { ingest, waiting, waitingMax, defaultAck } = this.#options
+    const { intake, waiting, waitingMax, defaultAck } = this.#options
     const asked = head.ack ?? defaultAck
     const mustWait = asked !== 'memory' || head.idempotencyKey !== null
     const isFull = mustWait && waiting.count >= waitingMax
@@ -60,7 +60,7 @@ export class Counting<Client> {
       if (refused !== null) this.#refuse(client, refused, true)
       return
     }
-    const outcome = ingest.count(head.contentType, head.query, body)
+    const outcome = intake.count(head.contentType, head.query, body)
     if (outcome.code !== null) {
       this.#refuse(client, outcome, false)
     } else if (outcome.accepted === 0) {
@@ -97,11 +97,11 @@ export class Counting<Client> {
     if (refused !== null) return refused
     const request = keyedRequest(key, list)
     if (request.keys.length > batchKeysMax) return refusal('idempotency_too_many_keys')
-    const { ingest, keyedRequests } = this.#options
+    const { intake, keyedRequests } = this.#options
     const code = keyedRequests.refusalOf(request)
     if (code !== null) return refusal(code)
     const keyed: Keyed = { request, sequenceLast: null, position: 0 }
-    const outcome = ingest.countKeyed(keyed)
+    const outcome = intake.countKeyed(keyed)
     if (outcome.code !== null) return outcome
     keyedRequests.begin(request)
     this.#awaitKeyed(client, keyed, outcome.accepted)
@@ -112,8 +112,8 @@ export class Counting<Client> {
     const { flusher, keyedRequests, idempotencyWindow } = this.#options
     const cancel = flusher.await(keyed, (reached, position) => {
       keyedRequests.end(keyed.request)
-      const letter = position.outcomes.get(keyed.sequenceLast ?? 0)?.[keyed.position]
-      const decision = keyedRequests.decided(letter)
+      const outcome = position.outcomes.get(keyed.sequenceLast ?? 0)?.[keyed.position]
+      const decision = keyedRequests.decided(outcome)
       if (decision.code !== null) {
         this.#refuse(client, refusal(decision.code), true)
         return

@@ -116,7 +116,7 @@ export const problems = {
     detail:
       'As many Idempotency-Keys are kept as may be; nothing was counted. Try again with the same key, later.',
   },
-  fault: { status: 500, detail: 'A fault of ours; nothing was counted. It is in the log.' },
+  fault: { status: 500, detail: 'A internal error; nothing was counted. It is in the log.' },
 } as const satisfies Record<string, { status: number; detail: string }>
 
 export type ProblemCode = keyof typeof problems

@@ -1,26 +1,26 @@
 import { beforeEach, expect, test } from 'vitest'
 import { ManualClock } from '../../test/kit/manual-clock.ts'
-import { type Generation, Waiting } from './ack-waiters.ts'
+import { type FlushCohort, AckWaiters } from './ack-waiters.ts'
 
 let clock: ManualClock
-let waiting: Waiting
+let waiting: AckWaiters
 let reached: string[]
 
 const progress = (pushed: number, applied: number) =>
   waiting.progress({ pushed, applied, outcomes: new Map() })
-const add = (ack: 'queued' | 'committed', generation: Generation) =>
-  waiting.add(ack, generation, result => reached.push(`${ack}: ${result}`))
+const add = (ack: 'queued' | 'committed', cohort: FlushCohort) =>
+  waiting.add(ack, cohort, result => reached.push(`${ack}: ${result}`))
 
 beforeEach(() => {
   clock = new ManualClock(1_000)
   reached = []
-  waiting = new Waiting(clock, 5_000)
+  waiting = new AckWaiters(clock, 5_000)
 })
 
 test('who waits for the queue is answered by a push, who waits for the store by the watermark', () => {
-  const generation = { sequenceLast: 3 }
-  add('queued', generation)
-  add('committed', generation)
+  const cohort = { sequenceLast: 3 }
+  add('queued', cohort)
+  add('committed', cohort)
   progress(2, 1)
   expect(reached).toEqual([])
   progress(3, 2)
@@ -31,11 +31,11 @@ test('who waits for the queue is answered by a push, who waits for the store by 
 })
 
 test('what is not sealed altogether has reached nothing, wherever its producer stands', () => {
-  const generation: Generation = { sequenceLast: null }
-  add('committed', generation)
+  const cohort: FlushCohort = { sequenceLast: null }
+  add('committed', cohort)
   progress(9, 9)
   expect(reached).toEqual([])
-  generation.sequenceLast = 9
+  cohort.sequenceLast = 9
   progress(9, 9)
   expect(reached).toEqual(['committed: committed'])
 })

@@ -6,7 +6,7 @@ export const acks = ['memory', 'queued', 'committed'] as const
 export type Ack = (typeof acks)[number]
 
 /** The increments of one accumulator, which become batches together. */
-export interface Generation {
+export interface FlushCohort {
   /** Of the last of its batches; null while it is not sealed altogether. */
   sequenceLast: number | null
 }
@@ -19,7 +19,7 @@ export type Settle = (reached: Ack, position: Position) => void
 
 interface Waiter {
   readonly ack: AwaitedAck
-  readonly generation: Generation
+  readonly cohort: FlushCohort
   readonly deadlineMs: number
   readonly settle: Settle
 }
@@ -28,12 +28,12 @@ interface Waiter {
  * The requests that wait until their increments have come as far as they asked. All wait equally long, and
  * increments become batches in the order in which they came: whoever came first is always the next.
  */
-export class Waiting {
+export class AckWaiters {
   readonly #clock: Clock
   readonly #timeoutMs: number
   /**
    * By what they wait for, in the order in which they came. Keyed ones are by themselves: each waits for its
-   * own batch, which may be before the last of its generation.
+   * own batch, which may be before the last of its cohort.
    */
   readonly #waiters = { queued: new Set<Waiter>(), committed: new Set<Waiter>(), keyed: new Set<Waiter>() }
   #position: Position = { pushed: 0, applied: 0, outcomes: new Map() }
@@ -56,12 +56,12 @@ export class Waiting {
   }
 
   /**
-   * Calls `settle` once, later, with how far the generation has come: as far as was asked, or less when the
+   * Calls `settle` once, later, with how far the cohort has come: as far as was asked, or less when the
    * time is over. Answers how to stop waiting, after which `settle` is not called.
    */
-  add(ack: AwaitedAck, generation: Generation, settle: Settle): () => void {
+  add(ack: AwaitedAck, cohort: FlushCohort, settle: Settle): () => void {
     const deadlineMs = this.#clock.monotonicMs() + this.#timeoutMs
-    const waiter: Waiter = { ack, generation, deadlineMs, settle }
+    const waiter: Waiter = { ack, cohort, deadlineMs, settle }
     this.#waiters[ack].add(waiter)
     this.#timer ??= this.#clock.after(this.#timeoutMs, () => this.#expire())
     return () => this.#waiters[ack].delete(waiter)
@@ -72,13 +72,13 @@ export class Waiting {
     this.#position = position
     for (const waiters of Object.values(this.#waiters)) {
       for (const waiter of waiters) {
-        if (!this.#hasReached(waiter.generation, waiter.ack === 'queued' ? 'queued' : 'committed')) break
+        if (!this.#hasReached(waiter.cohort, waiter.ack === 'queued' ? 'queued' : 'committed')) break
         this.#settle(waiter)
       }
     }
   }
 
-  #hasReached({ sequenceLast }: Generation, ack: Ack): boolean {
+  #hasReached({ sequenceLast }: FlushCohort, ack: Ack): boolean {
     if (ack === 'memory') return true
     if (sequenceLast === null) return false
     const { pushed, applied } = this.#position
@@ -87,7 +87,7 @@ export class Waiting {
 
   #settle(waiter: Waiter): void {
     this.#waiters[waiter.ack].delete(waiter)
-    const reached = acks.findLast(ack => this.#hasReached(waiter.generation, ack))
+    const reached = acks.findLast(ack => this.#hasReached(waiter.cohort, ack))
     waiter.settle(reached ?? 'memory', this.#position)
   }
 

@@ -5,8 +5,8 @@ import { batchBytesMax, batchKeysMax, entryBytesMax, keyBytesMax, sliceKeysMax }
 import { keyedRequest, producerId } from '../../test/kit/builders.ts'
 import { increment } from '../../test/kit/increments.ts'
 import { Accumulator, type Keyed } from '../count/accumulator.ts'
-import { Sealing } from './batch-cutter.ts'
-import type { Generation } from './ack-waiters.ts'
+import { BatchCutter } from './batch-cutter.ts'
+import type { FlushCohort } from './ack-waiters.ts'
 
 const now = () => ({ wallMs: 1, monotonicMs: 1 })
 const keyed = (name: string): Keyed => ({
@@ -15,8 +15,8 @@ const keyed = (name: string): Keyed => ({
   position: -1,
 })
 
-function sealingOf(accumulator: Accumulator, generation: Generation): Sealing {
-  return new Sealing({ accumulator, oldest: accumulator.oldest!, generation, writer: new BatchWriter() })
+function cutterOf(accumulator: Accumulator, cohort: FlushCohort): BatchCutter {
+  return new BatchCutter({ accumulator, oldest: accumulator.oldest!, cohort, writer: new BatchWriter() })
 }
 
 /** Takes the batch and throws it away. */
@@ -26,13 +26,13 @@ function finished(writer: BatchWriter): number {
   return 1
 }
 
-function cutAll(accumulator: Accumulator, generation: Generation, sizes: number[] = []): Batch[] {
-  const sealing = sealingOf(accumulator, generation)
+function cutAll(accumulator: Accumulator, cohort: FlushCohort, sizes: number[] = []): Batch[] {
+  const cutter = cutterOf(accumulator, cohort)
   const batches: Batch[] = []
-  while (!sealing.isOver) {
-    expect(generation.sequenceLast).toBeNull()
-    if (!sealing.writeSlice()) continue
-    sealing.cut((writer, increments) => {
+  while (!cutter.isOver) {
+    expect(cohort.sequenceLast).toBeNull()
+    if (!cutter.writeSlice()) continue
+    cutter.cut((writer, increments) => {
       const sequence = batches.length + 1
       const header = { producer: producerId(1), sequence, oldestMs: 1, increments, sealed: increments }
       const element = writer.finish(header)
@@ -43,13 +43,13 @@ function cutAll(accumulator: Accumulator, generation: Generation, sizes: number[
   return batches
 }
 
-test('a generation is complete with its last batch, and not before', () => {
+test('a cohort is complete with its last batch, and not before', () => {
   const accumulator = new Accumulator(now)
   for (let index = 0; index < 2 * batchKeysMax + 1; index++) accumulator.add(increment(`k${index}`, 1))
-  const generation: Generation = { sequenceLast: null }
-  const batches = cutAll(accumulator, generation)
+  const cohort: FlushCohort = { sequenceLast: null }
+  const batches = cutAll(accumulator, cohort)
   expect(batches.map(({ keys }) => keys.length)).toEqual([batchKeysMax, batchKeysMax, 1])
-  expect(generation.sequenceLast).toBe(3)
+  expect(cohort.sequenceLast).toBe(3)
 })
 
 test('keyed requests follow the sums, and know the batch and the place where they went', () => {
@@ -90,12 +90,12 @@ test('no slice has more keys than the limit, but for a keyed request that has th
   const keys = Array.from({ length: sliceKeysMax + 1 }, (_, index) => `k${index}`)
   const request = { ...keyedRequest('large', 'a', 1), increments: keys.length, keys, sums: keys.map(() => 1) }
   accumulator.addKeyed({ request, sequenceLast: null, position: -1 })
-  const sealing = sealingOf(accumulator, { sequenceLast: null })
+  const cutter = cutterOf(accumulator, { sequenceLast: null })
   const slices: number[] = []
-  while (!sealing.isOver) {
-    const before = sealing.keyCount
-    if (sealing.writeSlice()) sealing.cut(finished)
-    slices.push(before - sealing.keyCount)
+  while (!cutter.isOver) {
+    const before = cutter.keyCount
+    if (cutter.writeSlice()) cutter.cut(finished)
+    slices.push(before - cutter.keyCount)
   }
   const full = Array(batchKeysMax / sliceKeysMax).fill(sliceKeysMax)
   expect(slices).toEqual([...full, 1, sliceKeysMax, sliceKeysMax, sliceKeysMax + 1])

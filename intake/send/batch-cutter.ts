@@ -2,7 +2,7 @@ import { keysTakenBy } from '../../batch/batch.ts'
 import type { BatchWriter } from '../../batch/writer.ts'
 import { batchKeysMax, sliceKeysMax } from '../../batch/limits.ts'
 import type { Accumulator, Keyed } from '../count/accumulator.ts'
-import type { Generation } from './ack-waiters.ts'
+import type { FlushCohort } from './ack-waiters.ts'
 
 /** Slices of a batch in one turn of the event loop. */
 export const slicesMax = 8
@@ -12,12 +12,12 @@ export function slicesAfter(turnMs: number): number {
   return Math.min(turnMs / 2.5, slicesMax)
 }
 
-export interface SealingOptions {
+export interface BatchCutterOptions {
   readonly accumulator: Accumulator
   /** When its oldest increment was accepted. */
   readonly oldest: NonNullable<Accumulator['oldest']>
   /** Is told when the last batch is cut. */
-  readonly generation: Generation
+  readonly cohort: FlushCohort
   /** One that nobody else uses until then. */
   readonly writer: BatchWriter
 }
@@ -27,9 +27,9 @@ export interface SealingOptions {
  *
  *     writing, slice by slice ──▶ complete ──▶ cut ──▶ writing the next one, until no key is left
  */
-export class Sealing {
-  readonly oldest: SealingOptions['oldest']
-  readonly #generation: Generation
+export class BatchCutter {
+  readonly oldest: BatchCutterOptions['oldest']
+  readonly #cohort: FlushCohort
   readonly accumulator: Accumulator
   /** Sums that are not yet written. */
   #sumCount: number
@@ -43,9 +43,9 @@ export class Sealing {
   #keyedCut = 0
   #keyedWritten = 0
 
-  constructor({ accumulator, oldest, generation, writer }: SealingOptions) {
+  constructor({ accumulator, oldest, cohort, writer }: BatchCutterOptions) {
     this.oldest = oldest
-    this.#generation = generation
+    this.#cohort = cohort
     this.#writer = writer
     this.accumulator = accumulator
     this.#sumCount = accumulator.summedKeyCount
@@ -83,7 +83,7 @@ export class Sealing {
     }
     this.#keyedCut = this.#keyedWritten
     this.#increments = 0
-    if (this.#keyCount === 0) this.#generation.sequenceLast = sequence
+    if (this.#keyCount === 0) this.#cohort.sequenceLast = sequence
   }
 
   /** As many as certainly fit, again and again: that comes near to what really fits. */

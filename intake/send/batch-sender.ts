@@ -7,7 +7,7 @@ import { isMissing, type Position, type ProducerQueue } from '../../queue/queue.
 import type { Producer } from './producer.ts'
 
 /** A producer says at least so often that it lives. */
-export const greetIntervalMs = 1_000
+export const heartbeatIntervalMs = 1_000
 /** Pushes in one delivery: bounds what a queue that keeps sending its producer back can make of it. */
 const pushCountMax = 2 * windowBatchesMax
 
@@ -16,7 +16,7 @@ const pushCountMax = 2 * windowBatchesMax
  * under way. After one that failed, which may have happened all the same, it first asks where the producer
  * stands: a large push whose answer never comes in time would be repeated for ever.
  */
-export class Courier {
+export class BatchSender {
   readonly producer: Producer
   readonly #queue: ProducerQueue
   readonly #clock: Clock
@@ -85,7 +85,7 @@ export class Courier {
   async #deliver(asksAtEnd: boolean): Promise<boolean> {
     if (this.#clock.monotonicMs() < this.#pauseUntilMs) return false
     try {
-      if (this.#isInDoubt) await this.#greet()
+      if (this.#isInDoubt) await this.#heartbeat()
       this.#isInDoubt = false
       let pushCount = 0
       for (; pushCount < pushCountMax; pushCount++) {
@@ -96,7 +96,7 @@ export class Courier {
         if (position.pushed === push.sequence - 1 || isMissing(position.givenUp, push.sequence))
           throw queueError('queue_long', 'the list has no room for a batch')
       }
-      if (asksAtEnd || (pushCount === 0 && this.#isGreetingDue())) await this.#greet()
+      if (asksAtEnd || (pushCount === 0 && this.#isHeartbeatDue())) await this.#heartbeat()
       this.#heardMs = this.#clock.monotonicMs()
       this.#isHopeless = false
       this.#error.over()
@@ -112,9 +112,9 @@ export class Courier {
     }
   }
 
-  async #greet(): Promise<void> {
-    const { id, lowest, highest } = this.producer
-    this.#hear(await this.#queue.greet(id, lowest, highest))
+  async #heartbeat(): Promise<void> {
+    const { id, firstUnconfirmed, highest } = this.producer
+    this.#hear(await this.#queue.heartbeat(id, firstUnconfirmed, highest))
   }
 
   #hear(position: Position): void {
@@ -122,9 +122,9 @@ export class Courier {
     this.#onPosition(this.producer.reached(position))
   }
 
-  #isGreetingDue(): boolean {
+  #isHeartbeatDue(): boolean {
     return (
-      this.producer.unconfirmed.length > 0 || this.#clock.monotonicMs() - this.#heardMs >= greetIntervalMs
+      this.producer.unconfirmed.length > 0 || this.#clock.monotonicMs() - this.#heardMs >= heartbeatIntervalMs
     )
   }
 }

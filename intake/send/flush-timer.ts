@@ -4,28 +4,28 @@ import type { Clock } from '../../lib/clock.ts'
 const hurryIntervalMs = 5
 
 /** `hurried`: a request waits for what is to be flushed. `idle`: there is nothing to flush, nor to hear. */
-export type Mood = 'usual' | 'hurried' | 'idle'
+export type FlushMode = 'usual' | 'hurried' | 'idle'
 
-export interface PaceOptions {
+export interface FlushTimerOptions {
   readonly clock: Clock
   readonly flushIntervalMs: number
   /** An idle process wakes up so often. */
   readonly idleIntervalMs: number
-  mood(): Mood
+  mode(): FlushMode
 }
 
 /** When to flush: the pauses between one flush and the next. */
-export class Pace {
-  readonly #options: PaceOptions
+export class FlushTimer {
+  readonly #options: FlushTimerOptions
   /** When the last flush began. */
   #flushedMs = Number.NEGATIVE_INFINITY
-  #mood: Mood = 'usual'
+  #mode: FlushMode = 'usual'
   /** Plans the current pause anew; null while there is none. */
   #plan: (() => void) | null = null
   /** Ends the current pause; null while there is none. */
   #end: (() => void) | null = null
 
-  constructor(options: PaceOptions) {
+  constructor(options: FlushTimerOptions) {
     this.#options = options
   }
 
@@ -52,9 +52,9 @@ export class Pace {
     this.#end = null
   }
 
-  /** To be called when the mood may have changed from what it was at the beginning of the pause. */
+  /** To be called when the mode may have changed from what it was at the beginning of the pause. */
   changed(): void {
-    if (this.#plan !== null && this.#options.mood() !== this.#mood) this.#plan()
+    if (this.#plan !== null && this.#options.mode() !== this.#mode) this.#plan()
   }
 
   /** Ends the current pause at once. */
@@ -63,10 +63,10 @@ export class Pace {
   }
 
   #remainingMs(): number {
-    const { clock, flushIntervalMs, idleIntervalMs, mood } = this.#options
-    this.#mood = mood()
-    if (this.#mood === 'idle') return idleIntervalMs
-    const intervalMs = this.#mood === 'hurried' ? Math.min(hurryIntervalMs, flushIntervalMs) : flushIntervalMs
+    const { clock, flushIntervalMs, idleIntervalMs, mode } = this.#options
+    this.#mode = mode()
+    if (this.#mode === 'idle') return idleIntervalMs
+    const intervalMs = this.#mode === 'hurried' ? Math.min(hurryIntervalMs, flushIntervalMs) : flushIntervalMs
     return Math.max(0, this.#flushedMs + intervalMs - clock.monotonicMs())
   }
 }

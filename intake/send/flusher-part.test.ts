@@ -13,11 +13,11 @@ import type { Push } from '../../queue/queue.ts'
 import { producerId } from '../../test/kit/builders.ts'
 import { increments } from '../../test/kit/increments.ts'
 import { Folder } from '../../test/kit/service.ts'
-import { Courier } from './batch-sender.ts'
+import { BatchSender } from './batch-sender.ts'
 import { Flusher } from './flusher.ts'
 import { flusherPart } from './flusher-part.ts'
 import { Producer } from './producer.ts'
-import { Waiting } from './ack-waiters.ts'
+import { AckWaiters } from './ack-waiters.ts'
 
 const log = pino({ level: 'silent' })
 const stopTimeoutMs = 200
@@ -33,10 +33,10 @@ async function running(push: (push: Push) => Promise<never>) {
   await queue.bind('the store')
   Object.assign(queue, { push })
   const producer = new Producer(producerId(1))
-  const waiting = new Waiting(systemClock, 1_000)
-  const courier = new Courier(producer, queue, systemClock, new RepeatedError(log, systemClock, 'no'))
+  const waiting = new AckWaiters(systemClock, 1_000)
+  const sender = new BatchSender(producer, queue, systemClock, new RepeatedError(log, systemClock, 'no'))
   const intervals = { flushIntervalMs: 60_000, keysMax: 1_000_000 }
-  const flusher = new Flusher({ courier, queue, clock: systemClock, waiting, ...intervals })
+  const flusher = new Flusher({ sender, queue, clock: systemClock, waiting, ...intervals })
   const place = { database: folder.database, stateDir: null }
   const binding = new Binding(queue)
   const lifecycle = new Lifecycle(systemClock, log)
@@ -63,7 +63,7 @@ async function running(push: (push: Push) => Promise<never>) {
 }
 
 test('a stop that fails in the middle writes down what is unconfirmed, and what is not yet sealed', async () => {
-  const { flusher, stop } = await running(() => Promise.reject(new Error('a fault of ours')))
+  const { flusher, stop } = await running(() => Promise.reject(new Error('an internal error')))
   flusher.tryAdd(increments(['a', 1], ['b', 2]))
   expect(await stop()).toEqual(
     new Map([
@@ -81,7 +81,7 @@ test('a stop that never ends writes it down, too', async () => {
 })
 
 test('what cannot be sealed keeps nothing else from being written down', async () => {
-  const { flusher, producer, stop } = await running(() => Promise.reject(new Error('a fault of ours')))
+  const { flusher, producer, stop } = await running(() => Promise.reject(new Error('an internal error')))
   flusher.tryAdd(increments(['a', 1]))
   const seal = producer.seal.bind(producer)
   let isFirst = true

@@ -10,11 +10,11 @@ import type { Position, Push } from '../../queue/queue.ts'
 import { until } from '../../test/kit/condition.ts'
 import { increment, increments } from '../../test/kit/increments.ts'
 import { Accumulator } from '../count/accumulator.ts'
-import { Courier } from './batch-sender.ts'
+import { BatchSender } from './batch-sender.ts'
 import { Flusher } from './flusher.ts'
 import { Producer } from './producer.ts'
 import { slicesMax } from './batch-cutter.ts'
-import { Waiting } from './ack-waiters.ts'
+import { AckWaiters } from './ack-waiters.ts'
 
 /** An embedded queue that can be away, and that loses every other answer, or each to a push, if told to. */
 class FlakyQueue extends EmbeddedQueue {
@@ -34,9 +34,9 @@ class FlakyQueue extends EmbeddedQueue {
     if (this.losesPushAnswers || (this.losesAnswers && this.tried.length % 2 === 1)) throw this.#away()
     return position
   }
-  override async greet(producer: string, lowest: number): Promise<Position> {
+  override async heartbeat(producer: string, firstUnconfirmed: number): Promise<Position> {
     if (this.isAway) throw this.#away()
-    return super.greet(producer, lowest)
+    return super.heartbeat(producer, firstUnconfirmed)
   }
   #away(): Error {
     return queueError('queue_unreachable', 'away')
@@ -52,14 +52,14 @@ function make(options: { keysMax?: number; batchesMax?: number } = {}): void {
   queue = new FlakyQueue(systemClock, options.batchesMax)
   producer = new Producer('00000001')
   error = new RepeatedError(pino({ level: 'silent' }), systemClock, 'away')
-  const courier = new Courier(producer, queue, systemClock, error)
+  const sender = new BatchSender(producer, queue, systemClock, error)
   flusher = new Flusher({
-    courier,
+    sender,
     queue,
     clock: systemClock,
     flushIntervalMs: 10,
     keysMax: options.keysMax ?? 1_000_000,
-    waiting: new Waiting(systemClock, 5_000),
+    waiting: new AckWaiters(systemClock, 5_000),
   })
 }
 beforeEach(() => make())
@@ -152,7 +152,7 @@ test('while nothing comes, nothing is pushed', async () => {
   flusher.start()
   await until(
     'some intervals passed',
-    async () => (await queue.signsOfLife(['00000001'])).get('00000001') !== '',
+    async () => (await queue.heartbeats(['00000001'])).get('00000001') !== '',
   )
   expect(await queue.length()).toBe(0)
 })
@@ -209,10 +209,10 @@ test('a consumer that stands still closes the window, and increments merge inste
   })
   for (let extra = 0; extra < 100; extra++) flusher.tryAdd(increment('a', 1))
   sent += 100
-  const greeted = (await queue.signsOfLife(['00000001'])).get('00000001')
+  const heardAt = (await queue.heartbeats(['00000001'])).get('00000001')
   await until(
     'more intervals passed',
-    async () => (await queue.signsOfLife(['00000001'])).get('00000001') !== greeted,
+    async () => (await queue.heartbeats(['00000001'])).get('00000001') !== heardAt,
   )
   expect(producer.unconfirmed).toHaveLength(windowBatchesMax)
   const received: Batch[] = []

@@ -3,28 +3,28 @@ import { keysTakenBy } from '../../batch/batch.ts'
 import { BatchWriter } from '../../batch/writer.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
 import { Accumulator, type Keyed } from '../count/accumulator.ts'
-import { type Courier, greetIntervalMs } from './batch-sender.ts'
+import { type BatchSender, heartbeatIntervalMs } from './batch-sender.ts'
 import type { IncrementList } from '../parse/increment-list.ts'
-import { type Mood, Pace } from './flush-timer.ts'
-import { Sealing, slicesAfter } from './batch-cutter.ts'
-import type { Generation, Settle, Waiting } from './ack-waiters.ts'
+import { type FlushMode, FlushTimer } from './flush-timer.ts'
+import { BatchCutter, slicesAfter } from './batch-cutter.ts'
+import type { FlushCohort, Settle, AckWaiters } from './ack-waiters.ts'
 
 /** How often a stopping process tries to hand on what it holds. */
 const drainIntervalMs = 10
 
 export interface FlusherOptions {
-  readonly courier: Courier
+  readonly sender: BatchSender
   readonly queue: ProducerQueue
   readonly clock: Clock
   readonly flushIntervalMs: number
   /** Distinct keys that may wait here, not yet cut into batches. */
   readonly keysMax: number
   /** Requests that wait for more than that their increments are in memory. */
-  readonly waiting: Waiting
+  readonly waiting: AckWaiters
 }
 
 /**
- * Takes increments, and on a timer seals what has come together into batches for the courier to carry.
+ * Takes increments, and on a timer seals what has come together into batches for the sender to carry.
  * While the queue is away, or the window of unconfirmed batches is full, increments keep merging in the
  * accumulator: memory is bounded by `keysMax` distinct keys, and only a key beyond that is refused.
  */
@@ -32,11 +32,11 @@ export class Flusher {
   readonly #options: FlusherOptions
   #accumulator: Accumulator
   /** What the accumulator will have become. */
-  #generation: Generation = { sequenceLast: null }
+  #cohort: FlushCohort = { sequenceLast: null }
   /** Was cut into batches, and will take increments again; null when there is none. */
   #spare: Accumulator | null = null
   /** Swapped out and not yet cut into batches altogether; null most of the time. */
-  #sealing: Sealing | null = null
+  #cutter: BatchCutter | null = null
   /** Of all batches, one after the other. */
   #writer = new BatchWriter()
   /** Increments sealed since the start: the producer's side of the ledger. */
@@ -44,16 +44,16 @@ export class Flusher {
   #incrementsAccepted = 0
   #running: Promise<void> | null = null
   #stopRequested = false
-  readonly #pace: Pace
+  readonly #timer: FlushTimer
 
   constructor(options: FlusherOptions) {
     this.#options = options
     const { clock, flushIntervalMs } = options
-    const mood = () => this.#mood()
-    this.#pace = new Pace({ clock, flushIntervalMs, idleIntervalMs: greetIntervalMs, mood })
+    const mode = () => this.#mode()
+    this.#timer = new FlushTimer({ clock, flushIntervalMs, idleIntervalMs: heartbeatIntervalMs, mode })
     this.#accumulator = this.#newAccumulator(null)
     options.queue.onApplied(() => {
-      if (options.courier.producer.unconfirmed.length > 0) void options.courier.deliver()
+      if (options.sender.producer.unconfirmed.length > 0) void options.sender.deliver()
     })
   }
 
@@ -62,20 +62,20 @@ export class Flusher {
   }
 
   /** What was added last is sealed with it. */
-  get generation(): Generation {
-    return this.#generation
+  get cohort(): FlushCohort {
+    return this.#cohort
   }
 
   /** Distinct keys that are not yet written into batches. */
   get keyCount(): number {
-    return this.#accumulator.keyCount + (this.#sealing?.keyCount ?? 0)
+    return this.#accumulator.keyCount + (this.#cutter?.keyCount ?? 0)
   }
 
   /** Age of the oldest increment that is not confirmed; zero when everything accepted is in the store. */
   oldestAgeMs(): number {
     const oldestMs = Math.min(
-      this.#options.courier.producer.unconfirmed[0]?.oldestMs ?? Number.POSITIVE_INFINITY,
-      this.#sealing?.oldest.monotonicMs ?? Number.POSITIVE_INFINITY,
+      this.#options.sender.producer.unconfirmed[0]?.oldestMs ?? Number.POSITIVE_INFINITY,
+      this.#cutter?.oldest.monotonicMs ?? Number.POSITIVE_INFINITY,
       this.#accumulator.oldest?.monotonicMs ?? Number.POSITIVE_INFINITY,
     )
     return Math.max(
@@ -107,13 +107,13 @@ export class Flusher {
    */
   await(ack: 'queued' | 'committed' | Keyed, settle: Settle): () => void {
     const isKeyed = typeof ack === 'object'
-    const [awaited, generation] = isKeyed ? (['keyed', ack] as const) : [ack, this.#generation]
-    const cancel = this.#options.waiting.add(awaited, generation, settle)
-    this.#pace.changed()
+    const [awaited, cohort] = isKeyed ? (['keyed', ack] as const) : [ack, this.#cohort]
+    const cancel = this.#options.waiting.add(awaited, cohort, settle)
+    this.#timer.changed()
     return cancel
   }
 
-  /** Resolves when draining has begun; rejects on a fault of ours, after which nothing is flushed. */
+  /** Resolves when draining has begun; rejects on an internal error, after which nothing is flushed. */
   start(): Promise<void> {
     this.#running ??= this.#run()
     return this.#running
@@ -124,17 +124,17 @@ export class Flusher {
    * service, said within `timeoutMs` that it has it; what is left is the producer's `unconfirmed`.
    */
   async drain(timeoutMs: number): Promise<boolean> {
-    const { courier, clock } = this.#options
+    const { sender, clock } = this.#options
     const deadlineMs = clock.monotonicMs() + timeoutMs
     this.#stopRequested = true
-    this.#pace.end()
+    this.#timer.end()
     // A flush under way may hang in a call to the queue; what it was about to seal is sealed here.
     this.sealEverything()
     for (;;) {
       const remainingMs = Math.max(0, deadlineMs - clock.monotonicMs())
       const late = () => new Error('not handed on in time')
-      if (await withDeadline(clock, remainingMs, courier.handOn(), late).catch(() => false)) return true
-      if (courier.isHopeless || clock.monotonicMs() >= deadlineMs) return false
+      if (await withDeadline(clock, remainingMs, sender.handOn(), late).catch(() => false)) return true
+      if (sender.isHopeless || clock.monotonicMs() >= deadlineMs) return false
       await sleep(clock, drainIntervalMs)
     }
   }
@@ -142,9 +142,9 @@ export class Flusher {
   /** Regardless of the window. What cannot be sealed is given up and thrown: the next call seals the rest. */
   sealEverything(): void {
     try {
-      while (this.#sealing !== null) if (this.#sealing.writeSlice()) this.#cut(this.#sealing)
+      while (this.#cutter !== null) if (this.#cutter.writeSlice()) this.#cut(this.#cutter)
     } catch (error) {
-      this.#sealing = null
+      this.#cutter = null
       this.#writer = new BatchWriter()
       throw error
     }
@@ -156,66 +156,66 @@ export class Flusher {
 
   async #run(): Promise<void> {
     while (!this.#stopRequested) {
-      this.#pace.begun()
+      this.#timer.begun()
       await this.#flush()
-      if (this.#mood() === 'idle') this.#release()
-      if (!this.#stopRequested) await this.#pace.pause()
+      if (this.#mode() === 'idle') this.#release()
+      if (!this.#stopRequested) await this.#timer.pause()
     }
   }
 
   async #flush(): Promise<void> {
-    const { courier } = this.#options
-    if (courier.isFailing && !(await courier.deliver())) return
+    const { sender } = this.#options
+    if (sender.isFailing && !(await sender.deliver())) return
     this.#swap()
     do {
-      if (courier.producer.hasRoom) await this.#sealOne()
-      if (!(await courier.deliver())) return
-    } while (this.#sealing !== null && courier.producer.hasRoom)
+      if (sender.producer.hasRoom) await this.#sealOne()
+      if (!(await sender.deliver())) return
+    } while (this.#cutter !== null && sender.producer.hasRoom)
   }
 
   #swap(): void {
     const { oldest } = this.#accumulator
-    if (oldest === null || this.#sealing !== null || !this.#options.courier.producer.hasRoom) return
+    if (oldest === null || this.#cutter !== null || !this.#options.sender.producer.hasRoom) return
     this.#take(oldest)
   }
 
   /** Takes the accumulator away to be sealed, and begins a new one. */
-  #take(oldest: Sealing['oldest']): void {
-    this.#sealing = new Sealing({
+  #take(oldest: BatchCutter['oldest']): void {
+    this.#cutter = new BatchCutter({
       accumulator: this.#accumulator,
       oldest,
-      generation: this.#generation,
+      cohort: this.#cohort,
       writer: this.#writer,
     })
     this.#accumulator = this.#nextAccumulator(this.#accumulator)
-    this.#generation = { sequenceLast: null }
+    this.#cohort = { sequenceLast: null }
   }
 
   /** Requests are served between some slices of the batch and some more. */
   async #sealOne(): Promise<void> {
-    const sealing = this.#sealing
-    if (sealing === null) return
-    for (let slices = 1; !sealing.writeSlice(); ) {
+    const cutter = this.#cutter
+    if (cutter === null) return
+    for (let slices = 1; !cutter.writeSlice(); ) {
       if (--slices > 0) continue
       const beganMs = this.#options.clock.monotonicMs()
       await nextTurn()
       // Draining has sealed it meanwhile.
-      if (this.#sealing !== sealing) return
+      if (this.#cutter !== cutter) return
       slices = slicesAfter(this.#options.clock.monotonicMs() - beganMs)
     }
-    this.#cut(sealing)
+    this.#cut(cutter)
   }
 
-  #cut(sealing: Sealing): void {
-    const { wallMs, monotonicMs } = sealing.oldest
-    sealing.cut((writer, increments) => {
+  #cut(cutter: BatchCutter): void {
+    const { wallMs, monotonicMs } = cutter.oldest
+    cutter.cut((writer, increments) => {
       this.#incrementsSealed += increments
       const header = { oldestMs: wallMs, increments, sealed: this.#incrementsSealed }
-      return this.#options.courier.producer.seal(id => writer.finish({ ...id, ...header }), monotonicMs)
+      return this.#options.sender.producer.seal(id => writer.finish({ ...id, ...header }), monotonicMs)
     })
-    if (!sealing.isOver) return
-    this.#sealing = null
-    this.#spare = sealing.accumulator
+    if (!cutter.isOver) return
+    this.#cutter = null
+    this.#spare = cutter.accumulator
   }
 
   #nextAccumulator(like: Accumulator): Accumulator {
@@ -234,17 +234,17 @@ export class Flusher {
     const { clock } = this.#options
     const begin = () => {
       // This is the first increment in it.
-      queueMicrotask(() => this.#pace.changed())
+      queueMicrotask(() => this.#timer.changed())
       return { wallMs: clock.nowMs(), monotonicMs: clock.monotonicMs() }
     }
     return new Accumulator(begin, like)
   }
 
-  #mood(): Mood {
-    const { waiting, courier } = this.#options
+  #mode(): FlushMode {
+    const { waiting, sender } = this.#options
     // Hurrying would not bring a queue back that is away.
-    if (courier.isFailing) return 'usual'
+    if (sender.isFailing) return 'usual'
     if (waiting.count > 0) return 'hurried'
-    return this.keyCount === 0 && courier.producer.unconfirmed.length === 0 ? 'idle' : 'usual'
+    return this.keyCount === 0 && sender.producer.unconfirmed.length === 0 ? 'idle' : 'usual'
   }
 }

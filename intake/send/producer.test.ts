@@ -16,7 +16,7 @@ function seal(producer: Producer, nowMs = 0): void {
 }
 const next = (producer: Producer) => {
   const push = producer.nextPush()
-  return push === null ? null : [push.sequence, push.lowest]
+  return push === null ? null : [push.sequence, push.firstUnconfirmed]
 }
 
 test('batches are pushed in order, each once', () => {
@@ -124,17 +124,17 @@ describe('batches that were given up', () => {
     const producer = producerWith(6)
     producer.heard({ pushed: 5, applied: 5, ...givenUp(2, 3) })
     expect(producer.unconfirmed.map(({ sequence }) => sequence)).toEqual([2, 3, 6])
-    expect(producer.nextPush()).toMatchObject({ sequence: 2, lowest: 2, settled: 1 })
+    expect(producer.nextPush()).toMatchObject({ sequence: 2, firstUnconfirmed: 2, settled: 1 })
     expect(producer.isAllPushed).toBe(false)
     producer.heard({ pushed: 5, applied: 5, ...givenUp(2, 3, 2) })
-    expect(producer.nextPush()).toMatchObject({ sequence: 3, lowest: 2, settled: 1 })
+    expect(producer.nextPush()).toMatchObject({ sequence: 3, firstUnconfirmed: 2, settled: 1 })
     producer.heard({ pushed: 5, applied: 5, ...givenUp(2, 3, 2, 3) })
-    expect(producer.nextPush()).toMatchObject({ sequence: 6, lowest: 2, settled: 5 })
+    expect(producer.nextPush()).toMatchObject({ sequence: 6, firstUnconfirmed: 2, settled: 5 })
     producer.heard({ pushed: 6, applied: 5, ...givenUp(2, 3, 2, 3) })
     expect([producer.nextPush(), producer.isAllPushed]).toEqual([null, true])
     producer.heard({ pushed: 6, applied: 6, ...givenUp(2, 2) })
     expect(producer.isAllPushed).toBe(false)
-    expect(producer.nextPush()).toMatchObject({ sequence: 2, lowest: 2 })
+    expect(producer.nextPush()).toMatchObject({ sequence: 2, firstUnconfirmed: 2 })
     producer.heard({ pushed: 6, applied: 6 })
     expect(producer.unconfirmed).toEqual([])
   })
@@ -155,6 +155,6 @@ describe('batches that were given up', () => {
     producer.heard({ pushed: 0, applied: 0 })
     expect(producer.nextPush()).toMatchObject({ sequence: 2, settled: 1 })
     producer.heard({ pushed: 3, applied: 0 })
-    expect(producer.nextPush()).toMatchObject({ sequence: 7, lowest: 2, settled: 6 })
+    expect(producer.nextPush()).toMatchObject({ sequence: 7, firstUnconfirmed: 2, settled: 6 })
   })
 })

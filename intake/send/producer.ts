@@ -31,7 +31,7 @@ export class Producer {
   #unconfirmedBytes = 0
   #unconfirmedIncrements = 0
   #sequenceSealed: number
-  /** The next to be pushed for the first time, or again after the queue lost it. Never below `lowest`. */
+  /** The next to be pushed for the first time, or again after the queue lost it. Never below `firstUnconfirmed`. */
   #sequenceNext: number
   #highest = 0
   /** As far as the queue said last. */
@@ -62,7 +62,7 @@ export class Producer {
   }
 
   /** Of what is unconfirmed, or of what comes next. */
-  get lowest(): number {
+  get firstUnconfirmed(): number {
     return this.#unconfirmed[0]?.sequence ?? this.#sequenceSealed + 1
   }
 
@@ -115,7 +115,7 @@ export class Producer {
     return {
       producer: this.id,
       sequence,
-      lowest: first.sequence,
+      firstUnconfirmed: first.sequence,
       highest,
       settled: this.#settledBelow(batch),
       element,
@@ -135,7 +135,7 @@ export class Producer {
     }
     this.#unconfirmed = this.#unconfirmed.filter(each => !isConfirmed(each))
     this.#givenUp = givenUp
-    this.#sequenceNext = Math.max(pushed + 1, this.lowest)
+    this.#sequenceNext = Math.max(pushed + 1, this.firstUnconfirmed)
   }
 
   /**
@@ -144,8 +144,12 @@ export class Producer {
    */
   reached(position: Position): Position {
     const { pushed, applied } = position
-    if (this.lowest > applied) return position
-    return { ...position, pushed: Math.min(pushed, this.lowest - 1), applied: this.lowest - 1 }
+    if (this.firstUnconfirmed > applied) return position
+    return {
+      ...position,
+      pushed: Math.min(pushed, this.firstUnconfirmed - 1),
+      applied: this.firstUnconfirmed - 1,
+    }
   }
 
   /** Between two runs of unconfirmed batches all is in the store: the queue need not have it first. */

@@ -27,7 +27,7 @@ test.each([
   ['an error that nobody catches', `setTimeout(() => { throw new Error('oops') }, 10)`],
 ])('%s stops a service in order, says so, and tells by the exit code', (_name, start) => {
   const { status, stdout } = runPart(start)
-  expect(stdout).toMatch(/"level":"fatal".*oops.*a fault of ours/)
+  expect(stdout).toMatch(/"level":"fatal".*oops.*an internal error/)
   expect(stdout).toContain('the part was stopped')
   expect(status).toBe(70)
 })

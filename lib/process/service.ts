@@ -75,7 +75,7 @@ export async function runService(options: ServiceOptions, host: NodeJS.Process):
   console.warn = (...words: unknown[]) => log.warn(format(...words))
   // Node raises rejections that nobody handles as these, too.
   host.on('uncaughtException', error => {
-    log.fatal({ err: error, code: 'fault' }, 'a fault of ours: stopping')
+    log.fatal({ err: error, code: 'fault' }, 'an internal error: stopping')
     ended.resolve(exitCodes.fault)
   })
   parent?.handle('metrics', () => metrics.snapshot())

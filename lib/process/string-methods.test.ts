@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 
 test('string methods are fast again after a class has extended String', () => {
   const program = `
-    import { makeStringMethodsFast } from './lib/string-methods.ts'
+    import { makeStringMethodsFast } from './lib/process/string-methods.ts'
     const isFast = () => %HasFastProperties(String.prototype)
     class Derived extends String {}
     const before = isFast()

@@ -31,7 +31,7 @@ test('a child hears only of what it listens to', async () => {
   port2.on('message', message => messages.push(message))
   remote.onApplied(() => {})
   remote.onApplied(() => {})
-  await remote.push({ producer: 'p', sequence: 1, lowest: 1, element: 'p 1 {}' })
+  await remote.push({ producer: 'p', sequence: 1, firstUnconfirmed: 1, element: 'p 1 {}' })
   await remote.publish({ watermarks: new Map([['p', 1]]), parked: [], outcomes: [], discarded: [] })
   const events = messages.filter(message => (message as { kind: string }).kind === 'event')
   expect(events).toEqual([{ kind: 'event', name: 'queue.applied', args: [] }])

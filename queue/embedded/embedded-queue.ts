@@ -44,7 +44,13 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
 
   async connect(): Promise<void> {}
 
-  async push({ producer, sequence, lowest, settled = lowest - 1, element }: Push): Promise<Position> {
+  async push({
+    producer,
+    sequence,
+    firstUnconfirmed,
+    settled = firstUnconfirmed - 1,
+    element,
+  }: Push): Promise<Position> {
     this.#aliveMs.set(producer, this.#clock.nowMs())
     const pushed = Math.max(this.#pushed.get(producer) ?? 0, settled)
     const isNext = sequence === pushed + 1
@@ -57,12 +63,12 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
       if (isNext) this.#pushed.set(producer, sequence)
       for (const listener of this.#pushedListeners) listener()
     }
-    return { ...this.#position(producer, lowest), pushed: isTaken && isNext ? sequence : pushed }
+    return { ...this.#position(producer, firstUnconfirmed), pushed: isTaken && isNext ? sequence : pushed }
   }
 
-  async greet(producer: string, lowest: number): Promise<Position> {
+  async heartbeat(producer: string, firstUnconfirmed: number): Promise<Position> {
     this.#aliveMs.set(producer, this.#clock.nowMs())
-    return this.#position(producer, lowest)
+    return this.#position(producer, firstUnconfirmed)
   }
 
   async bind(storeId: string): Promise<string> {
@@ -95,9 +101,9 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
   }
 
   async publish({ watermarks, parked, discarded, outcomes, givenUp }: Publication): Promise<void> {
-    for (const { producer, sequence, letters } of outcomes) {
+    for (const { producer, sequence, codes } of outcomes) {
       const known = this.#outcomes.get(producer) ?? new Map<number, string>()
-      this.#outcomes.set(producer, known.set(sequence, known.get(sequence) ?? letters))
+      this.#outcomes.set(producer, known.set(sequence, known.get(sequence) ?? codes))
     }
     for (const [producer, watermark] of watermarks) {
       const isLate = watermark < (this.#applied.get(producer) ?? 0)
@@ -120,7 +126,7 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     return new Map(this.#applied)
   }
 
-  async signsOfLife(producers: readonly string[]): Promise<Map<string, string>> {
+  async heartbeats(producers: readonly string[]): Promise<Map<string, string>> {
     return new Map(producers.map(producer => [producer, String(this.#aliveMs.get(producer) ?? '')]))
   }
 
@@ -175,9 +181,9 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
 
   async close(): Promise<void> {}
 
-  #position(producer: string, lowest: number): Position {
+  #position(producer: string, firstUnconfirmed: number): Position {
     const known = this.#outcomes.get(producer)
-    for (const sequence of known?.keys() ?? []) if (sequence < lowest) known!.delete(sequence)
+    for (const sequence of known?.keys() ?? []) if (sequence < firstUnconfirmed) known!.delete(sequence)
     if (known?.size === 0) this.#outcomes.delete(producer)
     const givenUp = this.#givenUpOf(producer)
     return {

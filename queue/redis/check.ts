@@ -24,7 +24,7 @@ interface Informant {
  */
 export async function checkRedisServer(redis: Informant): Promise<RedisServer> {
   const [server, memory] = await Promise.all([informed(redis, 'server'), informed(redis, 'memory')])
-  const version = server === null ? await greetedVersion(redis) : /^redis_version:(\S+)/m.exec(server)?.[1]
+  const version = server === null ? await helloVersion(redis) : /^redis_version:(\S+)/m.exec(server)?.[1]
   const major = Number.parseInt(version ?? '', 10) || 0
   if (major < versionMajorMin)
     throw queueError('queue_too_old', `Redis ${version ?? 'of unknown version'} is too old`)
@@ -44,7 +44,7 @@ async function informed(redis: Informant, section: string): Promise<string | nul
   }
 }
 
-async function greetedVersion(redis: Informant): Promise<string | undefined> {
+async function helloVersion(redis: Informant): Promise<string | undefined> {
   try {
     const greeting = (await redis.call('HELLO')) as unknown[]
     const index = greeting.indexOf('version')

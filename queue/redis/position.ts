@@ -5,7 +5,7 @@ import type { GivenUp, Position, Publication } from '../queue.ts'
 import { rangesText, readRanges } from '../../batch/sequence-ranges.ts'
 
 /**
- * What the scripts `push` and `greet` answer: pushed, applied, outcomes as `7:ad 9:a`, and what was given up
+ * What the scripts `push` and `heartbeat` answer: pushed, applied, outcomes as `7:ad 9:a`, and what was given up
  * as `5-7 9-9 +6`.
  */
 export function readPosition(answer: unknown): Position {
@@ -14,8 +14,7 @@ export function readPosition(answer: unknown): Position {
   if (!isCount(sequencePushed) || !isCount(watermark))
     throw queueError('queue_refused', `Redis answered ${JSON.stringify(answer)} where two numbers were due`)
   const outcomes = new Map<number, string>()
-  for (const [, sequence, letters] of known.matchAll(/(\d+):([a-z]+)/g))
-    outcomes.set(Number(sequence), letters!)
+  for (const [, sequence, codes] of known.matchAll(/(\d+):([a-z]+)/g)) outcomes.set(Number(sequence), codes!)
   const position = { pushed: sequencePushed, applied: watermark, outcomes }
   return givenUp === '' ? position : { ...position, givenUp: readGivenUp(givenUp) }
 }
@@ -36,7 +35,7 @@ export function publicationArguments(publication: Publication): (Element | numbe
     discarded.length,
     ...discarded,
     outcomes.length,
-    ...outcomes.flatMap(({ producer, sequence, letters }) => [producer, `${sequence}:${letters}`]),
+    ...outcomes.flatMap(({ producer, sequence, codes }) => [producer, `${sequence}:${codes}`]),
     givenUp.size,
     ...[...givenUp].flatMap(([producer, ranges]) => [producer, rangesText(ranges)]),
   ]

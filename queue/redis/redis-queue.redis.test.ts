@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { batch } from '../../test/kit/builders.ts'
 import { until } from '../../test/kit/condition.ts'
-import { Link } from '../../test/kit/faulty-link.ts'
+import { FaultyLink } from '../../test/kit/faulty-link.ts'
 import { contractBatchesMax, queueContract } from '../../test/kit/queue-contract.ts'
 import { RedisServer } from '../../test/kit/redis-server.ts'
-import { Courier } from '../../intake/send/batch-sender.ts'
+import { BatchSender } from '../../intake/send/batch-sender.ts'
 import { Producer } from '../../intake/send/producer.ts'
 import { RepeatedError } from '../../lib/process/log.ts'
 import { encodeBatch } from '../../batch/writer.ts'
@@ -33,7 +33,7 @@ describe('the queue on Redis', () => {
   })
 })
 
-function queueOver(link: Link): RedisQueue {
+function queueOver(link: FaultyLink): RedisQueue {
   const url = `redis://127.0.0.1:${link.port}`
   return new RedisQueue({ url, shardIndex: 0, clock: systemClock, log })
 }
@@ -44,7 +44,7 @@ test('over a slow link the consumer reads less at a time, until an answer comes 
   const batches = Array.from({ length: 16 }, (_, index) => `00000001 ${index + 1} ${'x'.repeat(200_000)}`)
   await admin.rpush('piccolo:{0}:batches', ...batches)
   admin.disconnect()
-  await using link = await Link.to(server.socket, { back: 500_000 })
+  await using link = await FaultyLink.to(server.socket, { back: 500_000 })
   const queue = queueOver(link)
   try {
     await queue.bind('store')
@@ -67,7 +67,7 @@ test('over a slow link the consumer reads less at a time, until an answer comes 
 
 // A rejection that nobody handles would end a web process, and fails this run.
 test('a connection that is lost while it subscribes again harms nobody, and hints come again', async () => {
-  await using link = await Link.to(server.socket)
+  await using link = await FaultyLink.to(server.socket)
   const queue = queueOver(link)
   let hintCount = 0
   queue.onPushed(() => hintCount++)
@@ -93,28 +93,28 @@ test('a connection that is lost while it subscribes again harms nobody, and hint
 })
 
 /** A producer with two batches of nearly a mebibyte, each with `marker` in it, and who carries them. */
-function courierOver(queue: RedisQueue, marker = 'k'): Courier {
+function senderOver(queue: RedisQueue, marker = 'k'): BatchSender {
   const producer = new Producer('00000001')
   for (let sequence = 1; sequence <= 2; sequence++)
     producer.seal(id => {
       const sums = { [marker.padEnd(batchBytesMax - 1_000, 'k')]: 1 }
       return encodeBatch({ ...batch({ sequence, sums }), ...id })
     }, 0)
-  return new Courier(producer, queue, systemClock, new RepeatedError(log, systemClock, 'away'))
+  return new BatchSender(producer, queue, systemClock, new RepeatedError(log, systemClock, 'away'))
 }
 
-async function deliverAll(courier: Courier): Promise<void> {
-  await until('all is pushed', async () => (await courier.deliver()) && courier.producer.isAllPushed, 40_000)
+async function deliverAll(sender: BatchSender): Promise<void> {
+  await until('all is pushed', async () => (await sender.deliver()) && sender.producer.isAllPushed, 40_000)
 }
 
 test('pushes whose answers never come are made once each: the next question shows that they took effect', async () => {
   const admin = server.client()
   await admin.flushall()
-  await using link = await Link.to(server.socket)
+  await using link = await FaultyLink.to(server.socket)
   const queue = queueOver(link)
   try {
     link.muteAt('answer me not')
-    await deliverAll(courierOver(queue, 'answer me not'))
+    await deliverAll(senderOver(queue, 'answer me not'))
     expect(link.muteCount).toBe(2)
     expect(await admin.llen('piccolo:{0}:batches')).toBe(2)
   } finally {
@@ -126,12 +126,12 @@ test('pushes whose answers never come are made once each: the next question show
 test('over a link on which a batch takes longer than a call may, it gets through', async () => {
   const admin = server.client()
   await admin.flushall()
-  await using link = await Link.to(server.socket, { there: 350_000 })
+  await using link = await FaultyLink.to(server.socket, { there: 350_000 })
   const queue = queueOver(link)
   try {
-    await deliverAll(courierOver(queue))
+    await deliverAll(senderOver(queue))
     expect(await admin.llen('piccolo:{0}:batches')).toBe(2)
-    expect((await queue.greet('00000001', 1)).pushed).toBe(2)
+    expect((await queue.heartbeat('00000001', 1)).pushed).toBe(2)
   } finally {
     admin.disconnect()
     await queue.close()
@@ -144,7 +144,7 @@ test('over such a link the consumer reads one at a time, however long that takes
   const batches = [1, 2].map(sequence => `00000001 ${sequence} ${'x'.repeat(batchBytesMax)}`)
   await admin.rpush('piccolo:{0}:batches', ...batches)
   admin.disconnect()
-  await using link = await Link.to(server.socket, { back: 350_000 })
+  await using link = await FaultyLink.to(server.socket, { back: 350_000 })
   const queue = queueOver(link)
   try {
     await queue.bind('store')
@@ -161,7 +161,7 @@ test('over such a link the consumer reads one at a time, however long that takes
 
 test('an error keeps its code and its words, whatever the password is', async () => {
   const admin = server.client()
-  await using link = await Link.to(server.socket)
+  await using link = await FaultyLink.to(server.socket)
   await admin.call('ACL', 'SETUSER', 'odd', 'on', '>Redis', '~*', '&*', '+@all')
   await admin.config('SET', 'maxmemory-policy', 'allkeys-lru')
   const url = `redis://odd:Redis@127.0.0.1:${link.port}`
@@ -215,16 +215,16 @@ test('a Redis that may evict is refused at the first contact, and is an error th
 test('a list that vanished is missed by its producer, whatever else Redis still remembers', async () => {
   const admin = server.client()
   await admin.flushall()
-  await using link = await Link.to(server.socket)
+  await using link = await FaultyLink.to(server.socket)
   const queue = queueOver(link)
-  const courier = courierOver(queue)
+  const sender = senderOver(queue)
   try {
-    await deliverAll(courier)
+    await deliverAll(sender)
     await admin.del('piccolo:{0}:batches')
-    expect(await courier.handOn()).toBe(false)
-    await deliverAll(courier)
+    expect(await sender.handOn()).toBe(false)
+    await deliverAll(sender)
     expect(await admin.llen('piccolo:{0}:batches')).toBe(2)
-    expect(await courier.handOn()).toBe(true)
+    expect(await sender.handOn()).toBe(true)
   } finally {
     admin.disconnect()
     await queue.close()

@@ -65,18 +65,25 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   }
 
   async push(push: Push): Promise<Position> {
-    const { producer, sequence, lowest, highest = countMax, settled = lowest - 1, element } = push
+    const {
+      producer,
+      sequence,
+      firstUnconfirmed,
+      highest = countMax,
+      settled = firstUnconfirmed - 1,
+      element,
+    } = push
     const bounds = [this.#batchesMax, settled, highest]
     try {
-      return readPosition(await this.#call('push', producer, sequence, lowest, element, ...bounds))
+      return readPosition(await this.#call('push', producer, sequence, firstUnconfirmed, element, ...bounds))
     } catch (error) {
       if (isTimeout(error)) this.#pushInDoubt = push
       throw error
     }
   }
 
-  async greet(producer: string, lowest: number, highest = countMax): Promise<Position> {
-    const position = readPosition(await this.#call('greet', producer, lowest, highest))
+  async heartbeat(producer: string, firstUnconfirmed: number, highest = countMax): Promise<Position> {
+    const position = readPosition(await this.#call('heartbeat', producer, firstUnconfirmed, highest))
     const inDoubt = this.#pushInDoubt
     if (inDoubt?.producer === producer) {
       // Only its answer was missing, which more time would not have brought.
@@ -137,9 +144,9 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     return readWatermarks(isKnown ? published : await read(this.#keys.applied))
   }
 
-  async signsOfLife(producers: readonly string[]): Promise<Map<string, string>> {
+  async heartbeats(producers: readonly string[]): Promise<Map<string, string>> {
     if (producers.length === 0) return new Map()
-    const signs = await this.#connection.call('signs of life', redis =>
+    const signs = await this.#connection.call('heartbeats', redis =>
       redis.hmget(this.#keys.alive, ...producers),
     )
     return new Map(producers.map((producer, index) => [producer, signs[index] ?? '']))

@@ -25,14 +25,14 @@ local function say_alive(producer)
 end
 `
 
-/** The outcomes of a producer from its lowest unconfirmed batch on, as `7:ad 9:a`; the rest is dropped. */
+/** The outcomes of a producer from its first_unconfirmed unconfirmed batch on, as `7:ad 9:a`; the rest is dropped. */
 export const outcomesOf = `
-local function outcomes_of(producer, lowest)
+local function outcomes_of(producer, first_unconfirmed)
   local all = redis.call('HGET', outcomes, producer)
   if not all then return '' end
   local kept = {}
   for sequence, letters in string.gmatch(all, '(%d+):(%a+)') do
-    if tonumber(sequence) >= lowest then kept[#kept + 1] = sequence .. ':' .. letters end
+    if tonumber(sequence) >= first_unconfirmed then kept[#kept + 1] = sequence .. ':' .. letters end
   end
   local wanted = table.concat(kept, ' ')
   if wanted == '' then redis.call('HDEL', outcomes, producer)
@@ -64,14 +64,14 @@ end
  * beyond what consumers published; else nothing. Consumers of earlier versions published nothing apart.
  */
 export const setBack = `
-local function set_back(producer, lowest, highest)
+local function set_back(producer, first_unconfirmed, highest)
   local sequence, watermark = number_in(pushed, producer), number_in(applied, producer)
   local is_known = redis.call('EXISTS', published) == 1
   local watermark_max = is_known and math.min(highest, number_in(published, producer)) or highest
   if sequence <= highest and watermark <= watermark_max then return nil end
-  redis.call('HSET', pushed, producer, text(lowest - 1))
+  redis.call('HSET', pushed, producer, text(first_unconfirmed - 1))
   if watermark > watermark_max then
-    redis.call('HSET', applied, producer, text(is_known and watermark_max or lowest - 1))
+    redis.call('HSET', applied, producer, text(is_known and watermark_max or first_unconfirmed - 1))
   end
   return redis.error_reply('ALTERED ' .. text(sequence) .. ' pushed, ' .. text(watermark) .. ' applied')
 end

@@ -11,13 +11,13 @@ import { givenUpOf, guard, keys, outcomesOf, setBack, shortened } from './script
  */
 
 /**
- * ARGV: producer, sequence, lowest, element, batches at most, settled, highest. Answers pushed, applied,
+ * ARGV: producer, sequence, first_unconfirmed, element, batches at most, settled, highest. Answers pushed, applied,
  * outcomes and what was given up.
  */
 const pushScript = `${keys}${outcomesOf}${givenUpOf}${setBack}
-local producer, sequence, lowest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local producer, sequence, first_unconfirmed = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 say_alive(producer)
-local altered = set_back(producer, lowest, tonumber(ARGV[7]))
+local altered = set_back(producer, first_unconfirmed, tonumber(ARGV[7]))
 if altered then return altered end
 local last = math.max(pushed_of(producer), tonumber(ARGV[6]))
 local known = given_up_of(producer)
@@ -37,11 +37,11 @@ if (is_next or comes_back) and redis.call('LLEN', batches) < tonumber(ARGV[5]) t
   if is_next then last = sequence end
   wake_up('pushed')
 end
-return { text(last), text(number_in(applied, producer)), outcomes_of(producer, lowest), known }
+return { text(last), text(number_in(applied, producer)), outcomes_of(producer, first_unconfirmed), known }
 `
 
-/** ARGV: producer, lowest, highest. Answers pushed, applied, outcomes and what was given up. */
-const greetScript = `${keys}${outcomesOf}${givenUpOf}${setBack}
+/** ARGV: producer, first_unconfirmed, highest. Answers pushed, applied, outcomes and what was given up. */
+const heartbeatScript = `${keys}${outcomesOf}${givenUpOf}${setBack}
 say_alive(ARGV[1])
 local altered = set_back(ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
 if altered then return altered end
@@ -182,7 +182,7 @@ end
 return count
 `
 
-export type RedisCommand = 'push' | 'greet' | 'bind' | 'read' | 'publish' | 'forget'
+export type RedisCommand = 'push' | 'heartbeat' | 'bind' | 'read' | 'publish' | 'forget'
 
 /**
  * By name, for a Redis of that major version. Redis 7 lets a script say that it needs no memory, so that a
@@ -192,7 +192,7 @@ export function redisCommands(major: number): Record<RedisCommand, string> {
   const flagged = (flags: string, lua: string) => (major >= 7 ? `#!lua flags=${flags}\n${lua}` : lua)
   return {
     push: pushScript,
-    greet: flagged('allow-oom', greetScript),
+    heartbeat: flagged('allow-oom', heartbeatScript),
     bind: flagged('allow-oom', bindScript),
     read: flagged('no-writes', readScript),
     publish: flagged('allow-oom', publishScript),

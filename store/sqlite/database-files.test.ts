@@ -40,7 +40,7 @@ function apply(sequence: number, meanwhile = () => {}): void {
       return plain.keys
     },
   }
-  store.apply({ batches: [read], rejected: [], gone: new Set() })
+  store.apply({ batches: [read], rejected: [], presumedDead: new Set() })
 }
 function code(work: () => void): string {
   try {

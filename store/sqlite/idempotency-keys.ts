@@ -22,12 +22,12 @@ export interface KnownKeys {
 
 /**
  * Decides about each keyed request of a batch that is being applied: the first with its key counts, if its
- * key can be kept. The letters are in their order. No clock, no I/O of its own.
+ * key can be kept. The codes are in their order. No clock, no I/O of its own.
  */
-export function decideKeyed(batch: Batch, keys: KnownKeys): { letters: string; applied: KeyedRequest[] } {
+export function decideKeyed(batch: Batch, keys: KnownKeys): { codes: string; applied: KeyedRequest[] } {
   const applied: KeyedRequest[] = []
   const { producer, sequence } = batch
-  const letters = batch.keyed.map((request, position) => {
+  const codes = batch.keyed.map((request, position) => {
     const { idempotencyKey, fingerprint } = request
     const known = keys.find(idempotencyKey)
     if (known !== undefined) return known.fingerprint === fingerprint ? outcomes.duplicate : outcomes.conflict
@@ -36,7 +36,7 @@ export function decideKeyed(batch: Batch, keys: KnownKeys): { letters: string; a
     applied.push(request)
     return outcomes.applied
   })
-  return { letters: letters.join(''), applied }
+  return { codes: codes.join(''), applied }
 }
 
 /**
@@ -45,7 +45,7 @@ export function decideKeyed(batch: Batch, keys: KnownKeys): { letters: string; a
  */
 export function recallKeyed(batch: Batch, keys: Pick<KnownKeys, 'find'>): string {
   const { producer, sequence } = batch
-  const letters = batch.keyed.map((request, position) => {
+  const codes = batch.keyed.map((request, position) => {
     const known = keys.find(request.idempotencyKey)
     // Forgotten since: whichever request it was that counted, it did.
     if (known === undefined) return outcomes.applied
@@ -53,13 +53,13 @@ export function recallKeyed(batch: Batch, keys: Pick<KnownKeys, 'find'>): string
     if (isOwn) return outcomes.applied
     return known.fingerprint === request.fingerprint ? outcomes.duplicate : outcomes.conflict
   })
-  return letters.join('')
+  return codes.join('')
 }
 
 /** How many of these requests had a key that was not there. */
-export function newKeysIn(letters: string): number {
+export function newKeysIn(codes: string): number {
   let count = 0
-  for (const letter of letters) if (letter === outcomes.applied || letter === outcomes.full) count++
+  for (const outcome of codes) if (outcome === outcomes.applied || outcome === outcomes.full) count++
   return count
 }
 
@@ -107,7 +107,7 @@ export class IdempotencyKeys {
 
   /** Requests whose keys would be more than `countMax` are refused. */
   decide(batch: Batch, nowMs: number, countMax: number): ReturnType<typeof decideKeyed> {
-    if (batch.keyed.length === 0) return { letters: '', applied: [] }
+    if (batch.keyed.length === 0) return { codes: '', applied: [] }
     const before = this.count
     let count = before
     const decided = decideKeyed(batch, {
@@ -119,7 +119,7 @@ export class IdempotencyKeys {
       },
     })
     if (count > before) this.#setCount.run(count)
-    if (decided.letters.includes(outcomes.full)) this.#keepLetters(batch, decided.letters, nowMs)
+    if (decided.codes.includes(outcomes.full)) this.#keepCodes(batch, decided.codes, nowMs)
     return decided
   }
 
@@ -141,8 +141,8 @@ export class IdempotencyKeys {
   }
 
   /** Until the producer has heard, which it has when it sends a batch that is far behind this one. */
-  #keepLetters({ producer, sequence }: Batch, letters: string, nowMs: number): void {
+  #keepCodes({ producer, sequence }: Batch, codes: string, nowMs: number): void {
     this.#drop.run(producer, sequence - batchesKeptMax)
-    this.#keep.run(producer, sequence, letters, nowMs)
+    this.#keep.run(producer, sequence, codes, nowMs)
   }
 }

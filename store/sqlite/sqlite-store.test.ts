@@ -13,7 +13,7 @@ import { parkedPerProducerMax, rejectedBytesKept, rejectedMax } from '../../batc
 import { batch, keyedRequest, producerId } from '../../test/kit/builders.ts'
 import { openStore, openStoreReader } from './open.ts'
 import { schemaVersion } from './schema.ts'
-import type { Applied, Store } from '../store.ts'
+import type { CommitResult, Store } from '../store.ts'
 
 const log = pino({ level: 'silent' })
 let folder: string
@@ -45,8 +45,8 @@ function close(store: Store): void {
   stores.splice(stores.indexOf(store), 1)
   store.close()
 }
-function apply(store: Store, batches: ReceivedBatch[], gone: number[] = []): Applied {
-  return store.apply({ batches, rejected: [], gone: new Set(gone.map(producerId)) })
+function apply(store: Store, batches: ReceivedBatch[], presumedDead: number[] = []): CommitResult {
+  return store.apply({ batches, rejected: [], presumedDead: new Set(presumedDead.map(producerId)) })
 }
 function sql(statement: string): string {
   return execFileSync('sqlite3', [path, statement], { encoding: 'utf8' }).trim()
@@ -67,13 +67,13 @@ describe('requests with an idempotency key', () => {
     keyedRequest('k', 'a', 5),
     keyedRequest('k', 'a', 6),
   ]
-  const letters = (applied: Applied) =>
-    applied.outcomes.map(({ producer, sequence, letters }) => `${Number(producer)} ${sequence} ${letters}`)
+  const codes = (applied: CommitResult) =>
+    applied.outcomes.map(({ producer, sequence, codes }) => `${Number(producer)} ${sequence} ${codes}`)
 
   test('the first counts, its repetitions do not, and another request with its key is told apart', () => {
     const store = open()
     const first = batch({ sequence: 1, sums: { a: 1 }, keyed: [once, again] })
-    expect(letters(apply(store, [first]))).toEqual(['1 1 ad'])
+    expect(codes(apply(store, [first]))).toEqual(['1 1 ad'])
     const second = batch({
       producer: 2,
       sequence: 1,
@@ -81,7 +81,7 @@ describe('requests with an idempotency key', () => {
       keyed: [again, other, keyedRequest('l', 'b', 1)],
     })
     const applied = apply(store, [second])
-    expect(letters(applied)).toEqual(['2 1 dca'])
+    expect(codes(applied)).toEqual(['2 1 dca'])
     expect(applied.duplicateCount).toBe(2)
     expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe('a|6\nb|1')
     expect(sql('SELECT sealed, applied, duplicate, sum FROM producers')).toBe('3|2|1|6\n3|1|2|1')
@@ -92,16 +92,16 @@ describe('requests with an idempotency key', () => {
     const first = batch({ sequence: 1, sums: {}, keyed: [once, again] })
     const second = batch({ producer: 2, sequence: 1, sums: {}, keyed: [other] })
     apply(store, [first, second])
-    expect(letters(apply(store, [second, first]))).toEqual(['2 1 c', '1 1 ad'])
+    expect(codes(apply(store, [second, first]))).toEqual(['2 1 c', '1 1 ad'])
     expect(sql('SELECT key, value FROM numbers')).toBe('a|5')
   })
 
   test('a parked batch is decided about when it is applied, and not before', () => {
     const store = open()
     const parked = batch({ sequence: 2, sums: {}, keyed: [once] })
-    expect(letters(apply(store, [parked]))).toEqual([])
+    expect(codes(apply(store, [parked]))).toEqual([])
     apply(store, [batch({ producer: 2, sequence: 1, sums: {}, keyed: [again] })])
-    expect(letters(apply(store, [batch({ sequence: 1, sums: { b: 1 } })]))).toEqual(['1 2 d'])
+    expect(codes(apply(store, [batch({ sequence: 1, sums: { b: 1 } })]))).toEqual(['1 2 d'])
     expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe('a|5\nb|1')
   })
 
@@ -110,7 +110,7 @@ describe('requests with an idempotency key', () => {
     apply(store, [batch({ sequence: 1, sums: { max: 2n ** 63n - 1n } })])
     const keyed = [once, keyedRequest('over', 'max', 1), again]
     const applied = apply(store, [batch({ sequence: 2, sums: {}, keyed })])
-    expect(letters(applied)).toEqual(['1 2 aad'])
+    expect(codes(applied)).toEqual(['1 2 aad'])
     expect(applied.setAsideCount).toBe(1)
     expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe('a|5\nmax|9223372036854775807')
   })
@@ -119,18 +119,18 @@ describe('requests with an idempotency key', () => {
     const store = open()
     const keyed = ['k1', 'k2', 'k3'].map(key => keyedRequest(key, 'a', 1))
     const first = batch({ sequence: 1, sums: { a: 10 }, keyed, increments: 13 })
-    const given = { batches: [first], rejected: [], gone: new Set<string>(), idempotencyKeysMax: 2 }
+    const given = { batches: [first], rejected: [], presumedDead: new Set<string>(), idempotencyKeysMax: 2 }
     const applied = store.apply(given)
-    expect([letters(applied), applied.newKeyCount]).toEqual([['1 1 aaf'], 3])
-    expect(letters(apply(store, [first]))).toEqual(['1 1 aaf'])
+    expect([codes(applied), applied.newKeyCount]).toEqual([['1 1 aaf'], 3])
+    expect(codes(apply(store, [first]))).toEqual(['1 1 aaf'])
     expect(sql('SELECT value FROM numbers')).toBe('12')
     expect(sql('SELECT sealed, applied, duplicate, sum FROM producers')).toBe('13|12|1|12')
     const second = batch({ sequence: 2, sums: {}, keyed, sealed: 16 })
-    expect(letters(store.apply({ ...given, batches: [second] }))).toEqual(['1 2 ddf'])
+    expect(codes(store.apply({ ...given, batches: [second] }))).toEqual(['1 2 ddf'])
     expect(store.forgetIdempotencyKeys(Date.UTC(2100), 1)).toBe(1)
     expect(store.idempotencyKeyCount()).toBe(1)
     expect(
-      letters(store.apply({ ...given, batches: [batch({ sequence: 3, sums: {}, keyed, sealed: 19 })] })),
+      codes(store.apply({ ...given, batches: [batch({ sequence: 3, sums: {}, keyed, sealed: 19 })] })),
     ).toEqual(['1 3 adf'])
   })
 
@@ -140,7 +140,7 @@ describe('requests with an idempotency key', () => {
       store.apply({
         batches: [batch({ sequence, sums: {}, keyed: [keyedRequest(`k${sequence}`, 'a', 1)] })],
         rejected: [],
-        gone: new Set(),
+        presumedDead: new Set(),
         idempotencyKeysMax: 1,
       })
     expect(sql('SELECT min(sequence), max(sequence) FROM refused_requests')).toBe('37|100')
@@ -153,7 +153,7 @@ describe('requests with an idempotency key', () => {
     expect(store.forgetIdempotencyKeys(0, 10)).toBe(0)
     expect(store.forgetIdempotencyKeys(Date.UTC(2100), 2)).toBe(2)
     expect(store.forgetIdempotencyKeys(Date.UTC(2100), 2)).toBe(1)
-    expect(letters(apply(store, [batch({ sequence: 2, sums: {}, keyed })]))).toEqual(['1 2 aaa'])
+    expect(codes(apply(store, [batch({ sequence: 2, sums: {}, keyed })]))).toEqual(['1 2 aaa'])
   })
 })
 
@@ -241,7 +241,7 @@ describe('applying batches', () => {
     const sums = Object.fromEntries(keys.map(key => [key, 1]))
     apply(store, [batch({ sequence: 1, sums: { ...sums, 'key 1500': 2n ** 63n - 1n } })])
     const second = batch({ sequence: 2, sums })
-    const given = { batches: [second], rejected: [], gone: new Set<string>() }
+    const given = { batches: [second], rejected: [], presumedDead: new Set<string>() }
     expect(store.apply(given)).toMatchObject({ rowCount: 999, setAsideCount: 1 })
     expect(sql('SELECT count(*) FROM numbers WHERE value = 2')).toBe('999')
     expect(sql('SELECT value FROM numbers WHERE key = "key 1500"')).toBe(String(2n ** 63n - 1n))
@@ -266,7 +266,7 @@ describe('applying batches', () => {
       store.apply({
         batches: [],
         rejected: elements.map(element => ({ element, reason: 'x' })),
-        gone: new Set(),
+        presumedDead: new Set(),
       })
     reject(...Array.from({ length: rejectedMax }, (_, index) => `element ${index}`))
     reject('\u001b[2J\\é', Buffer.from([0, 0xff]), 'k'.repeat(1_000_000))
@@ -300,7 +300,11 @@ describe('applying batches', () => {
 
   test('an element that is no batch is kept for the operator', () => {
     const store = open()
-    store.apply({ batches: [], rejected: [{ element: 'garbage', reason: 'no JSON' }], gone: new Set() })
+    store.apply({
+      batches: [],
+      rejected: [{ element: 'garbage', reason: 'no JSON' }],
+      presumedDead: new Set(),
+    })
     expect(sql('SELECT element, reason FROM rejected_elements')).toBe('garbage|no JSON')
   })
 
@@ -352,7 +356,7 @@ describe('batches that were given up', () => {
     apply(store, [], [1])
     apply(store, [batch({ producer: 2, sequence: 1, sums: {}, keyed: [once] })])
     const applied = apply(store, [tenfold(2, [once, other])])
-    expect(applied.outcomes).toEqual([{ producer: producerId(1), sequence: 2, letters: 'da' }])
+    expect(applied.outcomes).toEqual([{ producer: producerId(1), sequence: 2, codes: 'da' }])
     expect(apply(store, [tenfold(2, [once, other])]).outcomes).toEqual(applied.outcomes)
     expect(sql('SELECT key, value FROM numbers ORDER BY key')).toBe('a|58\nb|1\nc|1')
     expect(sql(`SELECT sealed, applied, duplicate, lost FROM producers WHERE producer = '00000001'`)).toBe(
@@ -367,7 +371,9 @@ describe('batches that were given up', () => {
     expect(ranges()).toBe('2|5|0')
     // It was parked.
     const waiting = new Set([producerId(1)])
-    expect(store.apply({ batches: [], rejected: [], gone: new Set(), waiting }).applied).toHaveLength(1)
+    expect(store.apply({ batches: [], rejected: [], presumedDead: new Set(), waiting }).applied).toHaveLength(
+      1,
+    )
     expect([ledger(), ranges()]).toEqual(['5|50|50|0|0', '2|3|0\n5|5|0'])
     apply(store, [tenfold(2)])
     expect([ledger(), ranges()]).toEqual(['5|70|70|0|0', '3|3|0\n5|5|0'])
@@ -484,7 +490,7 @@ describe('opening a store', () => {
       WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rejectedMax + 50})
       INSERT INTO rejected_elements SELECT i, hex(zeroblob(3000)), 'old', 1 FROM n`)
     const opened = open()
-    opened.apply({ batches: [], rejected: [{ element: 'new', reason: 'x' }], gone: new Set() })
+    opened.apply({ batches: [], rejected: [{ element: 'new', reason: 'x' }], presumedDead: new Set() })
     expect(sql('SELECT count(*), min(id), max(id), max(length(element)) FROM rejected_elements')).toBe(
       `${rejectedMax}|52|${rejectedMax + 51}|${rejectedBytesKept}`,
     )

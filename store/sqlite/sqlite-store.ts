@@ -14,7 +14,7 @@ import { RejectedElements } from './rejected-elements.ts'
 import { SetAside } from './set-aside.ts'
 import { appliesAll, type Sequenced, sequenceBatches } from '../sequencing.ts'
 import { assertDurable, checkpoint, type Database, logBytes, translateErrors } from './sqlite.ts'
-import type { Account, Application, Applied, Rejected, Store } from '../store.ts'
+import type { Account, CommitRequest, CommitResult, Rejected, Store } from '../store.ts'
 import { type KeysAndSums, sumOfAll, Totals } from './totals.ts'
 
 type Files = Pick<DatabaseFiles, 'check'>
@@ -64,7 +64,7 @@ export class SqliteStore implements Store {
     translateErrors(() => this.#files.check())
   }
 
-  apply(application: Application): Applied {
+  apply(application: CommitRequest): CommitResult {
     return translateErrors(() => {
       const applied = this.#transaction(() => this.#write(application))
       if (!this.#checkedDurable) assertDurable(this.#database)
@@ -137,17 +137,17 @@ export class SqliteStore implements Store {
     })
   }
 
-  #write(application: Application): Applied {
+  #write(application: CommitRequest): CommitResult {
     const {
       batches,
       merged,
       rejected,
-      gone,
+      presumedDead,
       waiting,
       idempotencyKeysMax = Number.POSITIVE_INFINITY,
     } = application
     const now = this.#clock.nowMs()
-    const names = new Set([...batches.map(({ producer }) => producer), ...gone, ...(waiting ?? [])])
+    const names = new Set([...batches.map(({ producer }) => producer), ...presumedDead, ...(waiting ?? [])])
     const producers = new Map([...names].map(producer => [producer, this.#producers.row(producer)]))
     const givenUp = new Map([...names].map(producer => [producer, this.#producers.givenUp(producer)]))
     const found: Rejected[] = []
@@ -157,7 +157,7 @@ export class SqliteStore implements Store {
       givenUp,
       parked: this.#parked.of(names),
       loadParked: id => this.#parked.load(id, found),
-      gone,
+      presumedDead,
     })
     for (const { element } of sequenced.reject) found.push({ element, reason: backwards })
     this.#parked.move(sequenced, now, found)
@@ -178,10 +178,10 @@ export class SqliteStore implements Store {
       rejected: found,
       outcomes: [
         ...repeated.map(batch => this.#recall(batch)),
-        ...decided.map(({ outcomes }) => outcomes).filter(({ letters }) => letters !== ''),
+        ...decided.map(({ outcomes }) => outcomes).filter(({ codes }) => codes !== ''),
       ],
       duplicateCount: decided.reduce((count, { duplicate }) => count + duplicate, 0),
-      newKeyCount: decided.reduce((count, { outcomes: { letters } }) => count + newKeysIn(letters), 0),
+      newKeyCount: decided.reduce((count, { outcomes: { codes } }) => count + newKeysIn(codes), 0),
       rowCount: sums.ends.length - setAside.length,
       setAsideCount: setAside.length,
       lost: countsOf(entered, ({ lost }) => lost),
@@ -193,7 +193,7 @@ export class SqliteStore implements Store {
   /** What of a batch is to be added: all but the keyed requests that were counted before. */
   #decide(batch: ReceivedBatch, now: number, keysMax: number): Decided {
     const { producer, sequence, increments, keyed } = batch
-    const { letters, applied } = this.#idempotencyKeys.decide(batch, now, keysMax)
+    const { codes, applied } = this.#idempotencyKeys.decide(batch, now, keysMax)
     const all = keyed.reduce((count, request) => count + request.increments, 0)
     const counted = applied.reduce((count, request) => count + request.increments, 0)
     const duplicate = all - counted
@@ -202,7 +202,7 @@ export class SqliteStore implements Store {
       batch,
       parts,
       sum: parts.reduce((sum, part) => sum + sumOfAll(part), 0n),
-      outcomes: { producer, sequence, letters },
+      outcomes: { producer, sequence, codes },
       applied: increments - duplicate,
       duplicate,
     }
@@ -210,7 +210,7 @@ export class SqliteStore implements Store {
 
   #recall(batch: Batch): BatchOutcomes {
     const { producer, sequence } = batch
-    return { producer, sequence, letters: this.#idempotencyKeys.recall(batch) }
+    return { producer, sequence, codes: this.#idempotencyKeys.recall(batch) }
   }
 
   /** Answers what is given up now, of every producer that has any. */

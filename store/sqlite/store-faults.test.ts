@@ -10,7 +10,7 @@ import { batch, keyedRequest, producerId } from '../../test/kit/builders.ts'
 import { openStore } from './open.ts'
 import { type Database, openForWriting } from './sqlite.ts'
 import { SqliteStore } from './sqlite-store.ts'
-import type { Application } from '../store.ts'
+import type { CommitRequest } from '../store.ts'
 
 const log = pino({ level: 'silent' })
 const codes = ['SQLITE_FULL', 'SQLITE_IOERR_WRITE', 'SQLITE_IOERR_FSYNC', 'SQLITE_BUSY', 'SQLITE_NOMEM']
@@ -27,16 +27,16 @@ afterEach(() => rmSync(folder, { recursive: true }))
  * Something of everything: sums, a redelivery, a gap that closes, keyed requests, an overflow, garbage, a
  * batch that was given up and arrives, and one that is given up.
  */
-const first: Application = {
+const first: CommitRequest = {
   batches: [
     batch({ sequence: 1, sums: { a: 1, max: 2n ** 63n - 1n }, keyed: [keyedRequest('k', 'a', 10)] }),
     batch({ producer: 2, sequence: 2, sums: { b: 2 } }),
     batch({ producer: 4, sequence: 4, sums: { e: 1 } }),
   ],
   rejected: [],
-  gone: new Set([producerId(4)]),
+  presumedDead: new Set([producerId(4)]),
 }
-const second: Application = {
+const second: CommitRequest = {
   batches: [
     first.batches[0]!,
     batch({
@@ -50,7 +50,7 @@ const second: Application = {
     batch({ producer: 5, sequence: 2, sums: { e: 100 } }),
   ],
   rejected: [{ element: 'garbage', reason: 'is no batch' }],
-  gone: new Set([producerId(5)]),
+  presumedDead: new Set([producerId(5)]),
 }
 const tables = [
   'numbers',
@@ -121,7 +121,7 @@ function faultyStatement(statement: ReturnType<Database['prepare']>, count: () =
   })
 }
 
-function applyAll(...applications: Application[]): void {
+function applyAll(...applications: CommitRequest[]): void {
   const store = openStore(path, systemClock, log)
   try {
     for (const application of applications) store.apply(application)
@@ -184,7 +184,11 @@ test('a database that may not grow refuses a whole batch, and takes it when it m
   const keys = Object.fromEntries(
     Array.from({ length: 5_000 }, (_, index) => [`key ${index}`.padEnd(200), 1]),
   )
-  const large = { batches: [batch({ sequence: 2, sums: keys })], rejected: [], gone: new Set<string>() }
+  const large = {
+    batches: [batch({ sequence: 2, sums: keys })],
+    rejected: [],
+    presumedDead: new Set<string>(),
+  }
   database.pragma(`max_page_count = ${database.pragma('page_count', { simple: true }) as number}`)
   expect(() => store.apply(large)).toThrowError(expect.objectContaining({ code: 'store_full' }))
   expect(content()).toBe(before)

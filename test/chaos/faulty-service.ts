@@ -1,5 +1,5 @@
 import { until } from '../kit/condition.ts'
-import { Link } from '../kit/faulty-link.ts'
+import { FaultyLink } from '../kit/faulty-link.ts'
 import type { Random } from '../kit/random.ts'
 import { RedisServer } from '../kit/redis-server.ts'
 import { Folder, freePort, Service } from '../kit/service.ts'
@@ -25,7 +25,7 @@ export class FaultyService implements AsyncDisposable {
   readonly #random: Random
   readonly #redis: RedisServer | null
   /** Between the service and Redis. */
-  readonly #link: Link | null
+  readonly #link: FaultyLink | null
   #service: Service | null = null
   #faultCount = 0
   #killCount = 0
@@ -33,7 +33,7 @@ export class FaultyService implements AsyncDisposable {
   private constructor(
     options: FaultyServiceOptions,
     port: number,
-    queue: { redis: RedisServer | null; link: Link | null },
+    queue: { redis: RedisServer | null; link: FaultyLink | null },
   ) {
     this.#options = options
     this.#random = options.random
@@ -46,7 +46,7 @@ export class FaultyService implements AsyncDisposable {
     const isDurable = options.queue === 'redis with append-only file'
     const persistence = isDurable ? ['--appendonly', 'yes', '--appendfsync', 'everysec'] : []
     const redis = options.queue === 'embedded' ? null : await RedisServer.start(...persistence)
-    const link = redis === null ? null : await Link.to(redis.socket)
+    const link = redis === null ? null : await FaultyLink.to(redis.socket)
     const service = new FaultyService(options, await freePort(), { redis, link })
     await service.#startService()
     return service

@@ -27,7 +27,7 @@ export function applyAll(path: string, count: number, committed: (sequence: numb
 
 function apply(store: Store, sequence: number): void {
   const sums = Object.fromEntries(keys.map(key => [key, 10 ** (sequence - 1)]))
-  const application = { batches: [batch({ sequence, sums })], rejected: [], gone: new Set<string>() }
+  const application = { batches: [batch({ sequence, sums })], rejected: [], presumedDead: new Set<string>() }
   for (let attempt = 1; ; attempt++) {
     try {
       store.apply(application)

@@ -12,7 +12,9 @@ export const units = 'etc/systemd/system'
 export const configuration = 'etc/piccolo-daimao/piccolo.env'
 
 const checkoutParts =
-  'apps cli consumer install lib queue store vegeta package.json package-lock.json piccolo'.split(' ')
+  'apps batch cli consumer install intake lib queue store vegeta package.json package-lock.json piccolo'.split(
+    ' ',
+  )
 
 const undo: (() => unknown)[] = []
 

@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 const sliceMs = 20
 
 /** A TCP port through which another socket is reached, over a link that can be slow, dead or cut. */
-export class Link {
+export class FaultyLink {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   #isHeld = false
@@ -51,8 +51,8 @@ export class Link {
   static async to(
     target: string,
     { back = Number.POSITIVE_INFINITY, there = Number.POSITIVE_INFINITY } = {},
-  ): Promise<Link> {
-    const link = new Link(target, { back, there })
+  ): Promise<FaultyLink> {
+    const link = new FaultyLink(target, { back, there })
     await new Promise<void>(resolve => link.#server.listen(0, '127.0.0.1', resolve))
     return link
   }

@@ -10,9 +10,9 @@ import { Folder, isAlive } from './service.ts'
 const program = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 test.each([
-  ['SIGINT', 'chaos/run.ts', ['--minutes', '1']],
-  ['SIGTERM', 'simulation/run.ts', ['--service']],
-  ['SIGHUP', 'mutants/run.ts', ['a gap is jumped']],
+  ['SIGINT', '../chaos/run.ts', ['--minutes', '1']],
+  ['SIGTERM', '../simulation/run.ts', ['--service']],
+  ['SIGHUP', '../mutants/run.ts', ['a gap is jumped']],
 ] as const)('%s to %s ends it at once, with no process and no file left', async (signal, path, args) => {
   using folder = new Folder()
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program(path), ...args], {
@@ -24,7 +24,8 @@ test.each([
   await until('it is at work', () => {
     below = processesBelow(child.pid!)
     return (
-      readdirSync(folder.path, { recursive: true }).length > 2 && (below.length > 0 || path.startsWith('sim'))
+      readdirSync(folder.path, { recursive: true }).length > 2 &&
+      (below.length > 0 || path.includes('simulation'))
     )
   })
   child.kill(signal)

@@ -25,8 +25,13 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
 
   const range = (first: number, last: number) => ({ first, last })
   const element = (producer: number, sequence: number) => encodeBatch(batch({ producer, sequence }))
-  const push = (producer: number, sequence: number, lowest = 1) =>
-    queue.push({ producer: producerId(producer), sequence, lowest, element: element(producer, sequence) })
+  const push = (producer: number, sequence: number, firstUnconfirmed = 1) =>
+    queue.push({
+      producer: producerId(producer),
+      sequence,
+      firstUnconfirmed,
+      element: element(producer, sequence),
+    })
   const publish = (publication: Partial<Publication>) =>
     queue.publish({ watermarks: new Map(), parked: [], outcomes: [], discarded: [], ...publication })
 
@@ -44,7 +49,7 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     expect(await push(1, 1)).toMatchObject({ pushed: 1, applied: 0 })
     await publish({ watermarks: new Map([[p1, 1]]) })
     expect(await push(1, 2)).toMatchObject({ pushed: 2, applied: 1 })
-    expect(await queue.greet(p1, 1)).toMatchObject({ pushed: 2, applied: 1 })
+    expect(await queue.heartbeat(p1, 1)).toMatchObject({ pushed: 2, applied: 1 })
   })
 
   test('a list that is full takes no batch, says so, and takes it once there is room', async () => {
@@ -70,7 +75,7 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     expect(await queue.length()).toBe(1)
   })
 
-  test('a queue that knows nothing of a producer takes its lowest unconfirmed batch', async () => {
+  test('a queue that knows nothing of a producer takes its first unconfirmed batch', async () => {
     expect(await push(1, 7, 7)).toMatchObject({ pushed: 7, applied: 0 })
     expect(await push(2, 8, 7)).toMatchObject({ pushed: 6, applied: 0 })
     expect(await queue.read()).toEqual([element(1, 7)])
@@ -100,7 +105,7 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     await push(2, 1)
     await publish({ watermarks: new Map([[p1, 3]]), parked: [{ producer: p1, sequence: 5 }] })
     expect(await queue.read()).toEqual([element(2, 1)])
-    expect(await queue.greet(p1, 1)).toMatchObject({ pushed: 3, applied: 3 })
+    expect(await queue.heartbeat(p1, 1)).toMatchObject({ pushed: 3, applied: 3 })
     expect(await push(1, 4, 4)).toMatchObject({ pushed: 4, applied: 3 })
   })
 
@@ -109,7 +114,7 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     await push(1, 2)
     await publish({ watermarks: new Map([[p1, 1]]), discarded: [element(1, 2)] })
     expect(await queue.length()).toBe(0)
-    expect(await queue.greet(p1, 1)).toMatchObject({ pushed: 1, applied: 1 })
+    expect(await queue.heartbeat(p1, 1)).toMatchObject({ pushed: 1, applied: 1 })
   })
 
   test('while anything is in the list, nobody is sent back', async () => {
@@ -118,7 +123,7 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     await push(2, 1)
     await publish({ watermarks: new Map([[p1, 1]]), discarded: [element(1, 2)] })
     expect(await queue.length()).toBe(1)
-    expect(await queue.greet(p1, 1)).toMatchObject({ pushed: 2, applied: 1 })
+    expect(await queue.heartbeat(p1, 1)).toMatchObject({ pushed: 2, applied: 1 })
   })
 
   test('only what is named is discarded', async () => {
@@ -128,14 +133,16 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
   })
 
   test('what became of keyed requests is told with the watermark, until the producer has heard it', async () => {
-    const heard = async (lowest: number) => [...(await queue.greet(p1, lowest)).outcomes]
+    const heard = async (firstUnconfirmed: number) => [
+      ...(await queue.heartbeat(p1, firstUnconfirmed)).outcomes,
+    ]
     for (const sequence of [1, 2, 3]) await push(1, sequence)
-    const first = { producer: p1, sequence: 1, letters: 'ad' }
+    const first = { producer: p1, sequence: 1, codes: 'ad' }
     await publish({ watermarks: new Map([[p1, 2]]), outcomes: [first] })
     expect(await heard(1)).toEqual([[1, 'ad']])
     expect((await push(1, 3)).outcomes).toEqual(new Map([[1, 'ad']]))
-    const third = { producer: p1, sequence: 3, letters: 'c' }
-    const other = { producer: p2, sequence: 3, letters: 'a' }
+    const third = { producer: p1, sequence: 3, codes: 'c' }
+    const other = { producer: p2, sequence: 3, codes: 'a' }
     await publish({ watermarks: new Map([[p1, 3]]), outcomes: [first, third, other] })
     expect(await heard(1)).toEqual([
       [1, 'ad'],
@@ -144,14 +151,14 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     expect(await heard(2)).toEqual([[3, 'c']])
     expect(await heard(4)).toEqual([])
     expect(await heard(1)).toEqual([])
-    expect([...(await queue.greet(p2, 1)).outcomes]).toEqual([[3, 'a']])
+    expect([...(await queue.heartbeat(p2, 1)).outcomes]).toEqual([[3, 'a']])
   })
 
   test('a repeated publication does not change what became of a keyed request', async () => {
-    const outcomes = (letters: string) => [{ producer: p1, sequence: 7, letters }]
+    const outcomes = (codes: string) => [{ producer: p1, sequence: 7, codes }]
     await publish({ watermarks: new Map([[p1, 7]]), outcomes: outcomes('a') })
     await publish({ watermarks: new Map([[p1, 7]]), outcomes: outcomes('d') })
-    expect((await queue.greet(p1, 7)).outcomes).toEqual(new Map([[7, 'a']]))
+    expect((await queue.heartbeat(p1, 7)).outcomes).toEqual(new Map([[7, 'a']]))
   })
 
   test('a batch that was given up is taken when it arrives, once, and stays until it is applied', async () => {
@@ -160,7 +167,7 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     await publish({ watermarks: new Map([[p1, 9]]), givenUp: new Map([[p1, [range(3, 5), range(8, 8)]]]) })
     expect(await queue.read()).toEqual([element(2, 1)])
     const missing = { ranges: [range(3, 5), range(8, 8)], queued: new Set() }
-    expect(await queue.greet(p1, 3)).toMatchObject({ applied: 9, givenUp: missing })
+    expect(await queue.heartbeat(p1, 3)).toMatchObject({ applied: 9, givenUp: missing })
     expect(await push(1, 4, 3)).toMatchObject({ pushed: 2, givenUp: { ...missing, queued: new Set([4]) } })
     await push(1, 4, 3)
     await push(1, 6, 3)
@@ -170,14 +177,14 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     const rest = [range(3, 3), range(5, 5), range(8, 8)]
     await publish({ watermarks: new Map([[p1, 9]]), givenUp: new Map([[p1, rest]]) })
     expect(await queue.length()).toBe(0)
-    expect((await queue.greet(p1, 3)).givenUp).toEqual({ ranges: rest, queued: new Set() })
+    expect((await queue.heartbeat(p1, 3)).givenUp).toEqual({ ranges: rest, queued: new Set() })
     await publish({ watermarks: new Map([[p1, 9]]) })
-    expect((await queue.greet(p1, 3)).givenUp).toBeUndefined()
+    expect((await queue.heartbeat(p1, 3)).givenUp).toBeUndefined()
   })
 
   test('what came back and is in the list is known through publications, and sought again once it is empty', async () => {
     const givenUp = new Map([[p1, [range(1, 12)]]])
-    const queued = async () => (await queue.greet(p1, 1)).givenUp!.queued
+    const queued = async () => (await queue.heartbeat(p1, 1)).givenUp!.queued
     await publish({ watermarks: new Map([[p1, 12]]), givenUp })
     await push(2, 1)
     await push(1, 11, 1)
@@ -201,17 +208,17 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
 
   test('a producer that holds what was given up is taken at its next batch, too, by a queue that forgot', async () => {
     const pushed = (sequence: number, settled: number) =>
-      queue.push({ producer: p1, sequence, lowest: 2, settled, element: element(1, sequence) })
+      queue.push({ producer: p1, sequence, firstUnconfirmed: 2, settled, element: element(1, sequence) })
     expect(await pushed(2, 1)).toMatchObject({ pushed: 2 })
     expect(await pushed(7, 6)).toMatchObject({ pushed: 7 })
     expect(await queue.length()).toBe(2)
   })
 
   test('what was given up is forgotten with its producer', async () => {
-    await queue.greet(p1, 1)
+    await queue.heartbeat(p1, 1)
     await publish({ watermarks: new Map([[p1, 4]]), givenUp: new Map([[p1, [range(2, 3)]]]) })
     expect(await queue.forget(-2_000)).toBe(1)
-    expect((await queue.greet(p1, 1)).givenUp).toBeUndefined()
+    expect((await queue.heartbeat(p1, 1)).givenUp).toBeUndefined()
   })
 
   test('a shard stays bound to its first store', async () => {
@@ -227,17 +234,17 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     }
   })
 
-  test('a sign of life changes with each greeting and each push', async () => {
+  test('a heartbeat changes with each greeting and each push', async () => {
     const signs = new Set<string>()
-    const sign = async () => (await queue.signsOfLife([p1])).get(p1)!
+    const sign = async () => (await queue.heartbeats([p1])).get(p1)!
     expect(await sign()).toBe('')
-    await queue.greet(p1, 1)
+    await queue.heartbeat(p1, 1)
     signs.add(await sign())
     await until('the clock moved', async () => {
       await push(1, 1)
       return !signs.has(await sign())
     })
-    expect(await queue.signsOfLife([p2])).toEqual(new Map([[p2, '']]))
+    expect(await queue.heartbeats([p2])).toEqual(new Map([[p2, '']]))
   })
 
   test('silent producers are forgotten once the list is empty, and not before', async () => {

@@ -3,7 +3,7 @@ import { RedisServer } from './redis-server.ts'
 import { Folder, Service } from './service.ts'
 
 /** What each test of a file has: a folder, a service on it, a Redis if it wants one. All end with it. */
-export class Scene {
+export class TestBed {
   #folder: Folder | null = null
   #service: Service | null = null
   #redis: RedisServer | null = null

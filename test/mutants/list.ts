@@ -28,8 +28,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a producer never goes back',
     file: 'intake/send/producer.ts',
-    find: 'this.#sequenceNext = Math.max(pushed + 1, this.lowest)',
-    replace: 'this.#sequenceNext = Math.max(this.#sequenceNext, pushed + 1, this.lowest)',
+    find: 'this.#sequenceNext = Math.max(pushed + 1, this.firstUnconfirmed)',
+    replace: 'this.#sequenceNext = Math.max(this.#sequenceNext, pushed + 1, this.firstUnconfirmed)',
     tests: [simulation],
   },
   {
@@ -96,7 +96,7 @@ export const mutants: readonly Mutant[] = [
     tests: [simulation, flusherTests],
   },
   {
-    name: 'the embedded queue does not look at the lowest unconfirmed batch',
+    name: 'the embedded queue does not look at the first unconfirmed batch',
     file: 'queue/embedded/embedded-queue.ts',
     find: 'Math.max(this.#pushed.get(producer) ?? 0, settled)',
     replace: 'this.#pushed.get(producer) ?? 0',
@@ -140,8 +140,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'outcomes are dropped before their producer has heard them',
     file: 'queue/embedded/embedded-queue.ts',
-    find: 'if (sequence < lowest) known!.delete(sequence)',
-    replace: 'if (sequence <= lowest) known!.delete(sequence)',
+    find: 'if (sequence < firstUnconfirmed) known!.delete(sequence)',
+    replace: 'if (sequence <= firstUnconfirmed) known!.delete(sequence)',
     tests: ['queue/embedded/embedded-queue.test.ts', simulation],
   },
   {
@@ -152,7 +152,7 @@ export const mutants: readonly Mutant[] = [
     tests: [redisTests],
   },
   {
-    name: 'Redis forgets the lowest unconfirmed batch',
+    name: 'Redis forgets the first unconfirmed batch',
     file: 'queue/redis/scripts.ts',
     find: 'local last = math.max(pushed_of(producer), tonumber(ARGV[6]))',
     replace: 'local last = pushed_of(producer)',
@@ -203,7 +203,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a batch that was given up is told as committed, as the watermark covers it',
     file: 'intake/send/producer.ts',
-    find: 'if (this.lowest > applied) return position',
+    find: 'if (this.firstUnconfirmed > applied) return position',
     replace: 'return position',
     tests: ['intake/send/producer.test.ts'],
   },
@@ -252,7 +252,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the missing batches of a living producer are given up',
     file: 'store/sequencing.ts',
-    find: 'if (gap > 0 && !gone.has(producer)) break',
+    find: 'if (gap > 0 && !presumedDead.has(producer)) break',
     replace: '',
     tests: ['store/sequencing.test.ts', simulation],
   },
@@ -349,10 +349,10 @@ export const mutants: readonly Mutant[] = [
     tests: ['intake/send/ack-waiters.test.ts', simulation],
   },
   {
-    name: 'a generation counts as sealed with its first batch',
+    name: 'a cohort counts as sealed with its first batch',
     file: 'intake/send/batch-cutter.ts',
-    find: 'if (this.#keyCount === 0) this.#generation.sequenceLast = sequence',
-    replace: 'this.#generation.sequenceLast ??= sequence',
+    find: 'if (this.#keyCount === 0) this.#cohort.sequenceLast = sequence',
+    replace: 'this.#cohort.sequenceLast ??= sequence',
     tests: ['intake/send/batch-cutter.test.ts'],
   },
   {
@@ -372,9 +372,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the queue is told before the store has committed',
     file: 'consumer/consumer.ts',
-    find: 'applied = this.#apply(prepared, taken, { gone, waiting })',
+    find: 'applied = this.#apply(prepared, taken, { presumedDead, waiting })',
     replace:
-      'void queue.publish({ watermarks: new Map(prepared.batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      applied = this.#apply(prepared, taken, { gone, waiting })',
+      'void queue.publish({ watermarks: new Map(prepared.batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      applied = this.#apply(prepared, taken, { presumedDead, waiting })',
     tests: ['consumer/consumer.test.ts'],
   },
   {
@@ -394,7 +394,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'requests wait for the accumulator before theirs',
     file: 'intake/send/flusher.ts',
-    find: 'this.#generation = { sequenceLast: null }',
+    find: 'this.#cohort = { sequenceLast: null }',
     replace: '',
     tests: [simulation],
   },
@@ -591,7 +591,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a call that failed is repeated before anybody asks what became of it',
     file: 'intake/send/batch-sender.ts',
-    find: 'if (this.#isInDoubt) await this.#greet()',
+    find: 'if (this.#isInDoubt) await this.#heartbeat()',
     replace: '',
     tests: ['intake/send/flusher.test.ts'],
   },

@@ -1,7 +1,7 @@
 import { pino } from 'pino'
-import { claimQueue } from '../../consumer/bind-shard.ts'
+import { bindShard } from '../../consumer/bind-shard.ts'
 import { Consumer } from '../../consumer/consumer.ts'
-import { GoneProducers } from '../../consumer/failure-detector.ts'
+import { FailureDetector } from '../../consumer/failure-detector.ts'
 import { mayComeHome } from '../../intake/handover/may-come-home.ts'
 import { ConsumerMetrics } from '../../consumer/metrics.ts'
 import { prepareElements } from '../../consumer/merge/merge.ts'
@@ -20,7 +20,7 @@ export const producerGoneAfterMs = 20_000
 
 /** A few batches at a time, and at times the next ones ahead, however short the list is. */
 function randomReading(random: Random): ReadingParts {
-  const pace = {
+  const size = {
     next: () => ({ batchesMax: 1 + random.below(8), bytesMax: readBytesMax }),
     isFull: ({ batchCount }: { batchCount: number }) => batchCount > 0 && random.chance(0.5),
     committed: () => {},
@@ -30,7 +30,7 @@ function randomReading(random: Random): ReadingParts {
     prepare: async (elements: readonly Element[]) => prepareElements(elements),
     close: async () => {},
   }
-  return { pace, preparer }
+  return { size, preparer }
 }
 
 /** The consumer's process: put together from the same parts as in consumer/main.ts. */
@@ -51,19 +51,28 @@ export class ConsumerProcess {
     const { life, queue, time, store, database, random } = parts
     const clock = time.clockOf(life)
     const place = { database, stateDir: null }
-    const gone = new GoneProducers(clock, producerGoneAfterMs, mayComeHome(place, clock, log))
-    gone.watch(store.parked())
+    const failureDetector = new FailureDetector(clock, producerGoneAfterMs, mayComeHome(place, clock, log))
+    failureDetector.watch(store.parked())
     const metrics = new ConsumerMetrics(new Metrics('consumer'))
     this.life = life
     this.#queue = queue
     this.#store = store
     const reading = randomReading(random)
-    this.#consumer = new Consumer({ queue, store, clock, log, gone, metrics, idempotencyWindowMs, reading })
+    this.#consumer = new Consumer({
+      queue,
+      store,
+      clock,
+      log,
+      failureDetector,
+      metrics,
+      idempotencyWindowMs,
+      reading,
+    })
   }
 
   /** Resolves when it has been stopped; rejects when it needs a fresh process. */
   async run(): Promise<void> {
-    await claimQueue(this.#queue, this.#store, { acceptOlderStore: false, log })
+    await bindShard(this.#queue, this.#store, { acceptOlderStore: false, log })
     await this.#consumer.run()
   }
 

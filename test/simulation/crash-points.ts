@@ -72,7 +72,7 @@ export class CrashStory {
       this.#sendUntold()
       await this.#alive(() => this.#deliver())
       await this.#alive(() => this.#consume(round >= goneRound))
-      await this.#alive(() => this.#greet())
+      await this.#alive(() => this.#heartbeat())
     }
     return this.#verdict()
   }
@@ -121,10 +121,10 @@ export class CrashStory {
     this.#boundary()
   }
 
-  async #greet(): Promise<void> {
+  async #heartbeat(): Promise<void> {
     this.#boundary()
     const { producer } = this.#web
-    const position = await this.#queue.greet(producer.id, producer.lowest)
+    const position = await this.#queue.heartbeat(producer.id, producer.firstUnconfirmed)
     this.#boundary()
     this.#web.heard(position)
   }
@@ -146,11 +146,11 @@ export class CrashStory {
       if (isTold) continue
       const keyed: Keyed = { request: keyedRequest(key, key, 1), sequenceLast: null, position: 0 }
       this.#web.addKeyed(keyed, (_, position) => {
-        const letter = position.outcomes.get(keyed.sequenceLast ?? 0)?.[keyed.position]
-        if (letter === undefined) return
+        const outcome = position.outcomes.get(keyed.sequenceLast ?? 0)?.[keyed.position]
+        if (outcome === undefined) return
         this.#isTold.set(key, true)
-        if (letter === outcomes.conflict) this.#broken = `${key} conflicts with itself`
-        if (!this.#store.counts.has(key)) this.#broken = `${key} was told ${letter} and is not in the store`
+        if (outcome === outcomes.conflict) this.#broken = `${key} conflicts with itself`
+        if (!this.#store.counts.has(key)) this.#broken = `${key} was told ${outcome} and is not in the store`
       })
     }
   }

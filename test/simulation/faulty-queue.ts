@@ -70,8 +70,8 @@ export class FaultyQueue implements ProducerQueue, ConsumerQueue {
     return this.#call(`push ${push.sequence}`, queue => this.#push(queue, push), lost)
   }
 
-  greet(...args: Parameters<EmbeddedQueue['greet']>): Promise<Position> {
-    return this.#call('greet', queue => queue.greet(...args))
+  heartbeat(...args: Parameters<EmbeddedQueue['heartbeat']>): Promise<Position> {
+    return this.#call('heartbeat', queue => queue.heartbeat(...args))
   }
 
   bind(storeId: string): Promise<string> {
@@ -102,8 +102,8 @@ export class FaultyQueue implements ProducerQueue, ConsumerQueue {
     return this.#call('watermarks', queue => queue.watermarks())
   }
 
-  signsOfLife(producers: readonly string[]): Promise<Map<string, string>> {
-    return this.#call('signs of life', queue => queue.signsOfLife(producers))
+  heartbeats(producers: readonly string[]): Promise<Map<string, string>> {
+    return this.#call('heartbeats', queue => queue.heartbeats(producers))
   }
 
   forget(silentMs: number): Promise<number> {

@@ -20,7 +20,7 @@ export class MemoryStore {
   readonly accounts = new Map<string, ProducerAccount>()
   readonly #keys = new Map<string, KnownKey>()
 
-  apply(batches: readonly ReceivedBatch[], gone: ReadonlySet<string>): Publication {
+  apply(batches: readonly ReceivedBatch[], presumedDead: ReadonlySet<string>): Publication {
     for (const { producer } of [...batches, ...this.parked.values()])
       if (!this.accounts.has(producer)) this.accounts.set(producer, nothing)
     const isRepeated = ({ producer, sequence, keyed }: Batch) =>
@@ -31,7 +31,7 @@ export class MemoryStore {
       givenUp: this.givenUp,
       parked: [...this.parked.values()],
       loadParked: id => this.parked.get(nameOf(id))!,
-      gone,
+      presumedDead,
     })
     const repeated = batches.filter(batch => isRepeated(batch) && !sequenced.apply.includes(batch))
     for (const batch of sequenced.park) this.parked.set(nameOf(batch), batch)
@@ -48,8 +48,8 @@ export class MemoryStore {
   }
 
   #count(batch: ReceivedBatch, outcomes: BatchOutcomes[]): Counted {
-    const { letters, applied } = decideKeyed(batch, this.#known)
-    if (letters !== '') outcomes.push(this.#outcomes(batch, letters))
+    const { codes, applied } = decideKeyed(batch, this.#known)
+    if (codes !== '') outcomes.push(this.#outcomes(batch, codes))
     for (const { keys } of [batch, ...applied])
       for (const key of keys) this.counts.set(key, (this.counts.get(key) ?? 0) + 1)
     const duplicate = batch.keyed.length - applied.length
@@ -62,8 +62,8 @@ export class MemoryStore {
     add: (key: string, known: KnownKey) => void this.#keys.set(key, known),
   }
 
-  #outcomes({ producer, sequence }: Batch, letters: string): BatchOutcomes {
-    return { producer, sequence, letters }
+  #outcomes({ producer, sequence }: Batch, codes: string): BatchOutcomes {
+    return { producer, sequence, codes }
   }
 }
 

@@ -108,14 +108,14 @@ export class ServiceClients {
     const request = insisted.isEmpty ? emptyRequest(key) : keyedRequest(key, key, 1)
     const keyed: Keyed = { request, sequenceLast: null, position: 0 }
     const leave = web.addKeyed(keyed, (reached, position) => {
-      const letter = position.outcomes.get(keyed.sequenceLast ?? 0)?.[keyed.position]
-      this.#note(`${key} is ${reached} at web ${web.id}: ${letter}`)
-      if (letter === outcomes.conflict) this.#broken = `${key} was told to conflict with itself`
-      if (letter === undefined || letter === outcomes.full) return
+      const outcome = position.outcomes.get(keyed.sequenceLast ?? 0)?.[keyed.position]
+      this.#note(`${key} is ${reached} at web ${web.id}: ${outcome}`)
+      if (outcome === outcomes.conflict) this.#broken = `${key} was told to conflict with itself`
+      if (outcome === undefined || outcome === outcomes.full) return
       insisted.isDone = true
       if (this.#disk.countOf(key) !== (insisted.isEmpty ? 0 : 1))
-        this.#broken = `${key} was told ${letter} and is ${this.#disk.countOf(key)} times in the store`
-      if (letter === outcomes.duplicate && insisted.sentCount === 1)
+        this.#broken = `${key} was told ${outcome} and is ${this.#disk.countOf(key)} times in the store`
+      if (outcome === outcomes.duplicate && insisted.sentCount === 1)
         this.#broken = `${key} was a duplicate at its only try`
     })
     if (leave !== null) insisted.sentCount++

@@ -12,7 +12,7 @@ import type { WebProcess } from './web-process.ts'
 /** A web process that ended, and what it did not know then to be in the store. */
 interface Ended {
   readonly web: WebProcess
-  readonly lowest: number
+  readonly firstUnconfirmed: number
 }
 
 /**
@@ -56,7 +56,7 @@ export class ServiceJudge {
 
   /** Resolves to those of its increments that died with it. */
   died(web: WebProcess): Promise<string[]> {
-    this.#ended.push({ web, lowest: web.lowest })
+    this.#ended.push({ web, firstUnconfirmed: web.firstUnconfirmed })
     return this.takeStock()
   }
 
@@ -114,10 +114,11 @@ export class ServiceJudge {
       const missing = web.accepted.find(isMissing)
       if (missing !== undefined) return `${missing} of web ${web.id} is missing`
     }
-    for (const { web, lowest } of this.#ended) {
+    for (const { web, firstUnconfirmed } of this.#ended) {
       for (const [sequence, { keys }] of this.#sent.get(web.id) ?? []) {
         const missing = keys.find(key => this.#disk.countOf(key) !== 1 && !this.#disk.isUndone(key))
-        if (sequence < lowest && missing !== undefined) return `${missing} was confirmed and is missing`
+        if (sequence < firstUnconfirmed && missing !== undefined)
+          return `${missing} was confirmed and is missing`
       }
     }
     // It may have been brought beside the database meanwhile.

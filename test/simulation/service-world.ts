@@ -38,7 +38,7 @@ const fileErrorProbability = 0.3
 const lastingWords: ReadonlySet<Word> = new Set(['file-errors', 'push-times-out', 'endless-turn'])
 
 /**
- * The whole service under random faults: the flushers, couriers, hand-overs, the consumer's loop and the
+ * The whole service under random faults: the flushers, senders, hand-overs, the consumer's loop and the
  * SQLite store of production, with time, network and disk replaced. Any call to the queue may be lost,
  * carried out twice, late, or be the last of its process; transactions fail, or are committed in secret;
  * processes die, are paused, and stop in order; the queue forgets, or goes back to a backup. Other kinds of

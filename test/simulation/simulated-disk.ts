@@ -3,7 +3,7 @@ import { decodeBatch } from '../../batch/batch.ts'
 import { storeError } from '../../store/errors.ts'
 import { schema } from '../../store/sqlite/schema.ts'
 import { SqliteStore } from '../../store/sqlite/sqlite-store.ts'
-import type { Application, Applied } from '../../store/store.ts'
+import type { CommitRequest, CommitResult } from '../../store/store.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../kit/random.ts'
 
@@ -115,7 +115,7 @@ class FaultyStore extends SqliteStore {
     this.#keysMax = keysMax
   }
 
-  override apply(application: Application): Applied {
+  override apply(application: CommitRequest): CommitResult {
     const isFaulty = this.#random.chance(this.#faultProbability())
     const code = this.#random.pick(['store_busy', 'store_full', 'store_failed'] as const)
     if (isFaulty && this.#random.chance(0.5)) {

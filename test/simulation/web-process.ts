@@ -1,10 +1,10 @@
 import { pino } from 'pino'
 import type { Keyed } from '../../intake/count/accumulator.ts'
-import { Courier } from '../../intake/send/batch-sender.ts'
+import { BatchSender } from '../../intake/send/batch-sender.ts'
 import { Flusher } from '../../intake/send/flusher.ts'
 import { HandoverTaker } from '../../intake/handover/recover.ts'
 import { Producer } from '../../intake/send/producer.ts'
-import { type Settle, Waiting } from '../../intake/send/ack-waiters.ts'
+import { type Settle, AckWaiters } from '../../intake/send/ack-waiters.ts'
 import { RepeatedError } from '../../lib/process/log.ts'
 import { decodeBatch } from '../../batch/batch.ts'
 import { Binding } from '../../queue/store-binding.ts'
@@ -52,10 +52,12 @@ export class WebProcess {
     this.#place = { database, stateDir: null }
     this.#binding = new Binding(queue)
     this.#producer = new Producer(id)
-    const waiting = new Waiting(clock, ackTimeoutMs)
+    const waiting = new AckWaiters(clock, ackTimeoutMs)
     const error = new RepeatedError(log, clock, 'batches cannot be pushed')
-    const courier = new Courier(this.#producer, queue, clock, error, position => waiting.progress(position))
-    this.#flusher = new Flusher({ courier, queue, clock, flushIntervalMs, keysMax, waiting })
+    const sender = new BatchSender(this.#producer, queue, clock, error, position =>
+      waiting.progress(position),
+    )
+    this.#flusher = new Flusher({ sender, queue, clock, flushIntervalMs, keysMax, waiting })
     const [place, binding] = [this.#place, this.#binding]
     this.#taker = new HandoverTaker({ place, queue, binding, clock, log, disk: promptDisk })
     this.#taker.start().catch(parts.onFault)
@@ -79,8 +81,8 @@ export class WebProcess {
   }
 
   /** Of its batches, those from that sequence on are not known to be in the store. */
-  get lowest(): number {
-    return this.#producer.lowest
+  get firstUnconfirmed(): number {
+    return this.#producer.firstUnconfirmed
   }
 
   /** False when it had no room: none of them may ever be counted. */

@@ -1,6 +1,6 @@
 import type { Keyed } from '../../intake/count/accumulator.ts'
 import { Producer } from '../../intake/send/producer.ts'
-import { type Generation, type Settle, Waiting } from '../../intake/send/ack-waiters.ts'
+import { type FlushCohort, type Settle, AckWaiters } from '../../intake/send/ack-waiters.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { encodeBatch } from '../../batch/writer.ts'
 import type { Position } from '../../queue/queue.ts'
@@ -10,7 +10,7 @@ const ackTimeoutMs = 5_000
 /** A web process, less its HTTP and its timers. */
 export class Web {
   readonly producer: Producer
-  readonly waiting: Waiting
+  readonly waiting: AckWaiters
   /** Every unkeyed increment that it accepted. */
   readonly all: string[] = []
   /** Increments of each batch, by its sequence. */
@@ -20,12 +20,12 @@ export class Web {
   /** Accepted and not yet sealed. */
   open: string[] = []
   #keyed: Keyed[] = []
-  #generation: Generation = { sequenceLast: null }
+  #cohort: FlushCohort = { sequenceLast: null }
   #sealedCount = 0
 
   constructor(id: string, clock: Clock) {
     this.producer = new Producer(id)
-    this.waiting = new Waiting(clock, ackTimeoutMs)
+    this.waiting = new AckWaiters(clock, ackTimeoutMs)
   }
 
   add(key: string): void {
@@ -36,7 +36,7 @@ export class Web {
   /** As `add`, for a client that waits. */
   addAndWait(key: string, ack: 'queued' | 'committed', settle: Settle): void {
     this.add(key)
-    this.waiting.add(ack, this.#generation, settle)
+    this.waiting.add(ack, this.#cohort, settle)
   }
 
   /** Answers how the client may go away. */
@@ -65,13 +65,13 @@ export class Web {
     const sequence = this.producer.seal(id => encodeBatch({ ...id, ...content }), nowMs)
     this.sealed.set(sequence, increments)
     for (const [position, each] of keyed.entries()) Object.assign(each, { sequenceLast: sequence, position })
-    this.#generation.sequenceLast = sequence
-    this.#generation = { sequenceLast: null }
+    this.#cohort.sequenceLast = sequence
+    this.#cohort = { sequenceLast: null }
     this.open = []
     this.#keyed = []
   }
 
-  /** What the courier does with every answer of the queue. */
+  /** What the sender does with every answer of the queue. */
   heard(position: Position): void {
     this.producer.heard(position)
     this.waiting.progress(this.producer.reached(position))

@@ -30,7 +30,7 @@ interface Insisted {
 type Pusher = Pick<Web, 'producer' | 'heard'>
 
 /**
- * The delivery protocol under random faults, run by the code that production runs (Producer, Waiting,
+ * The delivery protocol under random faults, run by the code that production runs (Producer, AckWaiters,
  * EmbeddedQueue, sequenceBatches, decideKeyed), with only time, network and disk replaced. Every increment is
  * a key of its own, so that the fate of each is known. What must hold: nothing counts twice; whatever its
  * producer still holds, has left behind, or has seen confirmed counts once in the end, though it may have
@@ -84,7 +84,7 @@ export class World {
       for (const web of this.#webs) web.seal(this.#time.nowMs)
       for (const pusher of this.#pushers) {
         await this.#push(pusher, true)
-        await this.#greet(pusher, true)
+        await this.#heartbeat(pusher, true)
       }
       await this.#consume('first', true)
     }
@@ -139,7 +139,7 @@ export class World {
     else if (dice < 0.26) this.#insistAgain()
     else if (dice < 0.4) web.seal(this.#time.nowMs)
     else if (dice < 0.6) await this.#push(this.#random.pick(this.#pushers))
-    else if (dice < 0.63) await this.#greet(this.#random.pick(this.#pushers))
+    else if (dice < 0.63) await this.#heartbeat(this.#random.pick(this.#pushers))
     else if (dice < 0.86) await this.#consume(this.#random.chance(0.7) ? 'first' : 'second')
     else if (dice < 0.89) this.#rounds.delete(this.#random.chance(0.5) ? 'first' : 'second')
     else if (dice < 0.92) await this.#haunt()
@@ -183,13 +183,13 @@ export class World {
     const isFirst = ++insisted.sentCount === 1
     const keyed: Keyed = { request: keyedRequest(key, key, 1), sequenceLast: null, position: 0 }
     const leave = web.addKeyed(keyed, (reached, position) => {
-      const letter = position.outcomes.get(keyed.sequenceLast ?? 0)?.[keyed.position]
-      this.#note(`${key} is ${reached} at ${web.producer.id}: ${letter}`)
-      if (letter === outcomes.conflict) this.#broken = `${key} was told to conflict with itself`
-      if (letter === undefined) return
+      const outcome = position.outcomes.get(keyed.sequenceLast ?? 0)?.[keyed.position]
+      this.#note(`${key} is ${reached} at ${web.producer.id}: ${outcome}`)
+      if (outcome === outcomes.conflict) this.#broken = `${key} was told to conflict with itself`
+      if (outcome === undefined) return
       insisted.isDone = true
-      if (!this.#store.counts.has(key)) this.#broken = `${key} was told ${letter} and is not in the store`
-      if (letter === outcomes.duplicate && isFirst && insisted.sentCount === 1)
+      if (!this.#store.counts.has(key)) this.#broken = `${key} was told ${outcome} and is not in the store`
+      if (outcome === outcomes.duplicate && isFirst && insisted.sentCount === 1)
         this.#broken = `${key} was a duplicate at its only try`
     })
     if (mayLeave && this.#random.chance(0.1)) leave()
@@ -215,8 +215,10 @@ export class World {
     web.heard(position)
   }
 
-  async #greet(web: Pusher, isCalm = false): Promise<void> {
-    const position = await this.#shard.execute(queue => queue.greet(web.producer.id, web.producer.lowest))
+  async #heartbeat(web: Pusher, isCalm = false): Promise<void> {
+    const position = await this.#shard.execute(queue =>
+      queue.heartbeat(web.producer.id, web.producer.firstUnconfirmed),
+    )
     if (isCalm || this.#random.chance(0.8)) web.heard(position)
   }
 

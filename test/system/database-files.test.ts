@@ -3,32 +3,29 @@ import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, truncateSync, 
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { until } from '../kit/condition.ts'
-import { Scene } from '../kit/test-bed.ts'
+import { TestBed } from '../kit/test-bed.ts'
 import { Program } from '../kit/service.ts'
 
-const scene = new Scene()
-const one = () => scene.folder.database
-const other = () => join(scene.folder.path, 'other.db')
+const bed = new TestBed()
+const one = () => bed.folder.database
+const other = () => join(bed.folder.path, 'other.db')
 
 async function startWith(total: number): Promise<void> {
-  await scene.start('--web-processes', '1', '--ack-timeout-ms', '1000', '--stop-timeout-ms', '3000')
+  await bed.start('--web-processes', '1', '--ack-timeout-ms', '1000', '--stop-timeout-ms', '3000')
   expect(await committed(total)).toBe(200)
 }
 /** Adds one; the status of the answer. */
 async function committed(value = 1): Promise<number> {
   const body = new URLSearchParams({ key: 'foo', value: String(value) })
-  const response = await fetch(`${scene.service.url}/increment?ack=committed`, { method: 'POST', body })
+  const response = await fetch(`${bed.service.url}/increment?ack=committed`, { method: 'POST', body })
   await response.arrayBuffer()
   return response.status
 }
-const readiness = async () => (await fetch(`${scene.service.url}/readyz`)).text()
+const readiness = async () => (await fetch(`${bed.service.url}/readyz`)).text()
 const says = (code: string) => until(`readiness says ${code}`, async () => (await readiness()).includes(code))
 const counts = (total: number) =>
-  until(
-    `the total is ${total}`,
-    () => existsSync(one()) && scene.folder.totals().get('foo') === String(total),
-  )
-const handovers = () => scene.folder.files().filter(name => name.endsWith('.handover'))
+  until(`the total is ${total}`, () => existsSync(one()) && bed.folder.totals().get('foo') === String(total))
+const handovers = () => bed.folder.files().filter(name => name.endsWith('.handover'))
 async function isSound(): Promise<void> {
   const verify = new Program(['verify', '--database', one()])
   expect([await verify.exited, verify.output]).toEqual([0, expect.stringContaining('everything adds up')])
@@ -36,7 +33,7 @@ async function isSound(): Promise<void> {
 
 test.each([
   { what: 'the database', move: () => one() },
-  { what: 'its folder', move: () => scene.folder.path },
+  { what: 'its folder', move: () => bed.folder.path },
 ])('while $what is away nothing is committed, and it goes on when that is back', async ({ move }) => {
   await startWith(5)
   const path = move()
@@ -50,33 +47,33 @@ test.each([
   await counts(8)
   await until('it is ready again', async () => (await readiness()).includes('"ready":true'))
   expect(await committed()).toBe(200)
-  expect(scene.service.output).not.toContain('a process ended')
-  expect(await scene.service.stop()).toBe(0)
+  expect(bed.service.output).not.toContain('a process ended')
+  expect(await bed.service.stop()).toBe(0)
   await isSound()
 })
 
 test('after the database was deleted, what comes is left for the start with its backup', async () => {
   await startWith(5)
-  scene.folder.sql(`.backup ${other()}`)
+  bed.folder.sql(`.backup ${other()}`)
   rmSync(one())
   await says('store_gone')
   for (let count = 0; count < 3; count++) expect(await committed()).toBe(202)
-  expect(scene.service.output).not.toContain('a process ended')
-  await scene.service.stop()
+  expect(bed.service.output).not.toContain('a process ended')
+  await bed.service.stop()
   expect(existsSync(one())).toBe(false)
   expect(handovers()).toHaveLength(1)
   renameSync(other(), one())
-  await scene.start('--web-processes', '1')
+  await bed.start('--web-processes', '1')
   await counts(8)
   await isSound()
 })
 
 test('a copy that takes the place of the database is opened, and goes on where that was', async () => {
   await startWith(5)
-  scene.folder.sql(`.backup ${other()}`)
+  bed.folder.sql(`.backup ${other()}`)
   renameSync(other(), one())
   expect([200, 202]).toContain(await committed())
-  await scene.service.says(/store_replaced/)
+  await bed.service.says(/store_replaced/)
   await counts(6)
   expect(await committed()).toBe(200)
   await counts(7)
@@ -85,12 +82,12 @@ test('a copy that takes the place of the database is opened, and goes on where t
 
 test('a copy that is still being written is left alone until it is complete', async () => {
   await startWith(5)
-  scene.folder.sql(`.backup ${other()}`)
+  bed.folder.sql(`.backup ${other()}`)
   rmSync(one())
   writeFileSync(one(), '')
   await says('store_gone')
   expect(await committed()).toBe(202)
-  expect(scene.service.output).not.toContain('a process ended')
+  expect(bed.service.output).not.toContain('a process ended')
   copyFileSync(other(), one())
   await counts(6)
   await isSound()
@@ -100,8 +97,8 @@ test('a consumer that dies while the database is away makes no other one', async
   await startWith(5)
   renameSync(one(), `${one()}-away`)
   await says('store_gone')
-  scene.signalConsumer('SIGKILL')
-  await scene.service.says(/store_gone\]/)
+  bed.signalConsumer('SIGKILL')
+  await bed.service.says(/store_gone\]/)
   expect(await committed()).toBe(202)
   expect(existsSync(one())).toBe(false)
   renameSync(`${one()}-away`, one())
@@ -115,9 +112,9 @@ test('another database in its place is not written to, and nothing is lost', asy
   renameSync(one(), `${one()}-away`)
   renameSync(other(), one())
   expect([200, 202]).toContain(await committed())
-  await scene.service.says(/queue_foreign/)
+  await bed.service.says(/queue_foreign/)
   expect(await committed()).toBe(202)
-  expect(scene.folder.totals().size).toBe(0)
+  expect(bed.folder.totals().size).toBe(0)
   renameSync(`${one()}-away`, one())
   await counts(7)
   await isSound()
@@ -128,16 +125,16 @@ test.each(['-wal', '-shm'])(
   async suffix => {
     await startWith(5)
     rmSync(`${one()}${suffix}`)
-    await scene.service.says(/store_replaced/)
+    await bed.service.says(/store_replaced/)
     await until('it commits again', async () => (await committed()) === 200)
-    const before = Number(scene.folder.totals().get('foo'))
+    const before = Number(bed.folder.totals().get('foo'))
     writeFileSync(other(), 'something else')
     renameSync(other(), `${one()}${suffix}`)
-    await until('it is opened once more', () => scene.service.output.match(/store_replaced/g)!.length > 1)
+    await until('it is opened once more', () => bed.service.output.match(/store_replaced/g)!.length > 1)
     await until('it commits again', async () => (await committed()) === 200)
-    for (const pid of [...scene.service.children().values(), scene.service.pid]) process.kill(pid, 'SIGKILL')
-    await scene.service.exited
-    expect(Number(scene.folder.totals().get('foo'))).toBeGreaterThan(before)
+    for (const pid of [...bed.service.children().values(), bed.service.pid]) process.kill(pid, 'SIGKILL')
+    await bed.service.exited
+    expect(Number(bed.folder.totals().get('foo'))).toBeGreaterThan(before)
     await isSound()
   },
 )
@@ -153,19 +150,19 @@ test.each([0, 4_096])(
   'a database that is cut off to %i bytes is noticed, and nothing more is lost',
   async bytes => {
     await startWith(5)
-    scene.folder.sql('PRAGMA wal_checkpoint(TRUNCATE)')
+    bed.folder.sql('PRAGMA wal_checkpoint(TRUNCATE)')
     truncateSync(one(), bytes)
     expect(await committed().catch(() => 'no answer')).not.toBe(200)
-    expect(await scene.service.exited).toBe(78)
+    expect(await bed.service.exited).toBe(78)
     expect(handovers()).toHaveLength(1)
   },
 )
 
 test('a database that another program makes smaller is opened again at most', async () => {
   await startWith(5)
-  scene.folder.sql('CREATE TABLE big AS SELECT randomblob(1000000) AS bytes; PRAGMA wal_checkpoint(TRUNCATE)')
+  bed.folder.sql('CREATE TABLE big AS SELECT randomblob(1000000) AS bytes; PRAGMA wal_checkpoint(TRUNCATE)')
   expect(await committed()).toBe(200)
-  scene.folder.sql('DROP TABLE big; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)')
+  bed.folder.sql('DROP TABLE big; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)')
   expect(await committed()).toBe(200)
   await counts(7)
   await isSound()
@@ -173,7 +170,7 @@ test('a database that another program makes smaller is opened again at most', as
 
 test('a folder that takes the place of its folder is no place for it', async () => {
   await startWith(5)
-  const { path } = scene.folder
+  const { path } = bed.folder
   renameSync(path, `${path}-away`)
   mkdirSync(path)
   await says('store_gone')

@@ -5,16 +5,16 @@ import { elementBytesMax, countMax, parkedPerProducerMax, rejectedMax } from '..
 import { batch, producerId } from '../kit/builders.ts'
 import { until } from '../kit/condition.ts'
 import type { RedisServer } from '../kit/redis-server.ts'
-import { Scene } from '../kit/test-bed.ts'
+import { TestBed } from '../kit/test-bed.ts'
 import { Program } from '../kit/service.ts'
 
-const scene = new Scene()
+const bed = new TestBed()
 const list = 'piccolo:{0}:batches'
 let redis: RedisServer
 let admin: Redis
 
 beforeEach(async () => {
-  redis = await scene.startOnRedis('--web-processes', '1', '--producer-gone-after-ms', '5000')
+  redis = await bed.startOnRedis('--web-processes', '1', '--producer-gone-after-ms', '5000')
   admin = redis.client()
 })
 afterEach(() => admin.disconnect())
@@ -88,11 +88,11 @@ const rubbish: readonly (string | Buffer)[] = [
 ]
 
 const left = () => admin.llen(list)
-const rejected = () => Number(scene.folder.sql('SELECT coalesce(max(id), 0) FROM rejected_elements'))
+const rejected = () => Number(bed.folder.sql('SELECT coalesce(max(id), 0) FROM rejected_elements'))
 
 /** The service counts on, in the processes that it had, and its account is sound. */
 async function countsOn(total: number): Promise<void> {
-  const { service, folder } = scene
+  const { service, folder } = bed
   expect(await service.increment('foo', 1)).toBe(200)
   await until('it counts on', () => folder.totals().get('foo') === String(total))
   expect(service.output).not.toContain('a process ended')
@@ -106,7 +106,7 @@ test('whatever stands in the list and is no batch is removed by its bytes, and k
   for (const each of rubbish) await admin.rpush(list, each)
   await until('the list is empty', async () => (await left()) === 0)
   expect(rejected()).toBe(rubbish.length)
-  const { folder } = scene
+  const { folder } = bed
   expect(folder.sql('SELECT count(*) FROM numbers')).toBe('0')
   expect(folder.sql('SELECT count(*) FROM parked')).toBe('0')
   expect(folder.sql('SELECT max(length(element)) < 10000 FROM rejected_elements')).toBe('1')
@@ -128,12 +128,12 @@ test('a flood of rubbish leaves a bounded table, and a line a second in the log'
   await until('the list is empty', async () => (await left()) === 0)
   const seconds = (performance.now() - startedMs) / 1_000
   expect(rejected()).toBe(9_000)
-  expect(Number(scene.folder.sql('SELECT count(*) FROM rejected_elements'))).toBe(rejectedMax)
+  expect(Number(bed.folder.sql('SELECT count(*) FROM rejected_elements'))).toBe(rejectedMax)
   await countsOn(1)
-  const lines = scene.service.output.split('\n').filter(line => line.includes('batch_corrupt'))
+  const lines = bed.service.output.split('\n').filter(line => line.includes('batch_corrupt'))
   expect(lines.length).toBeLessThanOrEqual(seconds + 2)
   await until('each of them is in a line', () => {
-    const counts = scene.service.output.matchAll(/"elementCount":(\d+)/g)
+    const counts = bed.service.output.matchAll(/"elementCount":(\d+)/g)
     return [...counts].reduce((sum, [, count]) => sum + Number(count), 0) === 9_000
   })
 })
@@ -148,11 +148,11 @@ test('batches far ahead wait for a while, in bounded numbers, and block nobody',
   await admin.rpush(list, ...forged, ...others)
   await until('the list is empty', async () => (await left()) === 0)
   const most = parkedPerProducerMax + others.length
-  expect(Number(scene.folder.sql('SELECT count(*) FROM parked'))).toBeLessThanOrEqual(most)
+  expect(Number(bed.folder.sql('SELECT count(*) FROM parked'))).toBeLessThanOrEqual(most)
   await countsOn(1)
-  await until('they are given up', () => scene.folder.sql('SELECT count(*) FROM parked') === '0')
+  await until('they are given up', () => bed.folder.sql('SELECT count(*) FROM parked') === '0')
   await countsOn(2)
-  expect(scene.service.output.match(/increments lost/g)?.length ?? 0).toBeLessThan(100)
+  expect(bed.service.output.match(/increments lost/g)?.length ?? 0).toBeLessThan(100)
 })
 
 test('a batch of which its producer would have sealed less than before is as if it had not come', async () => {
@@ -166,14 +166,14 @@ test('a batch of which its producer would have sealed less than before is as if 
   ]
   await admin.rpush(list, good[0]!, ...forged, good[1]!, good[2]!)
   await until('the list is empty', async () => (await left()) === 0)
-  await until('the good ones count', () => scene.folder.totals().get('x') === '3')
-  expect(scene.folder.sql('SELECT watermark, sealed, applied, lost FROM producers')).toBe('3|30|30|0')
+  await until('the good ones count', () => bed.folder.totals().get('x') === '3')
+  expect(bed.folder.sql('SELECT watermark, sealed, applied, lost FROM producers')).toBe('3|30|30|0')
   await countsOn(1)
 })
 
 test('a key that stands twice in a batch counts twice', async () => {
   await admin.rpush(list, element({ keys: ['x', 'x'], sums: [2, 3], increments: 2, sealed: 2 }))
-  await until('it is counted', () => scene.folder.totals().get('x') === '5')
+  await until('it is counted', () => bed.folder.totals().get('x') === '5')
   await countsOn(1)
 })
 
@@ -182,38 +182,38 @@ test('1,200 producers that each say that they sealed the most break no sum of th
     element({ producer: 1_000 + index, increments: countMax, sealed: countMax, sums: [2 ** 53 - 1] }),
   )
   await admin.rpush(list, ...forged)
-  await until('they count', () => scene.folder.sql('SELECT count(*) FROM producers') === '1200')
-  expect(await scene.metric('piccolo_ledger_sealed_increments')).toBe(1_200 * countMax)
+  await until('they count', () => bed.folder.sql('SELECT count(*) FROM producers') === '1200')
+  expect(await bed.metric('piccolo_ledger_sealed_increments')).toBe(1_200 * countMax)
   await countsOn(1)
 })
 
 test('hashes of the queue that hold anything keep no producer and no consumer from counting', async () => {
-  expect(await scene.service.increment('foo', 1)).toBe(200)
-  await until('it is counted', () => scene.folder.totals().get('foo') === '1')
+  expect(await bed.service.increment('foo', 1)).toBe(200)
+  await until('it is counted', () => bed.folder.totals().get('foo') === '1')
   const producer = async () => (await admin.hkeys('piccolo:{0}:alive')).find(name => name !== 'somebody')!
   let total = 1
   for (const value of ['abc', '1e99', 'nan', '-1', '1.5', '', '\u001b[2J']) {
     for (const hash of ['pushed', 'applied', 'alive', 'outcomes'])
       await admin.hset(`piccolo:{0}:${hash}`, { [await producer()]: value, somebody: value, [value]: value })
-    expect(await scene.service.increment('foo', 1)).toBe(200)
+    expect(await bed.service.increment('foo', 1)).toBe(200)
     total++
-    await until(`it counts on beside ${value}`, () => scene.folder.totals().get('foo') === String(total))
+    await until(`it counts on beside ${value}`, () => bed.folder.totals().get('foo') === String(total))
   }
   await countsOn(++total)
-  scene.signalConsumer('SIGKILL')
-  await scene.service.says(/a process ended/)
-  expect(await scene.service.increment('foo', 1)).toBe(200)
-  await until('the next consumer counts', () => scene.folder.totals().get('foo') === String(total + 1))
+  bed.signalConsumer('SIGKILL')
+  await bed.service.says(/a process ended/)
+  expect(await bed.service.increment('foo', 1)).toBe(200)
+  await until('the next consumer counts', () => bed.folder.totals().get('foo') === String(total + 1))
 })
 
 test('what an older version parked although it is no batch is rejected when its turn comes', async () => {
-  await scene.service.stop()
+  await bed.service.stop()
   const bad = `00000009 9999999999999999 {"v":1,"increments":1}`
-  scene.folder.sql(
+  bed.folder.sql(
     `INSERT INTO parked VALUES ('00000009', 10000000000000000, '${bad}', 1), ('00000009', 7, 'x', 1)`,
   )
-  await scene.startOnRedis('--web-processes', '1', '--producer-gone-after-ms', '5000')
-  await until('they are rejected', () => scene.folder.sql('SELECT count(*) FROM parked') === '0')
+  await bed.startOnRedis('--web-processes', '1', '--producer-gone-after-ms', '5000')
+  await until('they are rejected', () => bed.folder.sql('SELECT count(*) FROM parked') === '0')
   expect(rejected()).toBe(2)
   await countsOn(1)
 })

@@ -1,23 +1,23 @@
 import { Redis } from 'ioredis'
 import { describe, expect, test } from 'vitest'
 import { until } from '../kit/condition.ts'
-import { Scene } from '../kit/test-bed.ts'
+import { TestBed } from '../kit/test-bed.ts'
 import { freePort, Program } from '../kit/service.ts'
 
-const scene = new Scene()
+const bed = new TestBed()
 const key = 'piccolo:{0}:idempotency-window'
 
 /** Of the answer: its status, and how long it says that the key is kept. */
 async function send(idempotencyKey: string | null, body = 'key=foo&value=1') {
   const headers = idempotencyKey === null ? {} : { 'Idempotency-Key': idempotencyKey }
   const form = { ...headers, 'Content-Type': 'application/x-www-form-urlencoded' }
-  const answer = await fetch(`${scene.service.url}/increment`, { method: 'POST', headers: form, body })
+  const answer = await fetch(`${bed.service.url}/increment`, { method: 'POST', headers: form, body })
   await answer.arrayBuffer()
   return [answer.status, answer.headers.get('idempotency-window')]
 }
 
 describe.each(['embedded', 'redis'])('on the %s queue', kind => {
-  const start = (...args: string[]) => (kind === 'redis' ? scene.startOnRedis(...args) : scene.start(...args))
+  const start = (...args: string[]) => (kind === 'redis' ? bed.startOnRedis(...args) : bed.start(...args))
 
   test('every answer to a request with a key says how long the key is kept, from the first one on', async () => {
     await start('--idempotency-window', '90m', '--web-processes', '1')
@@ -31,7 +31,7 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
 })
 
 test('what a consumer announces is not believed for long without it', async () => {
-  const redis = await scene.startOnRedis('--web-processes', '1')
+  const redis = await bed.startOnRedis('--web-processes', '1')
   const admin = new Redis(redis.url)
   expect(await admin.get(key)).toBe('24h')
   expect(await admin.pttl(key)).toBeGreaterThan(0)
@@ -40,7 +40,7 @@ test('what a consumer announces is not believed for long without it', async () =
 })
 
 test('a window that cannot be read is left out, and nothing else fails', async () => {
-  const redis = await scene.startOnRedis('--web-processes', '1')
+  const redis = await bed.startOnRedis('--web-processes', '1')
   const admin = new Redis(redis.url)
   await admin.del(key)
   await admin.rpush(key, 'no text')
@@ -51,10 +51,10 @@ test('a window that cannot be read is left out, and nothing else fails', async (
 })
 
 test('a web process hears of the window of a consumer that starts later', async () => {
-  const redis = await scene.startOnRedis('--web-processes', '1', '--idempotency-window', '2d')
-  await scene.service.stop()
+  const redis = await bed.startOnRedis('--web-processes', '1', '--idempotency-window', '2d')
+  await bed.service.stop()
   const port = String(await freePort())
-  const shared = ['--redis', redis.url, '--database', scene.folder.database]
+  const shared = ['--redis', redis.url, '--database', bed.folder.database]
   await using web = new Program(['web', '--port', port, ...shared])
   await web.says(/listening|started/)
   const consumer = ['consumer', '--consumer-port', '0', '--idempotency-window', '3d']

@@ -1,9 +1,9 @@
 import { request } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import { until } from '../kit/condition.ts'
-import { Scene } from '../kit/test-bed.ts'
+import { TestBed } from '../kit/test-bed.ts'
 
-const scene = new Scene()
+const bed = new TestBed()
 
 interface Answer {
   readonly status: number
@@ -13,7 +13,7 @@ interface Answer {
 /** `body` is a form, or increments to be sent as JSON. */
 async function send(idempotencyKey: string, body: string | object, query = ''): Promise<Answer> {
   const isForm = typeof body === 'string'
-  const response = await fetch(`${scene.service.url}/increment${query}`, {
+  const response = await fetch(`${bed.service.url}/increment${query}`, {
     method: 'POST',
     headers: {
       'Idempotency-Key': idempotencyKey,
@@ -28,7 +28,7 @@ async function send(idempotencyKey: string, body: string | object, query = ''): 
 async function sendLines(idempotencyKey: string, body: string): Promise<Answer> {
   const type = body.startsWith('[') ? 'application/json' : 'application/x-ndjson'
   const headers = { 'Idempotency-Key': idempotencyKey, 'Content-Type': type }
-  const response = await fetch(`${scene.service.url}/increment`, { method: 'POST', headers, body })
+  const response = await fetch(`${bed.service.url}/increment`, { method: 'POST', headers, body })
   return { status: response.status, body: (await response.json()) as Answer['body'] }
 }
 const applied = { status: 200, body: { accepted: 1, ack: 'committed', result: 'applied' } }
@@ -37,7 +37,7 @@ const duplicate = { status: 200, body: { accepted: 1, ack: 'committed', result: 
 describe.each(['embedded', 'redis'])('on the %s queue', kind => {
   const start = (...args: string[]) => {
     const all = ['--flush-interval-ms', '60000', ...args]
-    return kind === 'redis' ? scene.startOnRedis(...all) : scene.start(...all)
+    return kind === 'redis' ? bed.startOnRedis(...all) : bed.start(...all)
   }
 
   test('the same key counts once, whichever web process it reaches, quoted or not, in whatever form', async () => {
@@ -48,13 +48,11 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     expect(await send('"order 17"', { key: 'foo', value: 5 })).toEqual(duplicate)
     expect(await send('order-18', 'key=foo&value=1')).toEqual(applied)
     expect(await send('"order-18"', 'key=foo&value=1', '?ack=memory')).toEqual(duplicate)
-    expect(scene.folder.totals()).toEqual(new Map([['foo', '6']]))
-    expect(await scene.metric('piccolo_increments_duplicate_total')).toBe(22)
-    expect(scene.folder.sql('SELECT sum(sealed), sum(applied), sum(duplicate) FROM producers')).toBe(
-      '24|2|22',
-    )
+    expect(bed.folder.totals()).toEqual(new Map([['foo', '6']]))
+    expect(await bed.metric('piccolo_increments_duplicate_total')).toBe(22)
+    expect(bed.folder.sql('SELECT sum(sealed), sum(applied), sum(duplicate) FROM producers')).toBe('24|2|22')
     const ledger = ['sealed', 'applied', 'duplicate', 'lost'].map(state =>
-      scene.metric(`piccolo_ledger_${state}_increments`),
+      bed.metric(`piccolo_ledger_${state}_increments`),
     )
     expect(await Promise.all(ledger)).toEqual([24, 2, 22, 0])
   })
@@ -66,7 +64,7 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     expect(await send('a', 'key=foo&value=6')).toMatchObject(conflict)
     expect(await send('a', 'key=bar&value=5')).toMatchObject(conflict)
     expect(await send('a', [{ key: 'foo', value: 5 }])).toEqual(duplicate)
-    expect(scene.folder.totals()).toEqual(new Map([['foo', '5']]))
+    expect(bed.folder.totals()).toEqual(new Map([['foo', '5']]))
   })
 
   test("a request without increments is a request, and harms nobody else's", async () => {
@@ -79,23 +77,23 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     expect(await send('b', 'key=foo&value=5')).toEqual(applied)
     expect(await sendLines('b', '[]')).toMatchObject({ status: 422 })
     expect(await sendLines('c', '')).toMatchObject({ status: 200 })
-    expect(await scene.service.stop()).toBe(0)
-    expect(scene.folder.totals()).toEqual(new Map([['foo', '5']]))
+    expect(await bed.service.stop()).toBe(0)
+    expect(bed.folder.totals()).toEqual(new Map([['foo', '5']]))
   })
 
   test('a repetition after a restart of everything counts once', async () => {
     await start()
     expect(await send('a', 'key=foo&value=5')).toEqual(applied)
-    expect(await scene.service.stop()).toBe(0)
+    expect(await bed.service.stop()).toBe(0)
     await start()
     expect(await send('a', 'key=foo&value=5')).toEqual(duplicate)
-    expect(scene.folder.totals()).toEqual(new Map([['foo', '5']]))
+    expect(bed.folder.totals()).toEqual(new Map([['foo', '5']]))
   })
 
   test('with as many keys as may be kept, a request with another one is refused until there is room', async () => {
     await start('--idempotency-keys-max', '1000', '--web-processes', '1')
     expect(await send('a', 'key=foo&value=5')).toEqual(applied)
-    scene.folder.sql(`
+    bed.folder.sql(`
       WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
         INSERT INTO idempotency_keys SELECT 'key ' || i, '', '', 1, 0, applied_ms FROM n, idempotency_keys;
       UPDATE idempotency_key_count SET count = 1000`)
@@ -103,13 +101,13 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     expect(await send('b', 'key=foo&value=1')).toMatchObject(full)
     expect(await send('c', 'key=foo&value=1')).toMatchObject(full)
     expect(await send('a', 'key=foo&value=5')).toEqual(duplicate)
-    expect(scene.folder.totals()).toEqual(new Map([['foo', '5']]))
-    expect(await scene.metric('piccolo_idempotency_keys')).toBe(1_000)
-    expect(scene.folder.sql('SELECT sum(sealed) = sum(applied) + sum(duplicate) FROM producers')).toBe('1')
-    scene.folder.sql(`UPDATE idempotency_keys SET applied_ms = 0 WHERE key LIKE 'key %'`)
+    expect(bed.folder.totals()).toEqual(new Map([['foo', '5']]))
+    expect(await bed.metric('piccolo_idempotency_keys')).toBe(1_000)
+    expect(bed.folder.sql('SELECT sum(sealed) = sum(applied) + sum(duplicate) FROM producers')).toBe('1')
+    bed.folder.sql(`UPDATE idempotency_keys SET applied_ms = 0 WHERE key LIKE 'key %'`)
     await until('there is room', async () => (await send('b', 'key=foo&value=1')).status === 200)
     expect(await send('b', 'key=foo&value=1')).toEqual(duplicate)
-    expect(scene.folder.totals()).toEqual(new Map([['foo', '6']]))
+    expect(bed.folder.totals()).toEqual(new Map([['foo', '6']]))
   })
 
   test('repetitions at the same moment on many connections and processes count once', async () => {
@@ -125,13 +123,13 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
       expect(results.filter(result => result === 'applied')).toHaveLength(1)
       for (const result of results) expect(result).toMatch(/^(applied|duplicate|idempotency_key_in_flight)$/)
     }
-    expect(scene.folder.totals()).toEqual(new Map(keys.map(key => [key, '3'])))
+    expect(bed.folder.totals()).toEqual(new Map(keys.map(key => [key, '3'])))
   })
 
   test('a key is the same by both names of its header, quoted or not', async () => {
     await start()
     const sendBy = async (headers: Record<string, string>) => {
-      const answer = await fetch(`${scene.service.url}/increment`, {
+      const answer = await fetch(`${bed.service.url}/increment`, {
         method: 'POST',
         headers,
         body: new URLSearchParams({ key: 'foo', value: '3' }),
@@ -145,14 +143,14 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
       status: 400,
       body: { code: 'idempotency_keys_differ' },
     })
-    expect(scene.folder.totals()).toEqual(new Map([['foo', '3']]))
+    expect(bed.folder.totals()).toEqual(new Map([['foo', '3']]))
   })
 
   test('while a request is under way, its repetition is refused, and another request with its key too', async () => {
     await start('--web-processes', '1', '--ack-timeout-ms', '60000')
-    scene.signalConsumer('SIGSTOP')
+    bed.signalConsumer('SIGSTOP')
     const first = send('a', 'key=foo&value=1')
-    await until('it waits', async () => (await scene.metric('piccolo_requests_waiting')) === 1)
+    await until('it waits', async () => (await bed.metric('piccolo_requests_waiting')) === 1)
     expect(await send('a', 'key=foo&value=1')).toMatchObject({
       status: 409,
       body: { code: 'idempotency_key_in_flight' },
@@ -161,36 +159,36 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
       status: 422,
       body: { code: 'idempotency_key_reused' },
     })
-    scene.signalConsumer('SIGCONT')
+    bed.signalConsumer('SIGCONT')
     expect(await first).toEqual(applied)
     expect(await send('a', 'key=foo&value=1')).toEqual(duplicate)
   })
 
   test('a client that goes away and comes back is counted once', async () => {
     await start('--web-processes', '1', '--ack-timeout-ms', '60000')
-    scene.signalConsumer('SIGSTOP')
+    bed.signalConsumer('SIGSTOP')
     for (let count = 0; count < 3; count++) {
-      const client = request(`${scene.service.url}/increment`, {
+      const client = request(`${bed.service.url}/increment`, {
         method: 'POST',
         headers: { 'Idempotency-Key': 'a' },
       })
       client.on('error', () => {})
       client.end('key=foo&value=4')
-      await until('it waits', async () => (await scene.metric('piccolo_requests_waiting')) === 1)
+      await until('it waits', async () => (await bed.metric('piccolo_requests_waiting')) === 1)
       client.destroy()
-      await until('nobody waits', async () => (await scene.metric('piccolo_requests_waiting')) === 0)
+      await until('nobody waits', async () => (await bed.metric('piccolo_requests_waiting')) === 0)
     }
-    scene.signalConsumer('SIGCONT')
+    bed.signalConsumer('SIGCONT')
     expect(await send('a', 'key=foo&value=4')).toEqual(duplicate)
-    expect(scene.folder.totals()).toEqual(new Map([['foo', '4']]))
+    expect(bed.folder.totals()).toEqual(new Map([['foo', '4']]))
   })
 
   test('without the store the answer is 202, and to ask again tells what became of it', async () => {
     await start('--ack-timeout-ms', '300')
-    scene.signalConsumer('SIGSTOP')
+    bed.signalConsumer('SIGSTOP')
     expect(await send('a', 'key=foo&value=1')).toEqual({ status: 202, body: { accepted: 1, ack: 'queued' } })
-    scene.signalConsumer('SIGCONT')
-    await until('it is there', () => scene.folder.totals().get('foo') === '1')
+    bed.signalConsumer('SIGCONT')
+    await until('it is there', () => bed.folder.totals().get('foo') === '1')
     expect(await send('a', 'key=foo&value=1')).toEqual(duplicate)
   })
 
@@ -199,7 +197,7 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     const large = [1, 2, 3].map(() => ({ key: 'large', value: Number.MAX_SAFE_INTEGER }))
     const answer = { status: 200, body: { accepted: 4, ack: 'committed', result: 'applied' } }
     expect(await send('a', [...large, { key: 'small', value: -1 }])).toEqual(answer)
-    expect(scene.folder.totals()).toEqual(
+    expect(bed.folder.totals()).toEqual(
       new Map([
         ['large', String(3n * BigInt(Number.MAX_SAFE_INTEGER))],
         ['small', '-1'],
@@ -208,14 +206,14 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     const many = Array.from({ length: 10_001 }, (_, index) => ({ key: `k${index}`, value: 1 }))
     expect(await send('b', many)).toMatchObject({ status: 413, body: { code: 'idempotency_too_many_keys' } })
     expect(await send('b', many.slice(1))).toMatchObject({ status: 200, body: { result: 'applied' } })
-    expect(scene.folder.totals().size).toBe(10_002)
+    expect(bed.folder.totals().size).toBe(10_002)
   })
 })
 
 test('after the window a key is forgotten, and counts again', async () => {
-  await scene.start('--idempotency-window', '1s')
+  await bed.start('--idempotency-window', '1s')
   expect(await send('a', 'key=foo&value=1')).toEqual(applied)
-  await until('the key is forgotten', () => scene.folder.sql('SELECT count(*) FROM idempotency_keys') === '0')
+  await until('the key is forgotten', () => bed.folder.sql('SELECT count(*) FROM idempotency_keys') === '0')
   expect(await send('a', 'key=foo&value=1')).toEqual(applied)
-  expect(scene.folder.totals()).toEqual(new Map([['foo', '2']]))
+  expect(bed.folder.totals()).toEqual(new Map([['foo', '2']]))
 })

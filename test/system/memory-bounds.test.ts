@@ -4,12 +4,12 @@ import { afterEach, expect, test } from 'vitest'
 import { until } from '../kit/condition.ts'
 import { post, RawConnection, requestHead } from '../kit/raw-http.ts'
 import { frame, line, opcodes, RawWebSocket } from '../kit/raw-websocket.ts'
-import { Scene } from '../kit/test-bed.ts'
+import { TestBed } from '../kit/test-bed.ts'
 
 // What clients leave unfinished or unread, and how much memory of a web process that may take.
 
 const mebibyte = 1024 * 1024
-const scene = new Scene()
+const bed = new TestBed()
 const sockets: Socket[] = []
 
 afterEach(() => {
@@ -17,8 +17,8 @@ afterEach(() => {
 })
 
 async function start(): Promise<void> {
-  await scene.start('--web-processes', '1')
-  web = scene.service.children().get('piccolo web 1')!
+  await bed.start('--web-processes', '1')
+  web = bed.service.children().get('piccolo web 1')!
 }
 
 let web = 0
@@ -48,7 +48,7 @@ async function residentPeak(work: () => Promise<void>): Promise<number> {
 
 /** Sends these on a connection of its own, and reads nothing. Resolves when they are sent, or it closed. */
 function send(...pieces: readonly (Buffer | string)[]): Promise<Socket> {
-  const socket = connect(scene.service.port, '127.0.0.1')
+  const socket = connect(bed.service.port, '127.0.0.1')
   sockets.push(socket)
   socket.setNoDelay(true)
   return new Promise(resolve => {
@@ -59,7 +59,7 @@ function send(...pieces: readonly (Buffer | string)[]): Promise<Socket> {
   })
 }
 
-async function isWellFor(work: () => Promise<unknown>, service = scene.service): Promise<void> {
+async function isWellFor(work: () => Promise<unknown>, service = bed.service): Promise<void> {
   expect(await service.increment('well', 1)).toBe(200)
   await work()
   expect(await service.increment('well', 1)).toBe(200)
@@ -81,7 +81,7 @@ test('uploads that stop before their end take no more than their share; those be
   const peak = await residentPeak(() =>
     isWellFor(async () => {
       for (const _ of times(300, index => index)) {
-        const connection = await RawConnection.connect(scene.service.port)
+        const connection = await RawConnection.connect(bed.service.port)
         sockets.push({ destroy: () => connection[Symbol.dispose]() } as unknown as Socket)
         connection.send(head + 'k'.repeat(700_000))
         connection.answer().then(
@@ -94,14 +94,14 @@ test('uploads that stop before their end take no more than their share; those be
   )
   expect(new Set(answers)).toEqual(new Set(['unfinished_full']))
   expect(peak - before).toBeLessThan(160)
-  const held = await scene.metric('piccolo_unfinished_body_bytes')
+  const held = await bed.metric('piccolo_unfinished_body_bytes')
   expect(held).toBeGreaterThan(40 * mebibyte)
   expect(held).toBeLessThanOrEqual(64 * mebibyte)
   for (const socket of sockets.splice(0)) socket.destroy()
-  await until('all is given back', async () => (await scene.metric('piccolo_unfinished_body_bytes')) === 0)
+  await until('all is given back', async () => (await bed.metric('piccolo_unfinished_body_bytes')) === 0)
   await until('to the system, too', () => residentMib() - before < 60)
   // There is room again.
-  using connection = await RawConnection.connect(scene.service.port)
+  using connection = await RawConnection.connect(bed.service.port)
   const body = `key=upload&value=1&rest=${'r'.repeat(700_000)}`
   connection.send(post(body, { type: 'application/x-www-form-urlencoded' }))
   expect((await connection.answer()).status).toBe(200)
@@ -121,7 +121,7 @@ const halves: [string, Buffer[]][] = [
 ]
 
 async function openStream(): Promise<Socket> {
-  const { socket } = await RawWebSocket.open(scene.service.port)
+  const { socket } = await RawWebSocket.open(bed.service.port)
   sockets.push(socket)
   return socket
 }
@@ -153,7 +153,7 @@ test.each(halves)(
     for (const socket of sockets.splice(0)) socket.destroy()
     await until('all is given back', () => residentMib() - before < 80)
     await until('streams may be opened again', () =>
-      RawWebSocket.open(scene.service.port).then(
+      RawWebSocket.open(bed.service.port).then(
         stream => {
           sockets.push(stream.socket)
           return true
@@ -161,7 +161,7 @@ test.each(halves)(
         () => false,
       ),
     )
-    expect(scene.service.output).toContain('their unfinished messages take too much')
+    expect(bed.service.output).toContain('their unfinished messages take too much')
   },
 )
 
@@ -175,7 +175,7 @@ test('clients that ping and do not read the pongs are closed', async () => {
     isWellFor(() =>
       until('all are closed', async () => {
         for (const socket of clients) if (socket.writable && socket.writableLength === 0) socket.write(pings)
-        return (await scene.metric('piccolo_stream_connections')) === 0
+        return (await bed.metric('piccolo_stream_connections')) === 0
       }),
     ),
   )

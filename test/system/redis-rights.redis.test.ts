@@ -8,19 +8,19 @@ import { RedisQueue } from '../../queue/redis/redis-queue.ts'
 import { redisRights } from '../../queue/redis/rights.ts'
 import { batch, producerId } from '../kit/builders.ts'
 import { until } from '../kit/condition.ts'
-import { Link } from '../kit/faulty-link.ts'
+import { FaultyLink } from '../kit/faulty-link.ts'
 import { RedisServer } from '../kit/redis-server.ts'
 import { Folder, Service } from '../kit/service.ts'
 
 let server: RedisServer
-let link: Link
+let link: FaultyLink
 let admin: Redis
 let url: string
 const producer = producerId(1)
 
 beforeAll(async () => {
   server = await RedisServer.start()
-  link = await Link.to(server.socket)
+  link = await FaultyLink.to(server.socket)
   admin = server.client()
   url = `redis://counter:pass@127.0.0.1:${link.port}`
 })
@@ -51,19 +51,19 @@ async function useAll(url: string): Promise<{ failures: string[]; log: string }>
   let hintCount = 0
   queue.onPushed(() => hintCount++)
   const element = encodeBatch(batch({ sequence: 1 }))
-  const outcomes = [{ producer, sequence: 1, letters: 'a' }]
+  const outcomes = [{ producer, sequence: 1, codes: 'a' }]
   const published = { watermarks: new Map([[producer, 1]]), parked: [], discarded: [], outcomes }
   for (const use of [
     () => queue.bind('store'),
     () => queue.watermarks(),
-    () => queue.push({ producer, sequence: 1, lowest: 1, element }),
-    () => queue.push({ producer, sequence: 1, lowest: 1, element }),
+    () => queue.push({ producer, sequence: 1, firstUnconfirmed: 1, element }),
+    () => queue.push({ producer, sequence: 1, firstUnconfirmed: 1, element }),
     () => queue.length(),
     () => queue.page(0, 1),
     () => queue.read(),
-    () => queue.signsOfLife([producer]),
+    () => queue.heartbeats([producer]),
     () => queue.publish(published),
-    () => queue.greet(producer, 2),
+    () => queue.heartbeat(producer, 2),
     () => queue.forget(0),
   ])
     await (use() as Promise<unknown>).catch(error => failures.push(`${error.code}: ${error.message}`))
@@ -159,10 +159,10 @@ test('a right that is taken away while the service runs is named, and its return
   const log = pino({ level: 'silent' })
   const queue = new RedisQueue({ url, shardIndex: 0, clock: systemClock, log })
   try {
-    expect(await queue.greet(producer, 1)).toMatchObject({ pushed: 0 })
+    expect(await queue.heartbeat(producer, 1)).toMatchObject({ pushed: 0 })
     await allow(`${redisRights} -hset`)
     const element = encodeBatch(batch({ sequence: 1 }))
-    const push = () => queue.push({ producer, sequence: 1, lowest: 1, element })
+    const push = () => queue.push({ producer, sequence: 1, firstUnconfirmed: 1, element })
     await expect(push()).rejects.toMatchObject({ code: 'queue_forbidden' })
     await expect(push()).rejects.toThrow('HSET')
     await allow(redisRights)
@@ -179,12 +179,12 @@ test('a push that may not add to the list does not say that it did', async () =>
   const queue = new RedisQueue({ url, shardIndex: 0, clock: systemClock, log })
   try {
     const push = (sequence: number) =>
-      queue.push({ producer, sequence, lowest: 1, element: encodeBatch(batch({ sequence })) })
+      queue.push({ producer, sequence, firstUnconfirmed: 1, element: encodeBatch(batch({ sequence })) })
     await push(1)
     await allow(`${redisRights} -rpush`)
     await expect(push(2)).rejects.toMatchObject({ code: 'queue_forbidden' })
     await allow(redisRights)
-    expect(await queue.greet(producer, 1)).toMatchObject({ pushed: 1 })
+    expect(await queue.heartbeat(producer, 1)).toMatchObject({ pushed: 1 })
   } finally {
     await queue.close()
   }

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Link } from '../kit/faulty-link.ts'
+import { FaultyLink } from '../kit/faulty-link.ts'
 import { RedisServer } from '../kit/redis-server.ts'
 import { Folder, freePort, Program, Service } from '../kit/service.ts'
 
@@ -78,7 +78,7 @@ test.each([
 
 test('where Redis repeats the password in an error, the log does not', async () => {
   await using renamed = await RedisServer.start('--port', '0', '--rename-command', 'AUTH', '""')
-  await using link = await Link.to(renamed.socket)
+  await using link = await FaultyLink.to(renamed.socket)
   using folder = new Folder()
   const url = `redis://me:top%25secret@127.0.0.1:${link.port}`
   const args = ['consumer', '--consumer-port', '0', '--database', folder.database, '--redis', url]
@@ -90,7 +90,7 @@ test('where Redis repeats the password in an error, the log does not', async () 
 
 test('a password that Redis does not ask for is told in the log, and only there', async () => {
   await using open = await RedisServer.start('--port', '0')
-  await using link = await Link.to(open.socket)
+  await using link = await FaultyLink.to(open.socket)
   using folder = new Folder()
   await using service = await Service.start(folder, '--redis', `redis://:secret@127.0.0.1:${link.port}`)
   await service.says(/"level":"warn".*does not require a password/)

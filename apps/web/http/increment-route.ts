@@ -8,7 +8,7 @@ import type { LongWork } from '../long-work.ts'
 import type { Origins } from '../../../intake/http/origins.ts'
 import { refusedPage } from './pages.ts'
 import type { Receiving, Requests } from './requests.ts'
-import type { Turn } from '../event-loop-turn.ts'
+import type { EventLoopTurn } from '../event-loop-turn.ts'
 
 /** A body from here on is long work. */
 const longBytes = 64 * 1024
@@ -21,7 +21,7 @@ export interface IncrementRouteOptions extends CountingOptions {
   readonly requests: Requests
   readonly connections: Connections
   readonly origins: Origins
-  readonly turn: Turn
+  readonly turn: EventLoopTurn
   readonly longWork: LongWork
   readonly bodyBytesMax: number
 }

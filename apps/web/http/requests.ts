@@ -1,8 +1,8 @@
 import type { HttpResponse } from 'uWebSockets.js'
-import { answerLater, answerProblem, cut, type Refusal } from './responses.ts'
+import { answerLater, answerProblem, cut, type RefusalOptions } from './responses.ts'
 import { Body, type BodyMemory } from './request-body.ts'
 import { isFramingRefused, bodyLength } from '../../../intake/http/request-head.ts'
-import type { Ingest } from '../../../intake/count/intake.ts'
+import type { Intake } from '../../../intake/count/intake.ts'
 import type { LongWork } from '../long-work.ts'
 import type { NativeMemory } from '../native-memory.ts'
 import type { ProblemCode } from '../../../intake/parse/problems.ts'
@@ -17,7 +17,7 @@ export interface Receiving {
 }
 
 export interface RequestsOptions {
-  readonly ingest: Ingest
+  readonly intake: Intake
   readonly longWork: LongWork
   readonly bodyBytesMax: number
   readonly bodyMemory: BodyMemory
@@ -124,8 +124,8 @@ export class Requests {
     })
   }
 
-  refuse(response: HttpResponse, code: ProblemCode, refusal: Refusal): void {
-    this.#options.ingest.refused(code)
+  refuse(response: HttpResponse, code: ProblemCode, refusal: RefusalOptions): void {
+    this.#options.intake.refused(code)
     // Whether the client reads shows in no other answer than these.
     const isSafe = !this.#options.memory.isShort || !(refusal.isLast || refusal.isHead)
     if (isSafe) response.cork(() => answerProblem(response, code, refusal))
@@ -162,7 +162,7 @@ export class Requests {
 
   /** Whatever is thrown would end the process, or leave the request unanswered for ever. */
   fault(response: HttpResponse, error: unknown): void {
-    this.#options.ingest.fault(error)
+    this.#options.intake.fault(error)
     this.#refuseAndClose(response, 'fault')
   }
 

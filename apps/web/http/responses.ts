@@ -8,7 +8,7 @@ import {
 import { problemHeaders, type Reached, reachedBody, windowHeader } from '../../../intake/http/replies.ts'
 import type { UnreadAnswers } from '../write-buffers.ts'
 
-export interface Refusal {
+export interface RefusalOptions {
   /** Close the connection after the answer. */
   readonly isLast: boolean
   /** Read nothing of what follows on the connection. */
@@ -63,7 +63,7 @@ export function writeHeaders(
   return response
 }
 
-export function answerProblem(response: HttpResponse, code: ProblemCode, refusal: Refusal): void {
+export function answerProblem(response: HttpResponse, code: ProblemCode, refusal: RefusalOptions): void {
   response.writeStatus(statusLine(code))
   response.writeHeader('Content-Type', 'application/problem+json')
   if (refusal.allow !== undefined) response.writeHeader('Allow', refusal.allow)

@@ -1,15 +1,15 @@
 import type { Flusher } from '../../../intake/send/flusher.ts'
 import type { MessagesCounted } from './answers.ts'
-import type { Ack, Generation, Waiting } from '../../../intake/send/ack-waiters.ts'
+import type { Ack, FlushCohort, AckWaiters } from '../../../intake/send/ack-waiters.ts'
 
 /**
  * Messages of one stream that came in the same turn of the event loop and wait for the same: one waiter for
  * all of them, and one write to the socket.
  */
-export class StreamWait {
-  readonly generation: Generation
+export class AckGroup {
+  readonly cohort: FlushCohort
   readonly #ack: 'queued' | 'committed'
-  readonly #waiting: Waiting
+  readonly #waiting: AckWaiters
   /** Messages in a row have one answer. */
   readonly #isJoined: boolean
   readonly #answers: MessagesCounted[] = []
@@ -19,10 +19,10 @@ export class StreamWait {
 
   constructor(
     ack: 'queued' | 'committed',
-    { generation, waiting, isJoined }: { generation: Generation; waiting: Waiting; isJoined: boolean },
+    { cohort, waiting, isJoined }: { cohort: FlushCohort; waiting: AckWaiters; isJoined: boolean },
   ) {
     this.#ack = ack
-    this.generation = generation
+    this.cohort = cohort
     this.#waiting = waiting
     this.#isJoined = isJoined
   }

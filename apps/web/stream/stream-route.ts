@@ -145,8 +145,8 @@ export class StreamRoute {
       this.#messageCount++
       socket.stream!.receive(message)
     } catch (error) {
-      this.#options.ingest.fault(error)
-      socket.stream!.close(closeCodes.fault, 'a fault of ours')
+      this.#options.intake.fault(error)
+      socket.stream!.close(closeCodes.fault, 'an internal error')
     }
   }
 

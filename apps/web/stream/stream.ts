@@ -1,14 +1,14 @@
 import type { WebSocket } from 'uWebSockets.js'
 import type { Timer } from '../../../lib/clock.ts'
 import type { Flusher } from '../../../intake/send/flusher.ts'
-import { type Ingest, type Outcome, refusal } from '../../../intake/count/intake.ts'
+import { type Intake, type Outcome, refusal } from '../../../intake/count/intake.ts'
 import type { Refusal } from '../../../intake/parse/json.ts'
 import { countedText, type MessagesCounted, problemText, UsualAnswer } from './answers.ts'
 import { type UnreadAnswers, UnreadOfStream } from '../write-buffers.ts'
 import type { StreamMode } from './handshake.ts'
-import { StreamWait } from './ack-group.ts'
-import type { Turn, TurnEnd } from '../event-loop-turn.ts'
-import type { Ack, Waiting } from '../../../intake/send/ack-waiters.ts'
+import { AckGroup } from './ack-group.ts'
+import type { EventLoopTurn, TurnEnd } from '../event-loop-turn.ts'
+import type { Ack, AckWaiters } from '../../../intake/send/ack-waiters.ts'
 
 /** Why the server closes a stream (RFC 6455, 7.4.1, and IANA's registry). */
 export const closeCodes = { goingAway: 1001, fault: 1011, tryAgainLater: 1013 } as const
@@ -17,11 +17,11 @@ export const closeCodes = { goingAway: 1001, fault: 1011, tryAgainLater: 1013 } 
 const sendStatusSent = 1
 
 export interface StreamSurroundings {
-  readonly ingest: Ingest
+  readonly intake: Intake
   readonly flusher: Flusher
-  readonly waiting: Waiting
+  readonly waiting: AckWaiters
   readonly unread: UnreadAnswers
-  readonly turn: Turn
+  readonly turn: EventLoopTurn
   readonly bodyBytesMax: number
   /** Messages and requests that may wait for more than `memory` at a time. */
   readonly waitingMax: number
@@ -45,9 +45,9 @@ export class Stream implements TurnEnd {
   readonly #joined: MessagesCounted = { message: 0, messages: 0, accepted: 0 }
   #messageCount = 0
   /** Messages that wait for more than `memory`, by the turn of the event loop in which they came. */
-  readonly #waits = new Set<StreamWait>()
+  readonly #waits = new Set<AckGroup>()
   /** The one of this turn; null while there is none. */
-  #waitOfTurn: StreamWait | null = null
+  #waitOfTurn: AckGroup | null = null
   readonly #unread: UnreadOfStream
   #isDraining = false
   /** Why it is closed as soon as its client has read what lies here; null while it is not to be. */
@@ -158,10 +158,10 @@ export class Stream implements TurnEnd {
   }
 
   #count(message: ArrayBuffer): Outcome {
-    const { ingest, waiting, waitingMax, bodyBytesMax } = this.#surroundings
+    const { intake, waiting, waitingMax, bodyBytesMax } = this.#surroundings
     if (message.byteLength > bodyBytesMax) return refusal('body_too_large')
     if (this.#ack !== 'memory' && waiting.count >= waitingMax) return refusal('waiting_full')
-    return ingest.countMessage(new Uint8Array(message))
+    return intake.countMessage(new Uint8Array(message))
   }
 
   #join(accepted: number): void {
@@ -180,17 +180,17 @@ export class Stream implements TurnEnd {
 
   #await(ack: 'queued' | 'committed', accepted: number): void {
     const { flusher, waiting } = this.#surroundings
-    const { generation } = flusher
+    const { cohort } = flusher
     let wait = this.#waitOfTurn
-    if (wait?.generation !== generation) {
-      wait = new StreamWait(ack, { generation, waiting, isJoined: this.#isJoined })
+    if (wait?.cohort !== cohort) {
+      wait = new AckGroup(ack, { cohort, waiting, isJoined: this.#isJoined })
       this.#begin(wait)
     }
     wait.add(this.#messageCount, accepted)
   }
 
   /** All messages of one turn are answered in one go. */
-  #begin(wait: StreamWait): void {
+  #begin(wait: AckGroup): void {
     this.#waits.add(wait)
     this.#waitOfTurn = wait
     this.#surroundings.turn.atEnd(this)
@@ -211,7 +211,7 @@ export class Stream implements TurnEnd {
 
   #refuse({ code, errors }: Refusal): void {
     this.#answerJoined()
-    this.#surroundings.ingest.refused(code)
+    this.#surroundings.intake.refused(code)
     this.#send(problemText(this.#messageCount, code, errors))
   }
 

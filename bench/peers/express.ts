@@ -5,9 +5,9 @@ import { freePort, nodeCommand, Server } from '../processes.ts'
 import { sumOf } from './http-program.ts'
 import { requireProgram } from './requirements.ts'
 import { startRedis } from './redis.ts'
-import { formIncrement, type Rival } from './rival.ts'
+import { formIncrement, type Peer } from './peer.ts'
 
-export const express: Rival = {
+export const express: Peer = {
   name: 'Express (apps/express)',
   does: 'our own service on Express: all of it, exactly once, its batches through Redis',
   async start(place) {

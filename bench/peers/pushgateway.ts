@@ -1,9 +1,9 @@
 import { freePort, Server } from '../processes.ts'
 import { stoppedWithTotal } from './redis.ts'
 import { requireProgram } from './requirements.ts'
-import type { Rival } from './rival.ts'
+import type { Peer } from './peer.ts'
 
-export const pushgateway: Rival = {
+export const pushgateway: Peer = {
   name: 'Prometheus Pushgateway',
   does: 'keeps the last value that was pushed and adds nothing up: an increment replaces the one before',
   loses: 'replaced',

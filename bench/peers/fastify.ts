@@ -1,8 +1,8 @@
 import { requirePackages } from '../packages.ts'
 import { startProgram } from './http-program.ts'
-import type { Rival } from './rival.ts'
+import type { Peer } from './peer.ts'
 
-export const fastify: Rival = {
+export const fastify: Peer = {
   name: 'Fastify',
   does: 'sums in memory, SQLite every 100 ms; a crash loses what is in memory',
   async start(place) {

@@ -5,12 +5,12 @@ import { freePort, outputOf, root, Server } from '../processes.ts'
 import { sumOf } from './http-program.ts'
 import { startRedis } from './redis.ts'
 import { requireProgram } from './requirements.ts'
-import { formIncrement, type Rival, Unavailable } from './rival.ts'
+import { formIncrement, type Peer, Unavailable } from './peer.ts'
 
 /** Longer than a flush and what comes after it. */
 const lastFlushMs = 1_000
 
-export const falcon: Rival = {
+export const falcon: Peer = {
   name: 'Python: Falcon on gevent',
   does: 'the old design: sums in memory, a list in Redis, SQLite; a crash loses what is under way',
   async start(place) {
@@ -22,7 +22,7 @@ export const falcon: Rival = {
     const start = (script: string, ...args: string[]) =>
       new Server({
         program: python,
-        args: [join('bench/rivals/python', script), ...args, String(redis.port)],
+        args: [join('bench/peers/python', script), ...args, String(redis.port)],
         cores: place.serverCores,
       })
     const consumer = start('consumer.py', database)
@@ -48,10 +48,10 @@ export const falcon: Rival = {
   },
 }
 
-/** The Python of an environment with the packages that the rival wants, set up when it is not there. */
+/** The Python of an environment with the packages that the peer wants, set up when it is not there. */
 async function requirePython(cache: string): Promise<string> {
   const folder = join(cache, 'python')
-  const requirements = join(root, 'bench/rivals/python/requirements.txt')
+  const requirements = join(root, 'bench/peers/python/requirements.txt')
   const stamp = join(folder, 'installed.txt')
   const wanted = readFileSync(requirements, 'utf8')
   const python = join(folder, 'bin/python')

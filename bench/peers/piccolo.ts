@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { childrenTitled, freePort, nodeCommand, Server } from '../processes.ts'
 import { sumOf } from './http-program.ts'
 import { requireProgram } from './requirements.ts'
-import { formIncrement, type Rival, Unavailable } from './rival.ts'
+import { formIncrement, type Peer, Unavailable } from './peer.ts'
 
 /** `piccolo up` with its defaults, but for the options given. */
-export function piccoloWith(options: readonly string[], name = 'piccolo', processes = 1): Rival {
+export function piccoloWith(options: readonly string[], name = 'piccolo', processes = 1): Peer {
   return {
     name,
     does: 'all of it, exactly once',
@@ -50,12 +50,12 @@ export function piccoloWith(options: readonly string[], name = 'piccolo', proces
 export const piccolo = piccoloWith([])
 
 /** On every address of the machine, with so many web processes: for a great many connections. */
-export function piccoloEverywhere(processes: number): Rival {
+export function piccoloEverywhere(processes: number): Peer {
   return piccoloWith(['--host', '0.0.0.0', '--connections-max', '60000'], 'piccolo', processes)
 }
 
 /** By WebSocket. */
-export const piccoloStream: Rival = {
+export const piccoloStream: Peer = {
   ...piccolo,
   async start(place) {
     const running = await piccolo.start(place)

@@ -5,11 +5,11 @@ import { requirePackages } from '../packages.ts'
 import { freePort, nodeCommand, outputOf, Server } from '../processes.ts'
 import { stoppedWithTotal } from './redis.ts'
 import { requireProgram } from './requirements.ts'
-import { type Place, type Rival, Unavailable } from './rival.ts'
+import { type Place, type Peer, Unavailable } from './peer.ts'
 
 const folderOfVersions = '/usr/lib/postgresql'
 
-export const postgres: Rival = {
+export const postgres: Peer = {
   name: 'PostgreSQL upserts',
   does: 'each increment is a transaction on disk; a retry counts twice',
   async start(place) {

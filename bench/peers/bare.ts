@@ -1,13 +1,13 @@
 import { freePort, listenersAt, nodeCommand, Server } from '../processes.ts'
 import { startProgram } from './http-program.ts'
-import type { Rival } from './rival.ts'
+import type { Peer } from './peer.ts'
 
 const bareProgram = 'bench/servers/bare.ts'
 
 export const bare = bareOn('127.0.0.1')
 
 /** On every address of the machine, in so many processes on one port: for a great many connections. */
-export function bareEverywhere(processes: number): Rival {
+export function bareEverywhere(processes: number): Peer {
   return {
     ...bare,
     async start(place) {
@@ -38,14 +38,14 @@ export function bareEverywhere(processes: number): Rival {
 }
 
 /** What the contract costs, before anything is read or counted. */
-export const bareWithCalls: Rival = {
+export const bareWithCalls: Peer = {
   ...bareOn('127.0.0.1', 'calls'),
   name: 'bare, all our calls',
   does: 'visits headers, query and body, and answers as we do, but counts nothing',
 }
 
 /** The limit of `/stream`; it answers each message, or all of a turn at once. */
-export function bareStream(answers: 'single' | 'joined'): Rival {
+export function bareStream(answers: 'single' | 'joined'): Peer {
   return {
     name: 'bare WebSocket',
     does: 'answers, and looks at nothing: the limit of uWebSockets.js',
@@ -58,7 +58,7 @@ export function bareStream(answers: 'single' | 'joined'): Rival {
   }
 }
 
-function bareOn(host: string, ...kind: readonly string[]): Rival {
+function bareOn(host: string, ...kind: readonly string[]): Peer {
   return {
     name: 'bare uWebSockets.js',
     does: 'answers, and counts nothing: the limit',

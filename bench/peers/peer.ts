@@ -1,4 +1,4 @@
-/** Where rivals live and run. */
+/** Where peers live and run. */
 export interface Place {
   /** A folder of this run's own. */
   readonly folder: string
@@ -10,7 +10,7 @@ export interface Place {
 }
 
 /** Something that counts, in processes of its own. */
-export interface Rival {
+export interface Peer {
   readonly name: string
   /** How much of our work it does, for the table. */
   readonly does: string
@@ -25,9 +25,9 @@ export interface Rival {
 
 export interface Running {
   readonly port: number
-  /** One increment over HTTP, for rivals that speak it. */
+  /** One increment over HTTP, for peers that speak it. */
   readonly request?: HttpIncrement
-  /** The CPU time of all of these and what descends from them is the rival's. */
+  /** The CPU time of all of these and what descends from them is the peer's. */
   readonly pids: readonly number[]
   /** The processes that answer, when others work behind them. */
   readonly frontPids?: readonly number[]

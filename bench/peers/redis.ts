@@ -2,7 +2,7 @@ import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort, outputOf, Server } from '../processes.ts'
 import { requireProgram } from './requirements.ts'
-import type { Place, Rival } from './rival.ts'
+import type { Place, Peer } from './peer.ts'
 
 const sumScript = `local sum = 0
 for _, key in ipairs(redis.call('keys', '*')) do sum = sum + redis.call('get', key) end
@@ -34,7 +34,7 @@ export async function startRedis(place: Place): Promise<RedisServer> {
   }
 }
 
-export const redis: Rival = {
+export const redis: Peer = {
   name: 'Redis INCRBY',
   does: 'totals in memory; nothing on disk, and a retry counts twice',
   async start(place) {

@@ -1,7 +1,7 @@
 import type { Load, Sample } from './loads/load.ts'
 import { cpuMsOf } from './processes.ts'
-import { requireProgram } from './rivals/requirements.ts'
-import { type Place, type Rival, type Running, Unavailable } from './rivals/rival.ts'
+import { requireProgram } from './peers/requirements.ts'
+import { type Place, type Peer, type Running, Unavailable } from './peers/peer.ts'
 import { type Entry, type Point, type Round, type Subject, summary } from './report/result.ts'
 import { errorText } from '../lib/errors.ts'
 import { sleep, systemClock } from '../lib/clock.ts'
@@ -11,10 +11,10 @@ const warmUpSecondsMin = 3
 /** Whatever works behind the requests (flush, consumer) has its CPU time counted, too. */
 const settleMs = 250
 
-export interface Contender {
-  readonly rival: Rival
+export interface Candidate {
+  readonly peer: Peer
   readonly load: Load
-  /** As the table names it; by default as the rival is called. */
+  /** As the table names it; by default as the peer is called. */
   readonly name?: string
   /** Why it cannot be loaded so on this machine; null when it can. */
   readonly lacks?: () => string | null
@@ -22,7 +22,7 @@ export interface Contender {
   readonly point?: Point
 }
 
-export interface ContestOptions {
+export interface ComparisonOptions {
   readonly rounds: number
   readonly seconds: number
   readonly subject: Subject
@@ -31,7 +31,7 @@ export interface ContestOptions {
 }
 
 interface Started {
-  readonly contender: Contender
+  readonly candidate: Candidate
   readonly name: string
   readonly running: Running
   readonly rounds: Round[]
@@ -46,20 +46,23 @@ export interface Outcome {
 }
 
 /**
- * All contenders run at the same time and are loaded in turns, so that each round sees the same machine. The
- * first round warms up and is not counted. Then each total is compared with what was sent. A contender that
- * cannot run here is skipped, one that fails or counts wrongly ends the contest.
+ * All candidates run at the same time and are loaded in turns, so that each round sees the same machine. The
+ * first round warms up and is not counted. Then each total is compared with what was sent. A candidate that
+ * cannot run here is skipped, one that fails or counts wrongly ends the compare.
  */
-export async function contest(contenders: readonly Contender[], options: ContestOptions): Promise<Outcome> {
+export async function compare(
+  candidates: readonly Candidate[],
+  options: ComparisonOptions,
+): Promise<Outcome> {
   const started: Started[] = []
   const skipped: { name: string; reason: string }[] = []
   const entries: Entry[] = []
   try {
-    for (const contender of contenders) {
-      const name = contender.name ?? contender.rival.name
+    for (const candidate of candidates) {
+      const name = candidate.name ?? candidate.peer.name
       try {
-        const running = await start(contender, options.place)
-        started.push({ contender, name, running, rounds: [], samples: [] })
+        const running = await start(candidate, options.place)
+        started.push({ candidate, name, running, rounds: [], samples: [] })
       } catch (error) {
         if (!(error instanceof Unavailable)) throw error
         const cause = error.cause === undefined ? '' : `: ${errorText(error.cause)}`
@@ -76,29 +79,29 @@ export async function contest(contenders: readonly Contender[], options: Contest
   return { entries, skipped }
 }
 
-/** Throws Unavailable when the rival, or its load, cannot run on this machine. */
-async function start({ rival, load, lacks }: Contender, place: Place): Promise<Running> {
+/** Throws Unavailable when the peer, or its load, cannot run on this machine. */
+async function start({ peer, load, lacks }: Candidate, place: Place): Promise<Running> {
   const lacking = lacks?.() ?? null
   if (lacking !== null) throw new Unavailable(lacking)
   if (load.needs !== undefined) requireProgram(...load.needs)
-  return rival.start(place)
+  return peer.start(place)
 }
 
 /** Who it is compared with: the first, or the first of those that stand at the same place on another line. */
-function baselineOf({ contender }: Started, all: readonly Started[]): Started {
-  const peers = all.filter(each => each.contender.point?.x === contender.point?.x)
+function baselineOf({ candidate }: Started, all: readonly Started[]): Started {
+  const peers = all.filter(each => each.candidate.point?.x === candidate.point?.x)
   return peers.length > 1 ? peers[0]! : all[0]!
 }
 
 async function measure(
   started: Started,
   round: number,
-  { seconds, place, say }: ContestOptions,
+  { seconds, place, say }: ComparisonOptions,
 ): Promise<void> {
-  const { running, contender, name, rounds, samples } = started
+  const { running, candidate, name, rounds, samples } = started
   const lasts = round === 0 ? Math.max(seconds, warmUpSecondsMin) : seconds
   const before = cpuTimes(running)
-  const sample = await contender.load.run(running, { seconds: lasts, ...place })
+  const sample = await candidate.load.run(running, { seconds: lasts, ...place })
   await sleep(systemClock, settleMs)
   const after = cpuTimes(running)
   samples.push(sample)
@@ -121,7 +124,7 @@ function cpuTimes({ pids, frontPids = pids }: Running): { all: number; front: nu
 }
 
 async function finish(
-  { name, contender, running, rounds, samples }: Started,
+  { name, candidate, running, rounds, samples }: Started,
   first: Started,
   subject: Subject,
 ): Promise<Entry> {
@@ -129,13 +132,13 @@ async function finish(
   const underWayMax = samples.reduce((sum, sample) => sum + sample.underWayMax, 0)
   await running.stop()
   const total = await running.total()
-  const { does, loses } = contender.rival
+  const { does, loses } = candidate.peer
   if (total !== null && !loses && (total < answered || total > answered + underWayMax))
     throw new Error(`${name}: ${answered} increments were answered, and the total is ${total}`)
   const share = total === null ? 1 : Math.min(1, total / answered)
   const counted = total === null ? null : { answered, total, share }
-  const { point } = contender
-  const about = { name, does, load: contender.load.name, ...(point && { point }) }
+  const { point } = candidate
+  const about = { name, does, load: candidate.load.name, ...(point && { point }) }
   const own = loses === 'datagrams' ? rounds.map(round => ofCounted(round, share)) : rounds
   return { ...about, rounds: own, ...summary(own, first.rounds, subject), counted }
 }

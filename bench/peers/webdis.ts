@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { freePort, Server } from '../processes.ts'
 import { startRedis, stoppedWithTotal } from './redis.ts'
 import { requireProgram } from './requirements.ts'
-import type { Rival } from './rival.ts'
+import type { Peer } from './peer.ts'
 
-export const webdis: Rival = {
+export const webdis: Peer = {
   name: 'webdis on Redis INCRBY',
   does: 'totals in the memory of Redis; nothing on disk, and a retry counts twice',
   async start(place) {

@@ -3,14 +3,14 @@ import { join } from 'node:path'
 import { freePort, isReadingDatagrams, outputOf, Server } from '../processes.ts'
 import { stoppedWithTotal } from './redis.ts'
 import { findProgram, requireProgram } from './requirements.ts'
-import { type Rival, Unavailable } from './rival.ts'
+import { type Peer, Unavailable } from './peer.ts'
 import { LineSum } from './statsd.ts'
 
 const goPackage = 'github.com/atlassian/gostatsd/cmd/gostatsd@latest'
 const flushIntervalMs = 1_000
 const flushed = /stats\.counter\.test\d+[^ ]*\.count (\d+) /
 
-export const gostatsd: Rival = {
+export const gostatsd: Peer = {
   name: 'gostatsd',
   does: 'rates in memory; whatever the socket has no room for is lost, and nobody is told',
   loses: 'datagrams',

@@ -2,7 +2,7 @@ import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort, nodeCommand, outputOf, Server } from '../processes.ts'
 import { requireProgram } from './requirements.ts'
-import { formIncrement, type Place, type Running } from './rival.ts'
+import { formIncrement, type Place, type Running } from './peer.ts'
 
 /**
  * Starts one of bench/servers: a program whose arguments are a port, a database, in which it keeps its

@@ -4,12 +4,12 @@ import { sleep, systemClock } from '../../lib/clock.ts'
 import { requirePackages } from '../packages.ts'
 import { freePort, isReadingDatagrams, root, Server } from '../processes.ts'
 import { stoppedWithTotal } from './redis.ts'
-import type { Rival } from './rival.ts'
+import type { Peer } from './peer.ts'
 
 const flushIntervalMs = 1_000
 const flushed = /^FLUSHED (\d+)$/
 
-export const statsd: Rival = {
+export const statsd: Peer = {
   name: 'StatsD',
   does: 'rates in memory; whatever the socket has no room for is lost, and nobody is told',
   loses: 'datagrams',

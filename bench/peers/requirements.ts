@@ -1,6 +1,6 @@
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { Unavailable } from './rival.ts'
+import { Unavailable } from './peer.ts'
 
 /** Where a program is, of the folders given and then those of PATH; null when it is in none. */
 export function findProgram(name: string, folders: readonly string[] = []): string | null {

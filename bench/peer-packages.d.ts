@@ -1,5 +1,5 @@
 /**
- * What we use of the rivals' packages, which are only installed where bench/ runs: their own types would
+ * What we use of the peers' packages, which are only installed where bench/ runs: their own types would
  * have to be there for every check of the project.
  */
 declare module 'fastify' {
@@ -8,7 +8,7 @@ declare module 'fastify' {
     type(type: string): this
     send(body: string): this
   }
-  interface Application {
+  interface CommitRequest {
     addContentTypeParser(
       type: string,
       options: { parseAs: 'string' },
@@ -17,7 +17,7 @@ declare module 'fastify' {
     post(path: string, handle: (request: { readonly body: string }, reply: Reply) => void): void
     listen(address: { host: string; port: number }): Promise<string>
   }
-  export default function fastify(): Application
+  export default function fastify(): CommitRequest
 }
 
 declare module 'pg' {
