@@ -61,7 +61,7 @@ describe('documents', () => {
     })
     for (const [name, version] of all) {
       expect(version, name).toMatch(/^(npm:@uwsjs\/core@)?\d+\.\d+\.\d+$/)
-      expect(read('docs/decisions.md')).toContain(`\`${name}\``)
+      expect(read('docs/decisions/dependencies.md')).toContain(`\`${name}\``)
     }
   })
 

@@ -18,7 +18,7 @@ const walBytesKept = 64 * 1024 * 1024
 const walPagesMax = 32_768
 /**
  * For pages of the database, SQLite's own beside those of the operating system: inner pages stay, and leaves
- * are visited in order. More was no faster at a million keys, see docs/decisions.md.
+ * are visited in order. More was no faster at a million keys, see docs/decisions/store.md.
  */
 const cacheKibibytes = 16_384
 
