@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -60,6 +60,19 @@ test('what is committed to a file that lost its name meanwhile is not told to be
   expect(code(() => apply(2))).toBe('store_gone')
   expect(code(() => store.check())).toBe('store_gone')
   expect(code(() => store.forgetIdempotencyKeys(1, 1))).toBe('store_gone')
+})
+
+test.each([0, 0.5])('a log that was cut off to %d of its length is not written to', part => {
+  const log = `${folder.database}-wal`
+  truncateSync(log, Math.floor(statSync(log).size * part))
+  expect(code(() => apply(2))).toBe('store_replaced')
+})
+
+test('a log that another program has emptied is written to', () => {
+  folder.sql('PRAGMA wal_checkpoint(TRUNCATE)')
+  expect(statSync(`${folder.database}-wal`).size).toBe(0)
+  apply(2)
+  expect(total()).toBe('3')
 })
 
 test('what another one in its place would read as its log is moved into the one that is open', () => {

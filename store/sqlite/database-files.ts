@@ -2,7 +2,7 @@ import { type BigIntStats, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import { storeError } from '../errors.ts'
-import { checkpoint, type Database } from './sqlite.ts'
+import { checkpoint, type Database, logBytes, logBytesInUse } from './sqlite.ts'
 
 /** What SQLite keeps beside the database: the write-ahead log, and an index of it that programs share. */
 const suffixes = ['-wal', '-shm'] as const
@@ -22,6 +22,7 @@ export class DatabaseFiles {
   readonly #opened: Identity
   readonly #beside: ReadonlyMap<string, Identity>
   #bytes: bigint
+  #logBytes: number
   /** Another file that was found at the path, and since when it is so; null while there is none. */
   #other: { readonly found: BigIntStats; readonly sinceMs: number } | null = null
 
@@ -33,6 +34,7 @@ export class DatabaseFiles {
     const found = look(this.#path)
     this.#opened = identityOf(found)
     this.#bytes = found?.size ?? 0n
+    this.#logBytes = logBytes(database)
     this.#beside = new Map(suffixes.map(suffix => [suffix, this.#identityBeside(suffix)]))
   }
 
@@ -49,6 +51,7 @@ export class DatabaseFiles {
     if (isOpened && strange === undefined) {
       this.#other = null
       this.#refuseCutOff(found.size)
+      this.#refuseCutOffLog()
       return
     }
     const isSaved = checkpoint(this.#database, isOpened ? 'PASSIVE' : 'TRUNCATE') === 0
@@ -67,6 +70,15 @@ export class DatabaseFiles {
     const pragma = (name: string) => BigInt(this.#database.pragma(name, { simple: true }) as number)
     if (pragma('page_count') * pragma('page_size') > bytes)
       throw storeError('store_replaced', `${this.#path} was cut off`)
+  }
+
+  /** SQLite and other programs make it smaller, too, but leave what is not in the database yet. */
+  #refuseCutOffLog(): void {
+    const bytes = logBytes(this.#database)
+    const isSmaller = bytes < this.#logBytes
+    this.#logBytes = bytes
+    if (isSmaller && logBytesInUse(this.#database) > bytes)
+      throw storeError('store_replaced', `${this.#path}-wal was cut off`)
   }
 
   /** Whether it has something in it, and has not changed for a while. */

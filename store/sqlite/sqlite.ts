@@ -85,6 +85,13 @@ export function logBytes(database: Database): number {
   return statSync(`${database.name}-wal`, { throwIfNoEntry: false })?.size ?? 0
 }
 
+/** What of the log SQLite goes by: its header, and a header for each page. */
+export function logBytesInUse(database: Database): number {
+  const [result] = database.pragma('wal_checkpoint(NOOP)') as CheckpointResult[]
+  const pageBytes = database.pragma('page_size', { simple: true }) as number
+  return result!.log === 0 ? 0 : 32 + result!.log * (24 + pageBytes)
+}
+
 /**
  * Opens the database to look at it, beside its writer. Never makes one. `check` throws when it is not what
  * the caller wants to read. Throws OperationError.

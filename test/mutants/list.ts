@@ -985,6 +985,13 @@ export const mutants: readonly Mutant[] = [
     tests: ['store/sqlite/database-files.test.ts'],
   },
   {
+    name: 'a log that was cut off is written to',
+    file: 'store/sqlite/database-files.ts',
+    find: 'logBytesInUse(this.#database) > bytes',
+    replace: 'false',
+    tests: ['store/sqlite/database-files.test.ts'],
+  },
+  {
     name: 'a stop leaves a log beside another database',
     file: 'store/sqlite/sqlite-store.ts',
     find: '    try {\n      this.#files.check()\n    } catch {',
