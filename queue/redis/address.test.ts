@@ -48,6 +48,8 @@ test.each([
   'redis://:secret@',
   'redis:secret',
   'redis:/secret@h',
+  '//:secret@h',
+  'unix:////:secret@h',
   'http://:secret@h',
   'unix:///run/redis.sock?password=secret',
   '/run/redis.sock?password=secret',

@@ -54,7 +54,8 @@ export function redisUrlToShow(text: string): string {
 
 function socketPath(text: string): string | null {
   const path = text.replace(/^unix:\/\//, '')
-  return path.startsWith('/') ? path : null
+  // Two slashes are a URL whose scheme is missing: what follows may be a password.
+  return /^\/(?!\/)/.test(path) ? path : null
 }
 
 function redisUrl(text: string): URL | null {

@@ -985,6 +985,13 @@ export const mutants: readonly Mutant[] = [
     tests: ['store/sqlite/database-files.test.ts'],
   },
   {
+    name: 'a Redis URL without its scheme is taken for a path, and its password shown',
+    file: 'queue/redis-address.ts',
+    find: '(?!\\/)',
+    replace: '',
+    tests: ['queue/redis-address.test.ts'],
+  },
+  {
     name: 'a log that was cut off is written to',
     file: 'store/sqlite/database-files.ts',
     find: 'logBytesInUse(this.#database) > bytes',
