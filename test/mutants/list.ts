@@ -986,10 +986,10 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a Redis URL without its scheme is taken for a path, and its password shown',
-    file: 'queue/redis-address.ts',
+    file: 'queue/redis/address.ts',
     find: '(?!\\/)',
     replace: '',
-    tests: ['queue/redis-address.test.ts'],
+    tests: ['queue/redis/address.test.ts'],
   },
   {
     name: 'a log that was cut off is written to',
