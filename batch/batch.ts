@@ -12,7 +12,7 @@ export type Sum = number | bigint
  */
 export interface KeyedRequest {
   readonly idempotencyKey: string
-  /** Of what it asks for: the same key with another fingerprint is another request, and refused. */
+  /** A hash of what it asks for: the same key with another fingerprint is another request, and refused. */
   readonly fingerprint: string
   /** How many increments its sums are made of. */
   readonly increments: number
@@ -76,7 +76,7 @@ export interface ReceivedBatch extends Batch {
 }
 
 const headPattern = /^([0-9a-f]{8,64}) ([1-9][0-9]{0,14}) (?=\{)/
-/** Of any format that there may be one day. */
+/** Matches a batch of any format, later ones included. */
 const formatPattern = /^[0-9a-f]{8,64} [1-9][0-9]{0,14} \{"v":([1-9][0-9]{0,2})[,}]/
 /** Longer than either. */
 export const headUnitsMax = 256
@@ -137,7 +137,7 @@ export interface QueuedBatch extends BatchId {
 
 const queuedPattern = /^([0-9a-f]{8,64}) ([1-9][0-9]{0,14}) \{[^[]*?"increments":([0-9]{1,15})[,}]/
 
-/** Of batches of a later format, too; null for what is no batch. Looks at the head alone. */
+/** Reads the head alone, of batches of a later format too; null for what is no batch. */
 export function queuedBatchOf(element: string): QueuedBatch | null {
   const match = queuedPattern.exec(element.slice(0, headUnitsMax))
   if (match === null) return null

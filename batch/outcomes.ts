@@ -12,7 +12,7 @@ export const outcomes = {
   full: 'f',
 } as const
 
-/** Of the keyed requests of one batch, in their order. */
+/** The outcomes of the keyed requests of one batch, in their order. */
 export interface BatchOutcomes extends BatchId {
   readonly codes: string
 }

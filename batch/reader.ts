@@ -33,7 +33,7 @@ export class ScannedBatch implements ReceivedBatch {
   readonly increments: number
   readonly sealed: number
   readonly keyed: readonly KeyedRequest[] = []
-  /** Of all its sums, exact. */
+  /** The exact sum of all its sums. */
   readonly sumOfSums: bigint
   readonly element: string
   /** Null until somebody asks. */

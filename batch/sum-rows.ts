@@ -32,7 +32,7 @@ export class SumTable {
     this.bytes = Buffer.allocUnsafeSlow(byteCount)
   }
 
-  /** Of these batches, whichever way they were read. */
+  /** The rows of these batches, whichever way they were read. */
   static of(parts: readonly { readonly keys: readonly string[]; readonly sums: readonly Sum[] }[]) {
     let units = 0
     for (const { keys } of parts) for (const key of keys) units += key.length
@@ -69,7 +69,7 @@ export class SumTable {
     return this.places[endOf(row)]!
   }
 
-  /** From the end: neighbours in an order, and keys of one family, differ there rather than at the start. */
+  /** Compares from the end: neighbours in an order, and keys of one family, differ there rather than at the start. */
   isSameKey(left: number, right: number): boolean {
     const { bytes, places } = this
     const leftStart = places[startOf(left)]!

@@ -64,7 +64,7 @@ export class BatchWriter {
   #keyBits = 0
   /** JSON of each. */
   #keyed: string[] = []
-  /** With their commas. */
+  /** Commas included. */
   #keyedBytes = 0
   #keyCount = 0
 

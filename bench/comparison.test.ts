@@ -35,7 +35,7 @@ function run(candidates: readonly Candidate[], said: string[] = []) {
   return compare(candidates, { rounds: 1, seconds: 1, subject: 'incrementsPerSecond', place, say })
 }
 
-describe('a compare', () => {
+describe('a comparison', () => {
   test('goes in turns, and leaves the warm-up out of the rounds but not out of the total', async () => {
     const turns: string[] = []
     const { entries } = await run([

@@ -48,7 +48,7 @@ export interface Outcome {
 /**
  * All candidates run at the same time and are loaded in turns, so that each round sees the same machine. The
  * first round warms up and is not counted. Then each total is compared with what was sent. A candidate that
- * cannot run here is skipped, one that fails or counts wrongly ends the compare.
+ * cannot run here is skipped, one that fails or counts wrongly ends the comparison.
  */
 export async function compare(
   candidates: readonly Candidate[],

@@ -7,7 +7,7 @@ export interface CommandContext {
   /** Writes a line for the caller. */
   print(line: string): void
   readonly isTerminal: boolean
-  /** Of every command. */
+  /** The options of every command. */
   allOptions(): Promise<OptionTable>
 }
 

@@ -6,7 +6,7 @@ import { ignoreHangUpVariable } from '../lib/process/stop-signals.ts'
 import type { CommandContext } from './command.ts'
 import { processNameVariable, restartVariable } from './process-name.ts'
 
-/** Of the launcher, of `piccolo up`, of the units and of the Vagrantfile. */
+/** The variables of the launcher, of `piccolo up`, of the units and of the Vagrantfile. */
 const otherVariables = [
   processNameVariable,
   restartVariable,

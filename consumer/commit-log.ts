@@ -17,7 +17,7 @@ export class CommitLog {
   readonly #clock: Clock
   /** Elements of which nothing is told yet. */
   #rejectedCount = 0
-  /** Of the first of them. */
+  /** The reason for the first of them. */
   #reason = ''
   #rejectedToldMs = Number.NEGATIVE_INFINITY
 

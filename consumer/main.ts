@@ -149,7 +149,7 @@ async function listen(status: StatusServer, { host, consumerPort }: Options): Pr
   await status.listen(consumerPort, host)
 }
 
-/** What only an operator can mend must not be tried again and again. */
+/** What only an operator can fix must not be tried again and again. */
 function exitCodeOf(error: unknown): ExitCode {
   if (!(error instanceof OperationError)) return exitCodes.fault
   if (error.code === 'queue_gone') return exitCodes.unavailable

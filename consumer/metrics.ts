@@ -1,7 +1,7 @@
 import type { Metrics } from '../lib/process/metrics.ts'
 import type { CommitResult } from '../store/store.ts'
 
-/** From a fast disk to a stalled one, in seconds. */
+/** Durations from a fast disk to a stalled one, in seconds. */
 const commitBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
 /** Close together from the shortest flush interval of 0.01 s to twice the default one, up to the bound. */
 const stalenessBuckets = [

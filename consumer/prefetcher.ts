@@ -45,7 +45,7 @@ export class Reader {
   readonly #preparer: ReadingParts['preparer']
   /** Behind the last ones; null when there was nothing, or anything went wrong since. */
   #ahead: Taken | null = null
-  /** Of what the size allows, for the next read. */
+  /** The share of what the size allows, for the next read. */
   #share = shareFirst
 
   constructor(queue: ConsumerQueue, { size, preparer }: ReadingParts) {

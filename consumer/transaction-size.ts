@@ -7,7 +7,7 @@ const mebibyte = 1024 * 1024
 const transactionMsUsual = 250
 /** While the list is longer than that: larger transactions write a row in less time, so it ends sooner. */
 const transactionMsBehind = 1_000
-/** From that age of what is being committed on, it is behind. */
+/** The consumer is behind when what it commits is older than this. */
 const behindMs = 1_000
 /** Elements of one transaction; with the next ones, which are prepared meanwhile, they bound the memory. */
 const bytesMax = 16 * mebibyte

@@ -2,7 +2,7 @@ import type { Readiness } from '../lib/process/status-server.ts'
 
 export interface ReadinessInput {
   readonly isStopping: boolean
-  /** Of the oldest increment that is not in the store. */
+  /** The age of the oldest increment that is not in the store. */
   readonly oldestAgeMs: number
   readonly stalenessMaxMs: number
   /** Code of the error that keeps batches from the queue; null while there is none. */

@@ -91,15 +91,15 @@ export interface ReadBounds {
 
 /** What a consumer has committed and the queue may act upon; see `publish`. */
 export interface Publication {
-  /** Of every producer in what was read, and of every producer with parked batches. */
+  /** The watermark of every producer in what was read, and of every producer with parked batches. */
   readonly watermarks: ReadonlyMap<string, number>
   /** Batches that wait in the store for one before them. */
   readonly parked: readonly BatchId[]
-  /** Of every batch with keyed requests that was read, and of every one applied. */
+  /** The outcomes of every batch with keyed requests that was read or applied. */
   readonly outcomes: readonly BatchOutcomes[]
   /** Elements that are no batches; the store keeps them, so they may go. */
   readonly discarded: readonly Element[]
-  /** Of every producer in `watermarks` that has any: what was given up and has not arrived. Default: none. */
+  /** What was given up and has not arrived, for every producer in `watermarks` that has any. Default: none. */
   readonly givenUp?: ReadonlyMap<string, readonly SequenceRange[]>
 }
 

@@ -8,7 +8,7 @@ export interface ProducerAccount extends Progress {
   readonly applied: number
   readonly duplicate: number
   readonly lost: number
-  /** Of the values of all applied increments: a decimal of any size. */
+  /** The sum of the values of all applied increments: a decimal of any size. */
   readonly sum: string
 }
 
@@ -17,7 +17,7 @@ export interface Counted {
   readonly batch: ReceivedBatch
   readonly applied: number
   readonly duplicate: number
-  /** Of the values that are added. */
+  /** The sum of the values that are added. */
   readonly sum: bigint
 }
 

@@ -13,7 +13,7 @@ export interface Progress {
 export interface SequencingInput {
   /** As read from the queue, in order. */
   readonly batches: readonly ReceivedBatch[]
-  /** Of every producer of `batches` and of `parked`; absent means nothing was ever committed. */
+  /** The progress of every producer of `batches` and of `parked`; absent means nothing was ever committed. */
   readonly progress: ReadonlyMap<string, Progress>
   /** In the store's table, in any order: all of every producer of `batches`. */
   readonly parked: readonly BatchId[]
@@ -35,7 +35,7 @@ export interface Sequenced {
   readonly park: readonly ReceivedBatch[]
   /** To be deleted from the table of parked batches: applied now, known to be applied, or rejected. */
   readonly unpark: readonly BatchId[]
-  /** Of every producer of `batches` and of `parked`. */
+  /** The watermark of every producer of `batches` and of `parked`. */
   readonly watermarks: ReadonlyMap<string, number>
   /** What was given up and has not arrived, by now. */
   readonly givenUp: ReadonlyMap<string, readonly GivenUpRange[]>

@@ -28,7 +28,7 @@ export interface CommitRequest {
 }
 
 export interface CommitResult {
-  /** Of every producer that the application speaks of: committed. */
+  /** The committed watermark of every producer that the request is about. */
   readonly watermarks: ReadonlyMap<string, number>
   /** All batches of these producers that now wait in the store. */
   readonly parked: readonly BatchId[]
@@ -36,7 +36,7 @@ export interface CommitResult {
   readonly applied: readonly ReceivedBatch[]
   /** Batches that only the store could know to be none. */
   readonly rejected: readonly Rejected[]
-  /** Of every batch with keyed requests that was given, and of every one applied. */
+  /** The outcomes of every batch with keyed requests that was given or applied. */
   readonly outcomes: readonly BatchOutcomes[]
   /**
    * Increments of requests that were counted before, whose key was used for another one, or for whose key
@@ -53,7 +53,7 @@ export interface CommitResult {
   readonly lost: ReadonlyMap<string, number>
   /** Increments that an earlier one had declared lost and that arrived now, per producer. */
   readonly recovered: ReadonlyMap<string, number>
-  /** Of every producer in `watermarks` that has any: what was given up and has not arrived. */
+  /** What was given up and has not arrived, for every producer in `watermarks` that has any. */
   readonly givenUp: ReadonlyMap<string, readonly SequenceRange[]>
 }
 

@@ -25,7 +25,7 @@ export function httpTarget(url: string, bodyPath: string): string {
   return `POST ${url}\nContent-Type: ${contentType}\n@${bodyPath}\n`
 }
 
-/** From `host`, `host:port` or `http://host:port`; null when it is none of them. */
+/** Reads `host`, `host:port` or `http://host:port`; null when it is none of them. */
 export function incrementUrl(host: string): string | null {
   const hasScheme = /^https?:\/\//i.test(host)
   const text = hasScheme ? host : `http://${host}`

@@ -94,7 +94,7 @@ export class Server {
     return null
   }
 
-  /** Of the request whose head was read last. A page that is not refused can read the answer. */
+  /** The refusal of the page that sent the request whose head was read last. Any other page can read the answer. */
   #refusedPage({ headers }: Request, response: Response): ProblemCode | null {
     const origin = requestOrigin()
     const refused = origin === null ? null : this.#origins.refusal(origin, headers.host ?? '')

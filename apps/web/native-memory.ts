@@ -20,7 +20,7 @@ export interface NativeMemoryOptions {
   readonly log: Log
   readonly connections: Connections
   readonly unread: UnreadAnswers
-  /** Of the process; a test has its own. */
+  /** The memory of the process; a test has its own. */
   readonly usage?: () => Pick<NodeJS.MemoryUsage, 'rss' | 'heapTotal' | 'external'>
 }
 

@@ -26,7 +26,7 @@ export class Siblings {
     })
   }
 
-  /** Of all processes, where `own` is that of this one. What others say as well is said once. */
+  /** The readiness of all processes; `own` is that of this one. A reason that several give is listed once. */
   withOthers(own: Readiness): Readiness {
     const reasons = new Set(own.reasons)
     const notes = new Set(own.notes)

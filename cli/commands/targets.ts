@@ -10,12 +10,12 @@ import { optional } from '../optional.ts'
 
 /** vegeta reads all targets into its memory, and a service holds as many keys by default. */
 const targetCountMax = 1_000_000
-/** With more, the HTTP format is written only when it is asked for: it has a file for each target. */
+/** Above this number, the HTTP format is written only on request: it has a file for each target. */
 const bodyFilesMax = 100_000
 const seedMax = 2 ** 32 - 1
-/** Of a total in the database. */
+/** The largest total in the database. */
 const totalMax = 2n ** 63n - 1n
-/** That of the seed project's heavier profile, unless there are fewer targets. */
+/** The rate of the seed project's heavier profile, unless there are fewer targets. */
 const rateMax = 9_000
 /**
  * Requests that vegeta has under way at once, and so its connections. Without a limit it opens thousands as

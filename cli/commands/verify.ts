@@ -98,7 +98,7 @@ class Pending {
     return this.#queued === null ? [] : [`queued ${incrementsOf(this.#queued, producer)}`]
   }
 
-  /** Of what is queued. */
+  /** The producers of what is queued. */
   producers(): string[] {
     return [...new Set(this.#queued?.map(({ producer }) => producer))]
   }

@@ -30,7 +30,7 @@ export interface SupervisorOptions {
  *
  *     starting ──▶ running ──▶ ended ──▶ (a growing delay) ──▶ starting
  *
- * An end that only an operator can mend (bad usage, bad configuration), or an end before the child ever
+ * An end that only an operator can fix (bad usage, bad configuration), or an end before the child ever
  * took up its work, is reported by `failed` instead. A child that the system does not start, for want of
  * descriptors, processes or memory, is tried again for ever.
  */

@@ -16,7 +16,7 @@ const webProcesses: Option<number | 'auto'> = {
   },
 }
 
-/** Of every role together: whatever can stand in the configuration of a machine. */
+/** The options of every role together: all that the configuration of a machine can have. */
 export const serviceOptions = { ...webOptions, webProcesses, ...consumerOptions }
 
 /** A consumer that `piccolo up` started has no port: its metrics come from any web process. */

@@ -169,7 +169,7 @@ async function stopInOrder(
   return Math.max(...webCodes, await consumer.stop()) as ExitCode
 }
 
-/** Of this process and all its children; one that does not answer in time is left out. */
+/** The metrics of this process and all its children; one that does not answer in time is left out. */
 async function metricsOfAll(own: Metrics, supervisors: readonly Supervisor[]): Promise<string> {
   const late = () => new Error('no answer in time')
   const requests = supervisors.map(async ({ child }) => {

@@ -12,7 +12,7 @@ export class Preparer {
   /** Null until the first elements, and for ever after the thread has failed. */
   #worker: Worker | null = null
   #hasFailed = availableParallelism() === 1
-  /** Of the elements that are being prepared, oldest first. */
+  /** The requests for elements that are being prepared, oldest first. */
   readonly #waiting: ((answer: Answer | null) => void)[] = []
   readonly #log: Log
 

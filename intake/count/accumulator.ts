@@ -12,9 +12,9 @@ const spareKeysMin = 64
 /** A request with an idempotency key, and where it went: what became of it stands there. */
 export interface Keyed {
   readonly request: KeyedRequest
-  /** Of the batch that it travels in; null until that is sealed. */
+  /** The sequence number of its batch; null until that is sealed. */
   sequenceLast: number | null
-  /** From 0, among the keyed requests of that batch. */
+  /** Its position among the keyed requests of that batch, from 0. */
   position: number
 }
 
@@ -28,7 +28,7 @@ export class Accumulator {
   readonly #keys: KeyTable
   /** What no longer fits into a sum, by the address of its record: for the rare key that leaves ±(2^53-1). */
   readonly #carries = new Map<number, bigint>()
-  /** Of the first record that is not written. */
+  /** The address of the first record that is not written. */
   #addressWritten = 0
   #keyed: Keyed[] = []
   #keyedKeyCount = 0

@@ -25,7 +25,7 @@ const formats: ReadonlyMap<string, BodyFormat> = new Map([
   ['application/x-jsonlines', 'ndjson'],
 ])
 
-/** From the bytes of a request to the accumulator: everything is counted, or nothing and a code says why. */
+/** Counts the bytes of a request in the accumulator: everything, or nothing and a code says why. */
 export class Intake {
   readonly #flusher: Flusher
   readonly #log: Log

@@ -13,7 +13,7 @@ export interface Part {
   readonly strays: Map<string, { readonly address: number; readonly hash: number }>
 }
 
-/** With room for so many keys. */
+/** Returns a part with room for this many keys. */
 export function newPart(keyCount: number): Part {
   let cellCount = cellCountMin
   while (cellCount < keyCount * cellsPerKey) cellCount *= 2

@@ -1,4 +1,4 @@
-/** Of a page, in units of eight bytes: a mebibyte. An address is a page and a unit in it. */
+/** The size of a page, in units of eight bytes: a mebibyte. An address is a page and a unit in it. */
 export const pageUnitsLog2 = 17
 export const pageUnitsMask = (1 << pageUnitsLog2) - 1
 const pageUnits = 1 << pageUnitsLog2
@@ -31,12 +31,12 @@ export class Records {
   /** Where the next record goes, if it fits into its page. */
   #end = 0
 
-  /** With room for so many units at once, as far as one page goes. */
+  /** Makes room for this many units at once, one page at most. */
   constructor(unitsExpected: number) {
     this.pages = [newPage(Math.min(pageUnits, Math.max(firstPageUnitsMin, unitsExpected)))]
   }
 
-  /** That are in use. */
+  /** Units in use. */
   get unitCount(): number {
     return this.#end
   }

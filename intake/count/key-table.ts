@@ -17,7 +17,7 @@ const probesMax = 32
  * counting has next to no garbage. However many keys there are, it never grows all at once.
  */
 export class KeyTable {
-  /** Of the keys, in the order in which they came. */
+  /** The records of the keys, in the order in which they came. */
   readonly records: Records
   #size = 0
   /** One, or `partCountMax`. */

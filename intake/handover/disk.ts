@@ -19,11 +19,11 @@ export interface OpenFile {
 export interface Disk {
   /** The first `countMax` names in a folder for which `isWanted`, in order; none where it is not there. */
   list(folder: string, isWanted: (name: string) => boolean, countMax: number): Promise<string[]>
-  /** Of what lies there itself, not of what a link points to; null for nothing. */
+  /** The state of what lies there itself, not of what a link points to; null for nothing. */
   state(path: string): Promise<FileState | null>
   /** Never waits for a writer, as opening a FIFO would, and follows no link. */
   open(path: string): Promise<OpenFile>
-  /** That it is gone is as good as removing it. */
+  /** Succeeds if the file is gone already. */
   remove(path: string): Promise<void>
 }
 

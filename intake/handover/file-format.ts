@@ -54,7 +54,7 @@ export function isTrailer(bytes: Buffer): boolean {
   return /^end [0-9a-f]{8}\n$/.test(bytes.toString('latin1'))
 }
 
-/** Of its first line; null for whatever `handoverPieces` does not write. */
+/** Reads its first line; null for whatever `handoverPieces` does not write. */
 export function parseHeader(line: string): HandoverHeader | null {
   const json = headerPattern.exec(line)?.[1]
   if (json === undefined) return null

@@ -32,7 +32,7 @@ export interface Manifest {
   readonly batchCount: number
   readonly increments: number
   readonly bytes: number
-  /** Of the file when it was read. */
+  /** The signature of the file when it was read. */
   readonly signature: string
 }
 
@@ -119,7 +119,7 @@ interface Element {
   readonly bytes: Buffer
 }
 
-/** Of the current form, behind `before`. Throws behind the last one unless the trailer is right. */
+/** Reads the current form, after `before`. Throws after the last element unless the trailer is right. */
 async function* records(pieces: Pieces, before: BatchId | null): AsyncGenerator<Element> {
   const header = parseHeader(String(await pieces.line(headerBytesMax)))
   if (header === null) throw incomplete('its header changed')
@@ -134,7 +134,7 @@ async function* records(pieces: Pieces, before: BatchId | null): AsyncGenerator<
   if (!pieces.isOver) throw incomplete('it goes on behind its end')
 }
 
-/** Of the first form. */
+/** Reads the first form. */
 async function* lines(pieces: Pieces, before: BatchId | null): AsyncGenerator<Element> {
   let previous = before
   while (!pieces.isOver) previous = yield* following(previous, await pieces.line(elementBytesMax))
@@ -164,7 +164,7 @@ function incomplete(reason: string): OperationError {
 
 /** The bytes of a file up to `size`, in the order in which they are asked for. */
 class Pieces {
-  /** Of all bytes that were taken. */
+  /** The checksum of all bytes that were taken. */
   crc = 0
   readonly #file: OpenFile
   readonly #size: number

@@ -11,7 +11,7 @@ import {
 import type { ProblemCode } from '../parse/problems.ts'
 import { isZstdFrame } from './zstd-frame.ts'
 
-/** With `info`, each of them returns the engine as well, which knows how much of the body it has used. */
+/** Given `info`, each decoder returns its engine as well, which knows how much of the body it has used. */
 type Decode = (body: Uint8Array, options: ZlibOptions & BrotliOptions & ZstdOptions) => unknown
 interface Decoded {
   readonly buffer: Uint8Array
@@ -26,7 +26,7 @@ const decoders: ReadonlyMap<string, Decode> = new Map<string, Decode>([
   ['zstd', zstdDecompressSync],
 ])
 
-/** Of `Accept-Encoding`, for a client whose coding is none of them (RFC 9110, 12.5.3). */
+/** The value of `Accept-Encoding` for a client whose coding is none of them (RFC 9110, 12.5.3). */
 export const codingsKnown = 'gzip, deflate, br, zstd'
 
 /**

@@ -14,7 +14,7 @@ import type { Ack, AckWaiters } from '../send/ack-waiters.ts'
 
 /** How a door answers its clients. A client is answered once. */
 export interface Replies<Client> {
-  /** That many increments are in memory, and nothing more was asked. */
+  /** This many increments are in memory, and the client asked for no more. */
   accepted(client: Client, accepted: number): void
   reached(client: Client, reached: Omit<Reached, 'isLast'>): void
   /** `idempotencyWindow` is null where that of the answer is not known, or is none of its business. */

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 
 const any = '*'
 
-/** Of a `Host` header. */
+/** Tells whether the name in a `Host` header is ours. */
 export type HostTest = (host: string) => boolean
 
 /**

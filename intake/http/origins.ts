@@ -35,12 +35,12 @@ export class Origins {
   }
 }
 
-/** Of the request whose head was read last. */
+/** Whether the request whose head was read last is a preflight. */
 export function isPreflight(request: RequestHead): boolean {
   return requestOrigin() !== null && request.getHeader('access-control-request-method') !== ''
 }
 
-/** Of an answer without a body it would not show that earlier ones are not read. */
+/** The body of the answer: without one, unread answers before it would go unnoticed. */
 export const preflightBody = 'POST\n'
 
 export const preflightHeaders: Readonly<Record<string, string>> = {

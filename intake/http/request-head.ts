@@ -17,7 +17,7 @@ export interface RequestHead {
 export interface Head {
   /** Empty when the header is missing. */
   readonly contentType: string
-  /** Of the body; empty when the header is missing. */
+  /** The coding of the body; empty when the header is missing. */
   readonly contentEncoding: string
   /** Undecoded, without the question mark, ASCII only. */
   readonly query: string
@@ -79,12 +79,12 @@ export function isFramingRefused(code: unknown): boolean {
   return code === 'framing_ambiguous' || code === 'length_required'
 }
 
-/** Of the request whose head was read last, in bytes; infinite when it comes in chunks. */
+/** The length of the body of the request whose head was read last, in bytes; infinite when it is chunked. */
 export function bodyLength(): number {
   return headers.transferEncoding === null ? Math.max(0, headers.contentLength) : Number.POSITIVE_INFINITY
 }
 
-/** Of the request at hand. One object for all, as the visit is synchronous and this is the busiest path. */
+/** The headers of the current request. One object serves all: the visit is synchronous, the path the busiest. */
 const headers = {
   contentType: '',
   /** Joined, as if it stood there once, when there are several (RFC 9110, 5.3). */
@@ -93,7 +93,7 @@ const headers = {
   contentLength: missing,
   transferEncoding: null as string | null,
   isRepeated: false,
-  /** With an idempotency key; null when there are none. */
+  /** The headers with an idempotency key; null when there are none. */
   keys: null as KeyHeader[] | null,
   /** Joined, like `contentEncoding`; null when the header is missing. */
   origin: null as string | null,
@@ -133,7 +133,7 @@ export function hasIdempotencyKey(): boolean {
   return headers.keys !== null
 }
 
-/** Of the page that made a browser send the request whose head was read last; null when it says nothing. */
+/** The origin of the page that made a browser send the request whose head was read last; null without one. */
 export function requestOrigin(): string | null {
   return headers.origin
 }

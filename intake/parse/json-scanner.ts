@@ -24,7 +24,7 @@ export class JsonScanner {
   #position = 0
   /** Line feeds since the beginning: those of white space, as there are no others in JSON. */
   linesPassed = 0
-  /** Of the object at hand: where its key stands in the bytes of the list. */
+  /** Where the key of the current object is in the bytes of the list. */
   #keyStart = 0
   #keyEnd = 0
 

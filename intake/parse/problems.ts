@@ -1,5 +1,5 @@
 /**
- * Every answer that refuses a request: a status, a stable code, and how to mend it. Documented in
+ * Every answer that refuses a request: a status, a stable code, and how to fix it. Documented in
  * docs/http-api.md. Errors travel as RFC 9457 problem details.
  */
 export const problems = {
@@ -29,7 +29,7 @@ export const problems = {
   },
   increments_refused: {
     status: 400,
-    detail: 'Nothing was counted; mend what is listed in errors and send it again.',
+    detail: 'Nothing was counted; fix what is listed in errors and send it again.',
   },
   ack_unknown: { status: 400, detail: 'ack is memory, queued or committed, given once.' },
   idempotency_key_invalid: {

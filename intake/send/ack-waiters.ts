@@ -7,7 +7,7 @@ export type Ack = (typeof acks)[number]
 
 /** The increments of one accumulator, which become batches together. */
 export interface FlushCohort {
-  /** Of the last of its batches; null while it is not sealed altogether. */
+  /** The sequence number of its last batch; null until all of it is sealed. */
   sequenceLast: number | null
 }
 

@@ -51,7 +51,7 @@ export class BatchSender {
     return this.#error.code !== null
   }
 
-  /** The last call failed in a way that no waiting mends. */
+  /** The last call failed in a way that waiting does not fix. */
   get isHopeless(): boolean {
     return this.#isHopeless
   }

@@ -5,7 +5,7 @@ import { leaveBatches, type Place, runsOf, unwritable } from '../handover/handov
 import type { Flusher } from './flusher.ts'
 import type { Producer } from './producer.ts'
 
-/** Of the time that stopping may take, for handing on what is there. The last moments are for writing. */
+/** The share of the stop timeout for handing on what is there. The last moments are for writing. */
 const drainShare = 0.6
 
 /**

@@ -37,7 +37,7 @@ export class Flusher {
   #spare: Accumulator | null = null
   /** Swapped out and not yet cut into batches altogether; null most of the time. */
   #cutter: BatchCutter | null = null
-  /** Of all batches, one after the other. */
+  /** The writer of all batches, one after the other. */
   #writer = new BatchWriter()
   /** Increments sealed since the start: the producer's side of the ledger. */
   #incrementsSealed = 0

@@ -61,7 +61,7 @@ export class Producer {
     return this.#unconfirmed
   }
 
-  /** Of what is unconfirmed, or of what comes next. */
+  /** The first unconfirmed sequence number, or the next one if all are confirmed. */
   get firstUnconfirmed(): number {
     return this.#unconfirmed[0]?.sequence ?? this.#sequenceSealed + 1
   }

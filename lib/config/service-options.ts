@@ -6,7 +6,7 @@ export const serviceOptions = {
   host: textOption({
     fallback: '127.0.0.1',
     placeholder: 'ADDRESS',
-    help: 'address to listen on; 0.0.0.0 for every one of this machine',
+    help: 'address to listen on; 0.0.0.0 for all addresses',
   }),
   stalenessMaxMs: integerOption({
     min: 100,

@@ -18,7 +18,7 @@ export interface ServiceContext {
   readonly metrics: Metrics
   /** To the parent that started this process; null when it runs on its own. */
   readonly parent: Channel | null
-  /** Of this process, or of all its siblings if it has a parent; in Prometheus' text format. */
+  /** The metrics of this process, or of all its siblings if it has a parent, in Prometheus' text format. */
   metricsText(): Promise<string>
   /** Ends the process in order, with this exit code. */
   end(exitCode: ExitCode): void

@@ -2,7 +2,7 @@ import { isIPv4 } from 'node:net'
 
 /** Where a Redis is and who asks, in the words of ioredis. */
 export interface RedisAddress {
-  /** Of a unix socket; nothing but `db` is given then. */
+  /** The path of a unix socket; only `db` is given with it. */
   readonly path?: string
   readonly host?: string
   readonly port?: number

@@ -4,13 +4,13 @@ import type { SumTable } from '../../batch/sum-rows.ts'
 /** A mebibyte of cells: what a processor has close by. */
 const cellCountMax = 1 << 17
 const cellCountMin = 64
-/** Of an element, for a key and its sum. */
+/** Bytes of an element for a key and its sum. */
 const bytesPerKeyUsual = 16
 /** A cell is two integers: the hash of a key, and its row plus one, or 0 when free. */
 const cellSize = 2
 /** Cells in which a key may be: one line of the processor's cache holds two such sets. */
 const setSize = 4 * cellSize
-/** Of the keys looked up, so many must be known; or else looking costs more than it saves. */
+/** The share of looked-up keys that must be known; below it, looking costs more than it saves. */
 const knownShareMin = 1 / 8
 /** When that is judged: after so many for each cell, without the first batch, which finds nothing. */
 const judgedAfter = 1 / 2

@@ -8,7 +8,7 @@ export interface KnownKey {
   readonly fingerprint: string
   readonly producer: string
   readonly sequence: number
-  /** From 0, among the keyed requests of that batch. */
+  /** Its position among the keyed requests of that batch, from 0. */
   readonly position: number
 }
 

@@ -9,7 +9,7 @@ export interface ProducerLedger {
   /** Up to the watermark: what the producer said that it sealed. */
   readonly sealed: number
   readonly applied: number
-  /** Of repeated requests, not added again. */
+  /** Increments of repeated requests, not added again. */
   readonly duplicate: number
   readonly lost: number
   /** In batches that wait for one before them; not in `sealed` yet. */

@@ -66,7 +66,7 @@ export class Producers {
     return (this.#givenUp.all(producer) as GivenUpRow[]).map(rangeOf)
   }
 
-  /** Of every producer that has any. */
+  /** The given-up ranges of every producer that has any. */
   allGivenUp(): Map<string, GivenUpRange[]> {
     const all = new Map<string, GivenUpRange[]>()
     for (const row of this.#allGivenUp.all() as GivenUpRow[])

@@ -18,7 +18,7 @@ import type { Account, CommitRequest, CommitResult, Rejected, Store } from '../s
 import { type KeysAndSums, sumOfAll, Totals } from './totals.ts'
 
 type Files = Pick<DatabaseFiles, 'check'>
-/** Of a database in memory. */
+/** A database in memory has no files to check. */
 const noFiles: Files = { check: () => {} }
 const backwards = 'a batch whose producer would have sealed less than before'
 

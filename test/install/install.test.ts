@@ -88,7 +88,7 @@ test('a configuration that this version does not know stops an upgrade', () => {
   expect(listing(root)).toEqual(before)
 })
 
-test('an installation that was killed while it put the new version in place is mended by the next', () => {
+test('an installation that was killed while it put the new version in place is fixed by the next', () => {
   const root = installed()
   const before = listing(root)
   fs.renameSync(path.join(root, code), path.join(root, `${code}.old`))

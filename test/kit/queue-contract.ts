@@ -234,7 +234,7 @@ export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Pro
     }
   })
 
-  test('a heartbeat changes with each greeting and each push', async () => {
+  test('a heartbeat changes with each call of its own and each push', async () => {
     const signs = new Set<string>()
     const sign = async () => (await queue.heartbeats([p1])).get(p1)!
     expect(await sign()).toBe('')

@@ -26,7 +26,7 @@ const readiness = async (service: Service) => {
   return { status: response.status, text: await response.text() }
 }
 
-/** Each spoils Redis, and says what readiness must tell; `end` mends it. */
+/** Each spoils Redis, and says what readiness must tell; `end` fixes it. */
 const troubles: {
   name: string
   code: string

@@ -239,7 +239,7 @@ const accepted: [name: string, bytes: string, counts: Counts, increments?: numbe
   ['a form in UTF-8', post(form('é'), { type: `${urlencoded};charset=utf-8` }), { é: 1 }],
   ['an empty content type', post(form('a'), { headers: 'Content-Type:\r\n' }), { a: 1 }],
   ['an object', postJson(item('a')), { a: 1 }],
-  ['an object in UTF-8', postJson(item('é'), 'CommitRequest/JSON; Charset="UTF-8"'), { é: 1 }],
+  ['an object in UTF-8', postJson(item('é'), 'Application/JSON; Charset="UTF-8"'), { é: 1 }],
   ['an object in US-ASCII', postJson(item('a'), 'application/json ; charset=us-ascii'), { a: 1 }],
   ['an object with parameters', postJson(item('a'), 'application/json;x=y;z="a;b"'), { a: 1 }],
   ['an array', postJson(`[${item('a')},${item('b', -2)},${item('a')}]`), { a: 2, b: -2 }, 3],
@@ -343,7 +343,7 @@ const refusedUnread = rows({
   },
   key_not_utf8: { 'a query that is not ASCII': head({ target: '/increment?key=n\xc3\xb6&value=1' }) },
   ack_unknown: {
-    'an acknowledgement in capital codes': post(form('no'), { target: '/increment?ack=COMMITTED' }),
+    'an acknowledgement in capital letters': post(form('no'), { target: '/increment?ack=COMMITTED' }),
     'an empty acknowledgement': post(form('no'), { target: '/increment?ack=' }),
     'two acknowledgements': post(form('no'), { target: '/increment?ack=memory&ack=queued' }),
     'an encoded acknowledgement': post(form('no'), { target: '/increment?%61ck=never' }),

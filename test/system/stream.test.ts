@@ -253,7 +253,7 @@ describe('the upgrade', () => {
     expect(answer.headers.get('allow')).toBe('GET')
   })
 
-  test('in capital codes, with a header of several values, opens a stream', async () => {
+  test('in capital letters, with a header of several values, opens a stream', async () => {
     const headers = { Upgrade: 'WebSocket', Connection: 'keep-alive, upgrade' }
     const stream = await open({ headers, query: '?ack=queued' })
     stream.sendLines(line('capital'))

@@ -46,7 +46,7 @@ export class Requests {
     return this.#isDraining
   }
 
-  /** From now on each answer closes its connection. */
+  /** Makes each further answer close its connection. */
   startDraining(): void {
     this.#isDraining = true
   }

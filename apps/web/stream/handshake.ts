@@ -13,7 +13,7 @@ export interface StreamMode {
 /** What a request to open a stream says. */
 export interface Upgrade {
   readonly mode: StreamMode
-  /** Of the handshake: 16 bytes in base64. */
+  /** The key of the handshake: 16 bytes in base64. */
   readonly key: string
 }
 
