@@ -65,7 +65,7 @@ export class ScannedBatch implements ReceivedBatch {
 
 /**
  * Reads an element of the usual shape into `table`, several times as fast as by way of JSON.parse.
- * Answers null for any other shape, and leaves nothing there then: it is for decodeBatch to say whether that
+ * Returns null for any other shape, and leaves nothing there then: it is for decodeBatch to say whether that
  * is a batch. What it reads is one, by the rules of decodeBatch.
  */
 export function scanElement(element: string, table: SumTable): ScannedBatch | null {
@@ -86,7 +86,7 @@ export function scanElement(element: string, table: SumTable): ScannedBatch | nu
   return new ScannedBatch({ producer, sequence, oldestMs, increments, sealed }, sumOfSums, element)
 }
 
-/** Answers where the first sum stands; null when the keys are not of the usual shape. */
+/** Returns where the first sum stands; null when the keys are not of the usual shape. */
 function scanKeys(table: SumTable, start: number, end: number): number | null {
   const { bytes } = table
   const countMax = table.count + batchKeysMax
@@ -110,7 +110,7 @@ function scanKeys(table: SumTable, start: number, end: number): number | null {
   return isFollowed ? at + betweenKeysAndSums.length : null
 }
 
-/** Fills in the sums from `firstRow` on; answers their sum, null when they are not of the usual shape. */
+/** Fills in the sums from `firstRow` on; returns their sum, null when they are not of the usual shape. */
 function scanSums(table: SumTable, firstRow: number, start: number, end: number): bigint | null {
   const { bytes, sums, count } = table
   let exact = 0n

@@ -33,7 +33,7 @@ export interface Entered<Account> {
 
 /**
  * Enters the batches of one transaction, in the order in which they are applied, into the accounts of their
- * producers. `givenUp` is as it was before. Answers those that changed.
+ * producers. `givenUp` is as it was before. Returns those that changed.
  */
 export function enterBatches<Account extends ProducerAccount>(
   accounts: ReadonlyMap<string, Account>,

@@ -61,7 +61,7 @@ export function sequenceBatches(input: SequencingInput): Sequenced {
   const [reject, unpark]: [ReceivedBatch[], BatchId[]] = [[], []]
   const givenUp = new Map(input.givenUp)
   const givenUpOf = (producer: string) => givenUp.get(producer) ?? []
-  /** Answers whether it took the batch. */
+  /** Returns whether it took the batch. */
   const take = (batch: ReceivedBatch) => {
     const { producer } = batch
     const sealedBefore = sealed.get(producer) ?? progress.get(producer)?.sealed ?? 0

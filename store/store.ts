@@ -96,11 +96,11 @@ export interface Store {
   acceptLoss(watermarks: ReadonlyMap<string, number>): void
   /** Idempotency keys that are kept. */
   idempotencyKeyCount(): number
-  /** Drops up to `countMax` idempotency keys that were applied before then; answers how many. */
+  /** Drops up to `countMax` idempotency keys that were applied before then; returns how many. */
   forgetIdempotencyKeys(beforeMs: number, countMax: number): number
   /**
    * Moves what is committed from the write-ahead log into the database file, as far as nobody reads what is
-   * there; never waits for readers. `empty` takes the log's space away, too. Answers whether all was done.
+   * there; never waits for readers. `empty` takes the log's space away, too. Returns whether all was done.
    */
   checkpoint(what: 'copy' | 'empty'): boolean
   /** What is committed and not yet in the database file. */

@@ -118,7 +118,7 @@ export class Accumulator {
   }
 
   /**
-   * Writes so many of the sums that are not yet written, in the order in which their keys came. Answers how
+   * Writes so many of the sums that are not yet written, in the order in which their keys came. Returns how
    * many increments they are made of. The accumulator must not be added to any more.
    */
   write(keyCount: number, writer: BatchWriter): number {

@@ -47,7 +47,7 @@ export class Records {
     this.#end = 0
   }
 
-  /** A record of the key in `bytes` from `start` to `end`, its numbers zero; answers its address. */
+  /** A record of the key in `bytes` from `start` to `end`, its numbers zero; returns its address. */
   append(bytes: Uint8Array, start: number, end: number): number {
     const length = end - start
     const address = this.#makeRoom(unitsFor(length))
@@ -94,7 +94,7 @@ export class Records {
     return end === this.#pageEnds[index] ? (index + 1) << pageUnitsLog2 : end
   }
 
-  /** For so many units in one page; answers where they start. */
+  /** For so many units in one page; returns where they start. */
   #makeRoom(unitCount: number): number {
     const index = this.#end >>> pageUnitsLog2
     if ((this.#end & pageUnitsMask) + unitCount > pageUnits) {

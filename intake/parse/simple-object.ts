@@ -16,7 +16,7 @@ const isPlain = Uint8Array.from({ length: 256 }, (_, byte) =>
 /**
  * Reads the object that nearly every client sends, in one pass from bytes to a number: `{"key":"`, plain
  * ASCII, `","value":`, an integer, `}`; a space may follow each colon and the comma, as Python writes it.
- * Answers where it ends; -1, and adds nothing, for anything else: what that is, is for JsonScanner to say.
+ * Returns where it ends; -1, and adds nothing, for anything else: what that is, is for JsonScanner to say.
  */
 export function readUsualObject(list: IncrementList, start: number): number {
   const { bytes } = list

@@ -57,7 +57,7 @@ export class AckWaiters {
 
   /**
    * Calls `settle` once, later, with how far the cohort has come: as far as was asked, or less when the
-   * time is over. Answers how to stop waiting, after which `settle` is not called.
+   * time is over. Returns how to stop waiting, after which `settle` is not called.
    */
   add(ack: AwaitedAck, cohort: FlushCohort, settle: Settle): () => void {
     const deadlineMs = this.#clock.monotonicMs() + this.#timeoutMs

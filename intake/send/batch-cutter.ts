@@ -73,7 +73,7 @@ export class BatchCutter {
     return written === 0 || this.#keyCount === 0 || this.#writer.keyCount === batchKeysMax
   }
 
-  /** Cuts the batch that is complete: `seal` seals it and answers its sequence. */
+  /** Cuts the batch that is complete: `seal` seals it and returns its sequence. */
   cut(seal: (writer: BatchWriter, increments: number) => number): void {
     const sequence = seal(this.#writer, this.#increments)
     for (let index = this.#keyedCut; index < this.#keyedWritten; index++) {

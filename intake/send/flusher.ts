@@ -103,7 +103,7 @@ export class Flusher {
 
   /**
    * Waits for what was added last, or for the store's decision about a keyed request: `settle` is called
-   * later, with how far it came. Answers how to stop waiting.
+   * later, with how far it came. Returns how to stop waiting.
    */
   await(ack: 'queued' | 'committed' | Keyed, settle: Settle): () => void {
     const isKeyed = typeof ack === 'object'

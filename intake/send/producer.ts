@@ -85,7 +85,7 @@ export class Producer {
     return this.#sequenceNext > this.#sequenceSealed && !this.#unconfirmed.some(isMissingYet)
   }
 
-  /** Seals the element that `encode` makes for the next sequence, and answers that sequence. */
+  /** Seals the element that `encode` makes for the next sequence, and returns that sequence. */
   seal(encode: (id: BatchId) => string, oldestMs: number): number {
     const id = { producer: this.id, sequence: this.#sequenceSealed + 1 }
     const element = encode(id)

@@ -53,7 +53,7 @@ export class Channel {
     this.#handlers.set(method, handler)
   }
 
-  /** Answers how to stop listening. */
+  /** Returns how to stop listening. */
   on(event: string, listener: Handler): () => void {
     const listeners = this.#listeners.get(event) ?? new Set()
     this.#listeners.set(event, listeners.add(listener))

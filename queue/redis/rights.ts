@@ -1,6 +1,6 @@
 /**
  * Tries every command and key of the queue's scripts in a way that changes nothing: what a script did before
- * it was refused something would not be undone. Answers what the user may not use, by names of commands, of
+ * it was refused something would not be undone. Returns what the user may not use, by names of commands, of
  * keys and of the channel.
  *
  * A field with an empty name makes `alive` a hash while this runs: a command for another type, if it is

@@ -60,7 +60,7 @@ end
 `
 
 /**
- * Answers an error, once, for a position that is beyond what its producer can have pushed, or a watermark
+ * Returns an error, once, for a position that is beyond what its producer can have pushed, or a watermark
  * beyond what consumers published; else nothing. Consumers of earlier versions published nothing apart.
  */
 export const setBack = `

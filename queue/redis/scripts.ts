@@ -11,7 +11,7 @@ import { givenUpOf, guard, keys, outcomesOf, setBack, shortened } from './script
  */
 
 /**
- * ARGV: producer, sequence, first_unconfirmed, element, batches at most, settled, highest. Answers pushed, applied,
+ * ARGV: producer, sequence, first_unconfirmed, element, batches at most, settled, highest. Returns pushed, applied,
  * outcomes and what was given up.
  */
 const pushScript = `${keys}${outcomesOf}${givenUpOf}${setBack}
@@ -40,7 +40,7 @@ end
 return { text(last), text(number_in(applied, producer)), outcomes_of(producer, first_unconfirmed), known }
 `
 
-/** ARGV: producer, first_unconfirmed, highest. Answers pushed, applied, outcomes and what was given up. */
+/** ARGV: producer, first_unconfirmed, highest. Returns pushed, applied, outcomes and what was given up. */
 const heartbeatScript = `${keys}${outcomesOf}${givenUpOf}${setBack}
 say_alive(ARGV[1])
 local altered = set_back(ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
@@ -49,7 +49,7 @@ local known = outcomes_of(ARGV[1], tonumber(ARGV[2]))
 return { text(pushed_of(ARGV[1])), text(number_in(applied, ARGV[1])), known, given_up_of(ARGV[1]) }
 `
 
-/** ARGV: store id. Answers the id that the shard is bound to. Writes nothing if it is: Redis may be full. */
+/** ARGV: store id. Returns the id that the shard is bound to. Writes nothing if it is: Redis may be full. */
 const bindScript = `${keys}
 if redis.call('EXISTS', store) == 0 then
   redis.call('SET', store, ARGV[1])
@@ -59,7 +59,7 @@ return redis.call('GET', store)
 `
 
 /**
- * ARGV: store id, count, bytes, how many to leave out, bytes of the largest batch. Answers elements; the
+ * ARGV: store id, count, bytes, how many to leave out, bytes of the largest batch. Returns elements; the
  * first one whatever its size.
  */
 const readScript = `${keys}${guard}${shortened}
@@ -160,7 +160,7 @@ return redis.status_reply('OK')
 `
 
 /**
- * ARGV: silence in seconds. Answers how many producers were forgotten: none while anything is in the list.
+ * ARGV: silence in seconds. Returns how many producers were forgotten: none while anything is in the list.
  */
 const forgetScript = `${keys}
 if redis.call('EXISTS', batches) == 1 then return 0 end

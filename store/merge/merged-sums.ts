@@ -75,7 +75,7 @@ function sumOfRun({ sums }: SumTable, rows: Uint32Array, start: number, end: num
   return sum
 }
 
-/** Answers where the key ends in `text`. */
+/** Returns where the key ends in `text`. */
 function copyKey({ bytes, places }: SumTable, row: number, text: Uint8Array, start: number): number {
   const end = places[endOf(row)]!
   let at = start

@@ -128,7 +128,7 @@ export class IdempotencyKeys {
     return kept ?? recallKeyed(batch, { find: key => this.#known(key) })
   }
 
-  /** Drops up to `countMax` keys that are older than that, the oldest first; answers how many. */
+  /** Drops up to `countMax` keys that are older than that, the oldest first; returns how many. */
   forget(beforeMs: number, countMax: number): number {
     this.#dropOld.run(beforeMs)
     const { changes } = this.#forget.run(beforeMs, countMax)

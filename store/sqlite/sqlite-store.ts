@@ -213,7 +213,7 @@ export class SqliteStore implements Store {
     return { producer, sequence, codes: this.#idempotencyKeys.recall(batch) }
   }
 
-  /** Answers what is given up now, of every producer that has any. */
+  /** Returns what is given up now, of every producer that has any. */
   #writeGivenUp(
     before: ReadonlyMap<string, readonly GivenUpRange[]>,
     sequenced: Sequenced['givenUp'],

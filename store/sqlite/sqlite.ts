@@ -58,7 +58,7 @@ export function assertDurable(database: Database): void {
 
 /**
  * Copies the write-ahead log into the database, or only looks (NOOP); with TRUNCATE the log becomes empty.
- * Does not wait for readers. Answers how many pages are still to be copied; 1 at least when the log could not
+ * Does not wait for readers. Returns how many pages are still to be copied; 1 at least when the log could not
  * be emptied.
  */
 export function checkpoint(database: Database, mode: 'NOOP' | 'PASSIVE' | 'TRUNCATE'): number {
