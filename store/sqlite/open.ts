@@ -151,13 +151,18 @@ function makeSchema(database: Database, clock: Clock, log: Log): void {
 /** All steps in one transaction. */
 function migrate(database: Database, log: Log): void {
   const from = database.pragma('user_version', { simple: true }) as number
-  if (from === schemaVersion) return
+  const steps = migrations.filter(({ version }) => version > from)
+  if (steps.length === 0) return
   defineDecimals(database)
   database
     .transaction(() => {
-      for (let version = from + 1; version <= schemaVersion; version++) database.exec(migrations[version]!)
+      for (const { sql } of steps) database.exec(sql)
       database.pragma(`user_version = ${schemaVersion}`)
     })
     .immediate()
-  log.info({ from, to: schemaVersion }, 'brought the database to the schema of this version')
+  const isReadableBefore = steps.every(step => step.isReadableBefore)
+  log.info(
+    { from, to: schemaVersion, isReadableBefore },
+    'brought the database to the schema of this version',
+  )
 }

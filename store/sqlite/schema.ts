@@ -1,80 +1,21 @@
-import { rejectedBytesKept, rejectedMax } from '../../batch/limits.ts'
+import { idempotencyKeys, idempotencyKeysStep } from './migrations/2-idempotency-keys.ts'
+import {
+  boundedKeys,
+  boundedTablesStep,
+  givenUp,
+  overflowIndexes,
+  rejectedByDigest,
+} from './migrations/3-bounded-tables.ts'
+import type { Migration } from './migrations/migration.ts'
 
 /** SQLite's own place for "whose file is this": the letters PDai. */
 export const applicationId = 0x50446169
-/** Raised with every change below; a database of a higher version is refused. */
-export const schemaVersion = 3
 
-const idempotencyKeys = `
--- Requests with an idempotency key that were counted, kept for as long as a repetition shall be known.
-CREATE TABLE idempotency_keys (
-  key         TEXT PRIMARY KEY,
-  fingerprint TEXT NOT NULL,    -- of what the request asked for
-  producer    TEXT NOT NULL,    -- whose batch brought it
-  sequence    INTEGER NOT NULL, -- of that batch
-  position    INTEGER NOT NULL, -- from 0, among the keyed requests of that batch
-  applied_ms  INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX idempotency_keys_by_age ON idempotency_keys (applied_ms);
-`
+/** The steps from version 1 on, in order. */
+export const migrations: readonly Migration[] = [idempotencyKeysStep, boundedTablesStep]
 
-const rejectedByDigest = `
-CREATE UNIQUE INDEX rejected_elements_by_digest ON rejected_elements (digest);
-`
-
-const boundedKeys = `
--- One row: how many rows idempotency_keys has.
-CREATE TABLE idempotency_key_count (count INTEGER NOT NULL) STRICT;
-INSERT INTO idempotency_key_count SELECT count(*) FROM idempotency_keys;
-
--- What became of the keyed requests of a batch of which some were refused, as there was no room for their
--- keys: told again when the batch is read again. Kept for as long as a client may wait, and no longer than
--- the keys.
-CREATE TABLE refused_requests (
-  producer   TEXT NOT NULL,
-  sequence   INTEGER NOT NULL,
-  letters    TEXT NOT NULL,    -- one for each keyed request, as in queue/queue.ts
-  refused_ms INTEGER NOT NULL,
-  PRIMARY KEY (producer, sequence)
-) STRICT, WITHOUT ROWID;
-`
-
-const givenUp = `
--- Batches that were not waited for any longer, as ranges of sequences at or below the watermark. One that
--- arrives all the same is applied, and leaves its range and what is lost.
-CREATE TABLE given_up (
-  producer TEXT NOT NULL,
-  first    INTEGER NOT NULL,
-  last     INTEGER NOT NULL,
-  counted  INTEGER NOT NULL, -- 1 when producers.lost has them, 0 until a later batch says how many they are
-  PRIMARY KEY (producer, first)
-) STRICT, WITHOUT ROWID;
-`
-
-/** Why a sum is in `set_aside`, and what its adjustment is called. */
-export const overflowReason = 'the total would leave 64 bits'
-export const overflowAdjustment = 'set aside'
-
-/** What overflows comes again and again: one row a key, and one adjustment for all. */
-const overflowIndexes = `
-CREATE UNIQUE INDEX set_aside_by_key ON set_aside (key) WHERE reason = '${overflowReason}';
-CREATE UNIQUE INDEX adjustments_by_running_reason ON adjustments (reason)
-  WHERE reason = '${overflowAdjustment}';
-`
-
-/** Until version 2 each time had rows of its own. */
-const mergeOverflows = `
-INSERT INTO set_aside (key, value, reason, set_aside_ms)
-  SELECT key, sum_of_decimals(value), 'merged', max(set_aside_ms)
-  FROM set_aside WHERE reason = '${overflowReason}' GROUP BY key;
-DELETE FROM set_aside WHERE reason = '${overflowReason}';
-UPDATE set_aside SET reason = '${overflowReason}' WHERE reason = 'merged';
-INSERT INTO adjustments (sum, reason, adjusted_ms)
-  SELECT sum_of_decimals(sum), '${overflowAdjustment}', max(adjusted_ms)
-  FROM adjustments WHERE reason LIKE 'set aside: %' HAVING count(*) > 0;
-DELETE FROM adjustments WHERE reason LIKE 'set aside: %';
-${overflowIndexes}
-`
+/** The version of the last step; a database of a higher version is refused. */
+export const schemaVersion = migrations.at(-1)!.version
 
 /**
  * Every table of a database. `numbers` is a public interface and never changes; all others are ours.
@@ -150,17 +91,3 @@ ${boundedKeys}
 ${givenUp}
 ${overflowIndexes}
 `
-
-const rejectedMigration = `
-DELETE FROM rejected_elements WHERE id <= (SELECT max(id) FROM rejected_elements) - ${rejectedMax};
-UPDATE rejected_elements SET element = substr(element, 1, ${rejectedBytesKept});
-ALTER TABLE rejected_elements ADD COLUMN bytes INTEGER;
-ALTER TABLE rejected_elements ADD COLUMN digest BLOB;
-${rejectedByDigest}
-`
-
-/** By the version that they lead to: what makes it of the one before. */
-export const migrations: Readonly<Record<number, string>> = {
-  2: `ALTER TABLE producers ADD COLUMN duplicate INTEGER NOT NULL DEFAULT 0; ${idempotencyKeys}`,
-  3: `${rejectedMigration} ${mergeOverflows} ${givenUp} ${boundedKeys}`,
-}

@@ -1,6 +1,6 @@
 import type { Clock } from '../../lib/clock.ts'
 import { defineDecimals } from './decimals.ts'
-import { overflowReason } from './schema.ts'
+import { overflowReason } from './migrations/3-bounded-tables.ts'
 import type { Database } from './sqlite.ts'
 
 export interface TakenOver {

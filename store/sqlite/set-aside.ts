@@ -1,5 +1,5 @@
 import { defineDecimals } from './decimals.ts'
-import { overflowAdjustment, overflowReason } from './schema.ts'
+import { overflowAdjustment, overflowReason } from './migrations/3-bounded-tables.ts'
 import type { Database, Statement } from './sqlite.ts'
 import type { KeySum } from './totals.ts'
 
