@@ -160,7 +160,7 @@ test.each([
   [['up', '--port'], 64, '--port needs a value: --port PORT'],
   [['up', '--redis', 'http://x'], 64, '--redis must be a redis:// or rediss:// URL'],
   [['up', 'surplus'], 64, 'piccolo up does not take "surplus"'],
-  [['web'], 64, 'piccolo web needs --redis'],
+  [['web', '--port', '1'], 64, 'piccolo web needs --redis'],
   [['consumer'], 64, 'piccolo consumer needs --redis'],
   [['total'], 64, 'piccolo total needs a key'],
   [['total', 'foo', '--database', '/nowhere/numbers.db'], 78, 'there is no database at /nowhere/numbers.db'],
