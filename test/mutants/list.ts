@@ -985,6 +985,13 @@ export const mutants: readonly Mutant[] = [
     tests: ['store/sqlite/database-files.test.ts'],
   },
   {
+    name: 'config check wants the folder of the default database before a start made it',
+    file: 'store/sqlite/open.ts',
+    find: 'existsSync(folder) ? folder : dirname(folder)',
+    replace: 'folder',
+    tests: ['test/system/messages.test.ts'],
+  },
+  {
     name: 'a Redis URL without its scheme is taken for a path, and its password shown',
     file: 'queue/redis/address.ts',
     find: '(?!\\/)',

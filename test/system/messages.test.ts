@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -203,6 +204,14 @@ test.each([
 ])('what is wrong with %s is known before the start', async (line, expected) => {
   const { values } = parseOptions(serviceOptions, line.split(' '), {})
   expect(await optionFaults(values)).toEqual([expect.stringMatching(expected)])
+})
+
+test('config check finds no fault where the folder of the default database is not made yet', () => {
+  const options = { cwd: folder.path, encoding: 'utf8' } as const
+  const check = spawnSync(join(import.meta.dirname, '../../piccolo'), ['config', 'check'], options)
+  expect(check.stderr + check.stdout).toBe('The configuration is valid.\n')
+  expect(check.status).toBe(0)
+  expect(folder.files()).toEqual([])
 })
 
 test.skipIf(process.getuid?.() === 0)(
