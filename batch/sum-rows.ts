@@ -69,7 +69,7 @@ export class SumTable {
     return this.places[endOf(row)]!
   }
 
-  /** Compares from the end: neighbours in an order, and keys of one family, differ there rather than at the start. */
+  /** Compares from the end: neighbours in an order, and keys of one family, differ there. */
   isSameKey(left: number, right: number): boolean {
     const { bytes, places } = this
     const leftStart = places[startOf(left)]!

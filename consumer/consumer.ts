@@ -103,8 +103,8 @@ export class Consumer {
   }
 
   /**
-   * Works off what is in the queue now, as far as `timeoutMs` allows, and ends the loop; the rest stays in the
-   * queue. Does not wait for a queue or a store that is away.
+   * Works off what is in the queue now, as far as `timeoutMs` allows, and ends the loop; the rest stays in
+   * the queue. Does not wait for a queue or a store that is away.
    */
   async stop(timeoutMs: number): Promise<void> {
     this.#stopMs = this.#parts.clock.monotonicMs() + timeoutMs
@@ -165,15 +165,15 @@ export class Consumer {
     } catch (error) {
       return this.#failed(error, this.#queueError)
     }
-    let applied: CommitResult
+    let result: CommitResult
     try {
-      applied = this.#apply(prepared, taken, { presumedDead, waiting })
+      result = this.#apply(prepared, taken, { presumedDead, waiting })
       this.#storeError.over()
     } catch (error) {
       return this.#failed(error, this.#storeError)
     }
     try {
-      const { watermarks, parked, outcomes, rejected, givenUp } = applied
+      const { watermarks, parked, outcomes, rejected, givenUp } = result
       const discarded = rejected.map(({ element }) => element)
       await queue.publish({ watermarks, parked, outcomes, discarded, givenUp })
     } catch (error) {
@@ -188,14 +188,14 @@ export class Consumer {
   #apply(prepared: Prepared, { bytes }: Taken, producers: Producers): CommitResult {
     const { store, clock, metrics, idempotencyKeysMax = Number.POSITIVE_INFINITY } = this.#parts
     const startedMs = clock.monotonicMs()
-    const applied = store.apply({ ...prepared, ...producers, idempotencyKeysMax })
-    this.#keySweep.arrived(applied.newKeyCount)
+    const result = store.apply({ ...prepared, ...producers, idempotencyKeysMax })
+    this.#keySweep.arrived(result.newKeyCount)
     const [ms, now] = [clock.monotonicMs() - startedMs, clock.nowMs()]
-    this.#reader.committed({ bytes, ms, ageMs: now - (applied.applied[0]?.oldestMs ?? now) })
-    const rejected = [...prepared.rejected, ...applied.rejected]
-    metrics.committed(applied, now, ms, rejected.length)
-    this.#commitLog.committed(applied, rejected)
-    return { ...applied, rejected }
+    this.#reader.committed({ bytes, ms, ageMs: now - (result.applied[0]?.oldestMs ?? now) })
+    const rejected = [...prepared.rejected, ...result.rejected]
+    metrics.committed(result, now, ms, rejected.length)
+    this.#commitLog.committed(result, rejected)
+    return { ...result, rejected }
   }
 
   /** Throws OperationError. Once a second, however little there is to do. */
@@ -230,7 +230,7 @@ export class Consumer {
     this.#maintain(() => this.#checkpoints[when](), this.#checkpointError)
   }
 
-  /** What fails leaves everything as it is and is tried again later. `work` returns whether anything was due. */
+  /** What fails changes nothing and is tried again later. `work` returns whether anything was due. */
   #maintain(work: () => boolean, repeated: RepeatedError): void {
     try {
       if (work()) repeated.over()

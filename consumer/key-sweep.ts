@@ -33,7 +33,7 @@ export class KeySweep {
     this.#owedCount += 2 * count
   }
 
-  /** To be called often. Returns whether a sweep was due. Throws OperationError; it goes on a second later then. */
+  /** To be called often. Returns whether a sweep was due. Throws OperationError; it goes on in a second. */
   sweep(): boolean {
     const startedMs = this.#clock.monotonicMs()
     if (startedMs < this.#dueMs && this.#owedCount < keysMin) return false

@@ -38,7 +38,10 @@ export interface Push extends BatchId {
   readonly firstUnconfirmed: number
   /** Its highest sequence that may be in or through the list before this push. Default: any may be. */
   readonly highest?: number
-  /** All up to here was committed or given up: it does not have to be in the list. Default `firstUnconfirmed - 1`. */
+  /**
+   * All up to here was committed or given up: it does not have to be in the list. Default
+   * `firstUnconfirmed - 1`.
+   */
   readonly settled?: number
   /** The encoded batch. */
   readonly element: string
@@ -61,16 +64,16 @@ export interface ProducerQueue {
    */
   push(push: Push): Promise<Position>
   /**
-   * Says that the producer lives, and asks where it stands; outcomes below `firstUnconfirmed` are dropped. Rejects, as
-   * a push does, with `queue_altered` where that is beyond `highest`: somebody else wrote that, and the
-   * producer is set back to below `firstUnconfirmed`, so that it pushes again what it has.
+   * Says that the producer lives, and asks where it stands; outcomes below `firstUnconfirmed` are dropped.
+   * Rejects, as a push does, with `queue_altered` where that is beyond `highest`: somebody else wrote that,
+   * and the producer is set back to below `firstUnconfirmed`, so that it pushes again what it has.
    */
   heartbeat(producer: string, firstUnconfirmed: number, highest?: number): Promise<Position>
   /** Id of the store that the shard is bound to; null while it is bound to none. */
   storeId(): Promise<string | null>
   /**
-   * How long the consumer keeps idempotency keys, as it announced it last; whoever else can write to the queue
-   * may have written it. Null when it announced nothing, or nothing for a while.
+   * How long the consumer keeps idempotency keys, as it announced it last; whoever else can write to the
+   * queue may have written it. Null when it announced nothing, or nothing for a while.
    */
   idempotencyWindow(): Promise<string | null>
   /**
@@ -99,7 +102,7 @@ export interface Publication {
   readonly outcomes: readonly BatchOutcomes[]
   /** Elements that are no batches; the store keeps them, so they may go. */
   readonly discarded: readonly Element[]
-  /** What was given up and has not arrived, for every producer in `watermarks` that has any. Default: none. */
+  /** What was given up and has not arrived, by producer, of those in `watermarks`. Default: none. */
   readonly givenUp?: ReadonlyMap<string, readonly SequenceRange[]>
 }
 

@@ -47,8 +47,8 @@ export interface Sequenced {
  * Decides what each batch does. A batch at or below its producer's watermark is a redelivery and is
  * skipped, unless it was given up: then it is applied, and given up no longer. The next in order is applied
  * and moves the watermark; one further on is parked. Then parked ones that are now in order are applied, and
- * those of producers that are presumed dead are applied over the gap, which is given up. One that says that its
- * producer had sealed less than the batches before it is made up, and is as if it had not come. No clock,
+ * those of producers that are presumed dead are applied over the gap, which is given up. One that says that
+ * its producer had sealed less than the batches before it is made up, and is as if it had not come. No clock,
  * no I/O.
  */
 export function sequenceBatches(input: SequencingInput): Sequenced {

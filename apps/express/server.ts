@@ -94,7 +94,7 @@ export class Server {
     return null
   }
 
-  /** The refusal of the page that sent the request whose head was read last. Any other page can read the answer. */
+  /** Why the page behind the request whose head was read last is refused. Any other can read the answer. */
   #refusedPage({ headers }: Request, response: Response): ProblemCode | null {
     const origin = requestOrigin()
     const refused = origin === null ? null : this.#origins.refusal(origin, headers.host ?? '')

@@ -84,7 +84,7 @@ export function bodyLength(): number {
   return headers.transferEncoding === null ? Math.max(0, headers.contentLength) : Number.POSITIVE_INFINITY
 }
 
-/** The headers of the current request. One object serves all: the visit is synchronous, the path the busiest. */
+/** The headers of the current request: one object for all, as the visit is synchronous. */
 const headers = {
   contentType: '',
   /** Joined, as if it stood there once, when there are several (RFC 9110, 5.3). */

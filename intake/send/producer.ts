@@ -31,7 +31,7 @@ export class Producer {
   #unconfirmedBytes = 0
   #unconfirmedIncrements = 0
   #sequenceSealed: number
-  /** The next to be pushed for the first time, or again after the queue lost it. Never below `firstUnconfirmed`. */
+  /** The next to be pushed, first or again after a loss in the queue. Never below `firstUnconfirmed`. */
   #sequenceNext: number
   #highest = 0
   /** As far as the queue said last. */

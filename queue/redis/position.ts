@@ -5,8 +5,8 @@ import type { GivenUp, Position, Publication } from '../queue.ts'
 import { rangesText, readRanges } from '../../batch/sequence-ranges.ts'
 
 /**
- * What the scripts `push` and `heartbeat` answer: pushed, applied, outcomes as `7:ad 9:a`, and what was given up
- * as `5-7 9-9 +6`.
+ * What the scripts `push` and `heartbeat` return: pushed, applied, outcomes as `7:ad 9:a`, and what was given
+ * up as `5-7 9-9 +6`.
  */
 export function readPosition(answer: unknown): Position {
   const [pushed, applied, known, givenUp] = answer as [string, string, string, string]

@@ -25,7 +25,7 @@ local function say_alive(producer)
 end
 `
 
-/** The outcomes of a producer from its first_unconfirmed unconfirmed batch on, as `7:ad 9:a`; the rest is dropped. */
+/** The outcomes of a producer from its first unconfirmed batch on, as `7:ad 9:a`; the rest is dropped. */
 export const outcomesOf = `
 local function outcomes_of(producer, first_unconfirmed)
   local all = redis.call('HGET', outcomes, producer)

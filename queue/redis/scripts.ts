@@ -11,8 +11,8 @@ import { givenUpOf, guard, keys, outcomesOf, setBack, shortened } from './script
  */
 
 /**
- * ARGV: producer, sequence, first_unconfirmed, element, batches at most, settled, highest. Returns pushed, applied,
- * outcomes and what was given up.
+ * ARGV: producer, sequence, first_unconfirmed, element, batches at most, settled, highest. Returns pushed,
+ * applied, outcomes and what was given up.
  */
 const pushScript = `${keys}${outcomesOf}${givenUpOf}${setBack}
 local producer, sequence, first_unconfirmed = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
