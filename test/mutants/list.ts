@@ -372,9 +372,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the queue is told before the store has committed',
     file: 'consumer/consumer.ts',
-    find: 'applied = this.#apply(prepared, taken, { presumedDead, waiting })',
+    find: 'result = this.#apply(prepared, taken, { presumedDead, waiting })',
     replace:
-      'void queue.publish({ watermarks: new Map(prepared.batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      applied = this.#apply(prepared, taken, { presumedDead, waiting })',
+      'void queue.publish({ watermarks: new Map(prepared.batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      result = this.#apply(prepared, taken, { presumedDead, waiting })',
     tests: ['consumer/consumer.test.ts'],
   },
   {
