@@ -35,7 +35,7 @@ CREATE TABLE store (
 ) STRICT;
 
 -- Watermarks and the ledger, one row for each run of a web process, counted in increments:
--- sealed = applied + duplicate + pending + lost.
+-- sealed = applied + duplicate + lost.
 CREATE TABLE producers (
   producer   TEXT PRIMARY KEY,
   watermark  INTEGER NOT NULL, -- every batch up to this sequence is committed or given up
