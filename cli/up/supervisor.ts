@@ -77,13 +77,16 @@ export class Supervisor {
     await this.#hasStarted.promise
   }
 
-  /** Stops the child for good. Resolves to its exit code: that of a fault if it was killed. */
+  /** Stops the child for good. Resolves to its exit code. */
   async stop(): Promise<ExitCode> {
     this.#isStopping = true
     this.#restart?.cancel()
     if (this.#child === null) return exitCodes.done
-    const { code } = await this.#child.stop(this.#options.stopTimeoutMs + 1_000)
-    return (code ?? exitCodes.fault) as ExitCode
+    const { code, signal } = await this.#child.stop(this.#options.stopTimeoutMs + 1_000)
+    if (code !== null) return code as ExitCode
+    const fields = { role: this.role.name, code: 'stop_timeout', signal }
+    this.#options.log.error(fields, 'a process did not stop in time, and was killed')
+    return exitCodes.unavailable
   }
 
   #spawn(): void {

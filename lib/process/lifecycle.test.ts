@@ -60,6 +60,12 @@ test('stopping twice is stopping once', async () => {
   expect(events).toEqual(['start a', 'stop a'])
 })
 
+test('want of time is no fault', async () => {
+  const { part, life } = lifecycle()
+  await life.start([part('a'), part('hanging', { stop: () => new Promise(() => {}) })], 1_000)
+  expect(await life.stop(10)).toBe(69)
+})
+
 test('what something outside kept from stopping cleanly is no fault', async () => {
   const { part, life } = lifecycle()
   const hanging = part('hanging', { stop: () => new Promise(() => {}) })

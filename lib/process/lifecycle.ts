@@ -41,7 +41,7 @@ export class Lifecycle {
 
   /**
    * Resolves to the exit code: `done` when every part stopped cleanly, `unavailable` where something outside
-   * kept one from it, else `fault`. Calling it again waits for the same stop.
+   * or want of time kept one from it, else `fault`. Calling it again waits for the same stop.
    */
   stop(timeoutMs: number): Promise<ExitCode> {
     this.#stopping ??= this.#stopAll(this.#clock.monotonicMs() + timeoutMs)
@@ -50,12 +50,14 @@ export class Lifecycle {
 
   async #stopAll(deadlineMs: number): Promise<ExitCode> {
     let exitCode: ExitCode = exitCodes.done
+    let isLate = false
     for (const part of this.#running.splice(0).reverse()) {
       const remainingMs = Math.max(100, deadlineMs - this.#clock.monotonicMs())
       const late = new Error(`exceeded the stop deadline, which was ${Math.round(remainingMs)} ms away`)
       const failed = (error: unknown) => {
         if (error instanceof OperationError) exitCode = exitCodes.unavailable
-        else exitCode ||= exitCodes.fault
+        else if (error !== late) exitCode ||= exitCodes.fault
+        else isLate = true
         const why = error === late ? { code: 'stop_timeout', reason: late.message } : { err: error }
         this.#log.error({ part: part.name, ...why }, 'part did not stop cleanly')
       }
@@ -71,6 +73,6 @@ export class Lifecycle {
         failed(error)
       }
     }
-    return exitCode
+    return exitCode || (isLate ? exitCodes.unavailable : exitCodes.done)
   }
 }
