@@ -59,7 +59,7 @@ export function stateFolder({ database, stateDir }: Place): string {
 }
 
 /** Where hand-over files are looked for: in the state directory, and beside the database. */
-function searchedFolders(place: Place): string[] {
+export function searchedFolders(place: Place): string[] {
   return [...new Set([stateFolder(place), resolve(dirname(place.database))])]
 }
 
@@ -212,6 +212,11 @@ export function synced(path: string): void {
 
 function isOne({ database }: Place, name: string): boolean {
   return name.startsWith(`${basename(database)}-`) && name.endsWith(suffix)
+}
+
+/** It is named after another database. */
+export function isStranger(place: Place, name: string): boolean {
+  return name.endsWith(suffix) && !isOne(place, name)
 }
 
 function namedAfter({ database }: Place, name: string): Pick<HandoverFile, 'producer' | 'number'> {

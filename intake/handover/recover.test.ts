@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -131,6 +132,21 @@ test('a file that stays cut off stays, costs no promise, and is named', async ()
     `numbers.db-${producerId(1)}.handover is not brought home: handover_incomplete`,
   ])
   expect(taker.leftCount).toBe(1)
+})
+
+test('a file with the name of another database is not touched, and is named while nobody takes it', async () => {
+  const strange = join(folder.path, `other.db-${producerId(1)}.handover`)
+  renameSync(folder.handOver(1, elements), strange)
+  start()
+  await commitAllFor(5_000)
+  expect([lines, taker.notes()]).toEqual([[], []])
+  await commitAllFor(30_000)
+  expect(lines).toMatchObject([{ level: 40, code: 'handover_foreign', path: strange }])
+  expect(taker.notes()).toEqual([`other.db-${producerId(1)}.handover is not brought home: handover_foreign`])
+  expect([handovers().length, taker.leftCount, taker.oldestAgeMs()]).toEqual([1, 0, 0])
+  rmSync(strange)
+  await time.pass(2_000)
+  expect(taker.notes()).toEqual([])
 })
 
 test('a file that is brought home twice does no harm', async () => {

@@ -8,6 +8,7 @@ import { type HandoverFile, listHandovers, type Place } from './handover-files.t
 import { type Disk, isMissing, systemDisk } from './disk.ts'
 import { readHeader, readManifest } from './file-reader.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
+import { Strangers } from './strangers.ts'
 import { deliverFile } from './delivery.ts'
 
 /** A process that stops while others run leaves its file then. */
@@ -63,6 +64,7 @@ export class HandoverTaker {
   /** By path. */
   readonly #watches = new Map<string, Watch>()
   readonly #visits = new Set<Promise<void>>()
+  readonly #strangers: Strangers
   /** More files are to be brought home than may be at a time. */
   #isCrowded = false
   #stopRequested = false
@@ -76,6 +78,7 @@ export class HandoverTaker {
     this.#clock = parts.clock
     this.#log = parts.log
     this.#sleep = new WakeableSleep(parts.clock)
+    this.#strangers = new Strangers(parts)
     this.#listing = new RepeatedError(parts.log, parts.clock, 'hand-over files cannot be listed')
   }
 
@@ -100,7 +103,8 @@ export class HandoverTaker {
     const left = this.#left()
     const named = left.slice(0, namedMax).map(each => `${each.name} is not brought home: ${each.leftCode}`)
     const more = left.length - named.length
-    return more > 0 ? [...named, `${more} more files are not brought home`] : named
+    if (more > 0) named.push(`${more} more files are not brought home`)
+    return [...named, ...this.#strangers.notes()]
   }
 
   /** Resolves when it has been stopped. */
@@ -124,6 +128,7 @@ export class HandoverTaker {
       await this.#parts.binding.refresh()
       try {
         await this.#look()
+        await this.#strangers.look(this.#disk)
         this.#listing.over()
       } catch (error) {
         this.#listing.happened(explained(error))

@@ -1,0 +1,63 @@
+import { basename, join } from 'node:path'
+import type { Clock } from '../../lib/clock.ts'
+import type { Log } from '../../lib/process/log.ts'
+import { queueErrors } from '../../queue/errors.ts'
+import type { Disk } from './disk.ts'
+import { isStranger, type Place, searchedFolders } from './handover-files.ts'
+
+/** The service of that database has so long to take its file. */
+const patienceMs = 10_000
+/** Looked at in one folder. */
+const listedMax = 10
+
+/**
+ * Hand-over files that are named after another database. They are that one's, whose service may share the
+ * folder, and are not touched; but one that nobody takes may have been brought here under a wrong name.
+ */
+export class Strangers {
+  readonly #place: Place
+  readonly #clock: Clock
+  readonly #log: Log
+  /** By path: when it was seen first. */
+  readonly #seenMs = new Map<string, number>()
+  readonly #stay = new Set<string>()
+
+  constructor({ place, clock, log }: { place: Place; clock: Clock; log: Log }) {
+    this.#place = place
+    this.#clock = clock
+    this.#log = log
+  }
+
+  /** Which ones stay where they are. */
+  notes(): string[] {
+    return [...this.#stay].map(path => `${basename(path)} is not brought home: handover_foreign`)
+  }
+
+  /** Says each once that stays. Rejects with what the file system says. */
+  async look(disk: Disk): Promise<void> {
+    const paths = new Set<string>()
+    for (const folder of searchedFolders(this.#place)) {
+      const names = await disk.list(folder, name => isStranger(this.#place, name), listedMax)
+      for (const name of names) paths.add(join(folder, name))
+    }
+    const nowMs = this.#clock.monotonicMs()
+    for (const path of this.#seenMs.keys()) {
+      if (paths.has(path)) continue
+      this.#seenMs.delete(path)
+      this.#stay.delete(path)
+    }
+    for (const path of paths) {
+      if (!this.#seenMs.has(path)) this.#seenMs.set(path, nowMs)
+      if (this.#stay.has(path) || nowMs - this.#seenMs.get(path)! < patienceMs) continue
+      this.#stay.add(path)
+      this.#say(path)
+    }
+  }
+
+  #say(path: string): void {
+    const code = 'handover_foreign'
+    const reason = `it is named after another database than ${basename(this.#place.database)}`
+    const fields = { path, code, hint: queueErrors[code].hint, reason }
+    this.#log.warn(fields, 'a hand-over file stays where it is')
+  }
+}
