@@ -7,6 +7,10 @@ export class Binding {
 
   constructor(queue: ProducerQueue) {
     this.#queue = queue
+    // Nothing is applied before the queue is bound: whoever was told of a commit stops with the store's name.
+    queue.onApplied(() => {
+      if (this.#store === null) void this.refresh()
+    })
   }
 
   /** Null until it was heard. A queue that forgot it is still the one of the same store. */
