@@ -50,7 +50,10 @@ export const queueErrors = {
     hint: 'copy the file again if it was cut off; it is looked at whenever it changes, and never removed',
   },
   handover_newer: { retry: 'later', hint: 'upgrade this process: a later version wrote the file' },
-  handover_foreign: { retry: 'never', hint: 'bring the file to the service whose database it names; if that is this one, run piccolo recover FILE' },
+  handover_foreign: {
+    retry: 'never',
+    hint: 'bring the file to the service whose database it names; if that is this one, run piccolo recover FILE',
+  },
   handover_misnamed: { retry: 'never', hint: 'run piccolo recover FILE, which gives it its right name' },
   handover_unreadable: {
     retry: 'later',

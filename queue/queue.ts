@@ -66,9 +66,16 @@ export interface ProducerQueue {
   /**
    * Says that the producer lives, and asks where it stands; outcomes below `firstUnconfirmed` are dropped.
    * Rejects, as a push does, with `queue_altered` where that is beyond `highest`: somebody else wrote that,
-   * and the producer is set back to below `firstUnconfirmed`, so that it pushes again what it has.
+   * and the producer is set back to below `firstUnconfirmed`, so that it pushes again what it has. With
+   * `looksIntoList`, what it is said to have pushed has to be there, or it is set back, too: of a list from
+   * which somebody took batches, nothing else tells a producer that sends no more.
    */
-  heartbeat(producer: string, firstUnconfirmed: number, highest?: number): Promise<Position>
+  heartbeat(
+    producer: string,
+    firstUnconfirmed: number,
+    highest?: number,
+    looksIntoList?: boolean,
+  ): Promise<Position>
   /** Id of the store that the shard is bound to; null while it is bound to none. */
   storeId(): Promise<string | null>
   /**

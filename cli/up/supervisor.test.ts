@@ -6,10 +6,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { Folder } from '../../test/kit/service.ts'
 import { Supervisor, type SupervisorOptions } from './supervisor.ts'
 
-function supervise(
-  program: string,
-  options: Pick<SupervisorOptions, 'log' | 'stopTimeoutMs'>,
-): Supervisor {
+function supervise(program: string, options: Pick<SupervisorOptions, 'log' | 'stopTimeoutMs'>): Supervisor {
   const role = { name: 'consumer', command: 'consumer', environment: {}, nodeOptions: [] }
   const rest = { clock: systemClock, connect: () => {}, onTrouble: () => {} }
   return new Supervisor(role, { program, ...rest, ...options })
@@ -18,7 +15,7 @@ function supervise(
 test('a child that does not stop in time is killed, which is said and is no fault', async () => {
   using folder = new Folder()
   const program = join(folder.path, 'program.mjs')
-  writeFileSync(program, "setInterval(() => {}, 1_000)")
+  writeFileSync(program, 'setInterval(() => {}, 1_000)')
   const lines: object[] = []
   const log = pino({}, { write: line => lines.push(JSON.parse(line)) })
   const supervisor = supervise(program, { log, stopTimeoutMs: 0 })

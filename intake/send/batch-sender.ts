@@ -96,7 +96,7 @@ export class BatchSender {
         if (position.pushed === push.sequence - 1 || isMissing(position.givenUp, push.sequence))
           throw queueError('queue_long', 'the list has no room for a batch')
       }
-      if (asksAtEnd || (pushCount === 0 && this.#isHeartbeatDue())) await this.#heartbeat()
+      if (asksAtEnd || (pushCount === 0 && this.#isHeartbeatDue())) await this.#heartbeat(asksAtEnd)
       this.#heardMs = this.#clock.monotonicMs()
       this.#isHopeless = false
       this.#error.over()
@@ -112,9 +112,9 @@ export class BatchSender {
     }
   }
 
-  async #heartbeat(): Promise<void> {
+  async #heartbeat(looksIntoList = false): Promise<void> {
     const { id, firstUnconfirmed, highest } = this.producer
-    this.#hear(await this.#queue.heartbeat(id, firstUnconfirmed, highest))
+    this.#hear(await this.#queue.heartbeat(id, firstUnconfirmed, highest, looksIntoList))
   }
 
   #hear(position: Position): void {

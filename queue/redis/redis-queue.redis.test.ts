@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
@@ -15,6 +16,7 @@ import type { Element } from '../../batch/batch.ts'
 import { RedisQueue } from './redis-queue.ts'
 
 const log = pino({ level: 'silent' })
+const list = 'piccolo:{0}:batches'
 let server: RedisServer
 
 beforeAll(async () => {
@@ -42,7 +44,7 @@ test('over a slow link the consumer reads less at a time, until an answer comes 
   const admin = server.client()
   await admin.flushall()
   const batches = Array.from({ length: 16 }, (_, index) => `00000001 ${index + 1} ${'x'.repeat(200_000)}`)
-  await admin.rpush('piccolo:{0}:batches', ...batches)
+  await admin.rpush(list, ...batches)
   admin.disconnect()
   await using link = await FaultyLink.to(server.socket, { back: 500_000 })
   const queue = queueOver(link)
@@ -116,7 +118,7 @@ test('pushes whose answers never come are made once each: the next question show
     link.muteAt('answer me not')
     await deliverAll(senderOver(queue, 'answer me not'))
     expect(link.muteCount).toBe(2)
-    expect(await admin.llen('piccolo:{0}:batches')).toBe(2)
+    expect(await admin.llen(list)).toBe(2)
   } finally {
     admin.disconnect()
     await queue.close()
@@ -130,7 +132,7 @@ test('over a link on which a batch takes longer than a call may, it gets through
   const queue = queueOver(link)
   try {
     await deliverAll(senderOver(queue))
-    expect(await admin.llen('piccolo:{0}:batches')).toBe(2)
+    expect(await admin.llen(list)).toBe(2)
     expect((await queue.heartbeat('00000001', 1)).pushed).toBe(2)
   } finally {
     admin.disconnect()
@@ -142,7 +144,7 @@ test('over such a link the consumer reads one at a time, however long that takes
   const admin = server.client()
   await admin.flushall()
   const batches = [1, 2].map(sequence => `00000001 ${sequence} ${'x'.repeat(batchBytesMax)}`)
-  await admin.rpush('piccolo:{0}:batches', ...batches)
+  await admin.rpush(list, ...batches)
   admin.disconnect()
   await using link = await FaultyLink.to(server.socket, { back: 350_000 })
   const queue = queueOver(link)
@@ -212,21 +214,34 @@ test('a Redis that may evict is refused at the first contact, and is an error th
   }
 })
 
-test('a list that vanished is missed by its producer, whatever else Redis still remembers', async () => {
-  const admin = server.client()
-  await admin.flushall()
-  await using link = await FaultyLink.to(server.socket)
-  const queue = queueOver(link)
-  const sender = senderOver(queue)
-  try {
-    await deliverAll(sender)
-    await admin.del('piccolo:{0}:batches')
-    expect(await sender.handOn()).toBe(false)
-    await deliverAll(sender)
-    expect(await admin.llen('piccolo:{0}:batches')).toBe(2)
-    expect(await sender.handOn()).toBe(true)
-  } finally {
-    admin.disconnect()
-    await queue.close()
-  }
-}, 60_000)
+test.each<[name: string, lose: (admin: Redis) => Promise<unknown>]>([
+  ['list', admin => admin.del(list)],
+  ['first batch', admin => admin.lpop(list)],
+  ['last batch', admin => admin.rpop(list)],
+  [
+    'first batch, behind which others have come,',
+    admin => admin.multi().lpop(list).rpush(list, 'other 2 {}').exec(),
+  ],
+])(
+  'a %s that vanished is missed at the stop, whatever else Redis still remembers',
+  async (_name, lose) => {
+    const admin = server.client()
+    await admin.flushall()
+    await using link = await FaultyLink.to(server.socket)
+    const queue = queueOver(link)
+    const sender = senderOver(queue)
+    try {
+      await deliverAll(sender)
+      const pushed = await admin.lrange(list, 0, -1)
+      await lose(admin)
+      expect(await sender.handOn()).toBe(false)
+      await deliverAll(sender)
+      expect(await admin.lrange(list, 0, -1)).toEqual(expect.arrayContaining(pushed))
+      expect(await sender.handOn()).toBe(true)
+    } finally {
+      admin.disconnect()
+      await queue.close()
+    }
+  },
+  60_000,
+)

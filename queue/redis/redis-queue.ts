@@ -82,8 +82,14 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     }
   }
 
-  async heartbeat(producer: string, firstUnconfirmed: number, highest = countMax): Promise<Position> {
-    const position = readPosition(await this.#call('heartbeat', producer, firstUnconfirmed, highest))
+  async heartbeat(
+    producer: string,
+    firstUnconfirmed: number,
+    highest = countMax,
+    looksIntoList = false,
+  ): Promise<Position> {
+    const look = looksIntoList ? 1 : 0
+    const position = readPosition(await this.#call('heartbeat', producer, firstUnconfirmed, highest, look))
     const inDoubt = this.#pushInDoubt
     if (inDoubt?.producer === producer) {
       // Only its answer was missing, which more time would not have brought.

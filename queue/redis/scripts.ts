@@ -40,11 +40,31 @@ end
 return { text(last), text(number_in(applied, producer)), outcomes_of(producer, first_unconfirmed), known }
 `
 
-/** ARGV: producer, first_unconfirmed, highest. Returns pushed, applied, outcomes and what was given up. */
+/** How many elements at the end of the list are looked at for those of one producer. */
+const lookedAtMax = 2_000
+
+/**
+ * ARGV: producer, first_unconfirmed, highest, 1 to look into the list. Returns pushed, applied, outcomes and
+ * what was given up.
+ */
 const heartbeatScript = `${keys}${outcomesOf}${givenUpOf}${setBack}
 say_alive(ARGV[1])
 local altered = set_back(ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
 if altered then return altered end
+local function set_back_to_missing(producer, first, last)
+  local missing, length = {}, redis.call('LLEN', batches)
+  for sequence = first, last do missing[text(sequence)] = true end
+  for index = 1, math.min(length, ${lookedAtMax}) do
+    if not next(missing) then return end
+    local name, sequence = string.match(string.sub(redis.call('LINDEX', batches, -index), 1, 100), '^(%S+) (%d+) ')
+    if name == producer then missing[sequence] = nil end
+  end
+  if next(missing) and length <= ${lookedAtMax} then redis.call('HSET', pushed, producer, text(first - 1)) end
+end
+if ARGV[4] == '1' then
+  local first = math.max(number_in(applied, ARGV[1]) + 1, tonumber(ARGV[2]))
+  set_back_to_missing(ARGV[1], first, pushed_of(ARGV[1]))
+end
 local known = outcomes_of(ARGV[1], tonumber(ARGV[2]))
 return { text(pushed_of(ARGV[1])), text(number_in(applied, ARGV[1])), known, given_up_of(ARGV[1]) }
 `

@@ -1012,4 +1012,25 @@ export const mutants: readonly Mutant[] = [
     replace: '    try {\n    } catch {',
     tests: ['store/sqlite/database-files.test.ts'],
   },
+  {
+    name: 'a stop believes that what it pushed lies in the list',
+    file: 'intake/send/batch-sender.ts',
+    find: 'await this.#heartbeat(asksAtEnd)',
+    replace: 'await this.#heartbeat()',
+    tests: ['queue/redis/redis-queue.redis.test.ts'],
+  },
+  {
+    name: 'a stop right after the first commit does not know whose store that was',
+    file: 'queue/store-binding.ts',
+    find: 'if (this.#store === null) void this.refresh()',
+    replace: '',
+    tests: ['queue/store-binding.test.ts'],
+  },
+  {
+    name: 'a file with the name of another database is not worth a word',
+    file: 'intake/handover/recover.ts',
+    find: 'await this.#strangers.look(this.#disk)',
+    replace: '',
+    tests: ['intake/handover/recover.test.ts'],
+  },
 ]
