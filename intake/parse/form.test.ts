@@ -158,6 +158,36 @@ describe('JSON that is called a form', () => {
   })
 })
 
+describe('a body beside fields in the query string', () => {
+  const fields = 'key=foo&value=5'
+  test.each(['["a"]', '[1]', ' "a"', '["key=foo"]', '{"a"', '{a}=1'])('%j is JSON', body => {
+    expect(readBytes(Buffer.from(body), fields)).toBe('json_called_form')
+  })
+
+  test.each(['5', 'a', 'a=1&b', '=1', '<key>foo</key>', 'key: foo', '\x1f\x8b\x08=\x00', 'a=\x00'])(
+    '%j is no form, and counts nothing',
+    body => {
+      expect(readBytes(Buffer.from(body, 'latin1'), fields)).toBe('content_type_unknown')
+    },
+  )
+
+  test.each(['', ' ', '\r\n', 'a=1\n', 'a=1', '&a=1&&b=&', 'a=%00&b=\u00fc', '\uFEFFa=1'])(
+    '%j is a form, or blank',
+    body => {
+      expect(readBytes(Buffer.from(body), fields)).toEqual({ key: 'foo', value: 5 })
+    },
+  )
+
+  test('has to be one beside one field, too', () => {
+    expect(readBytes(Buffer.from('a=1&value=5'), 'key=foo')).toEqual({ key: 'foo', value: 5 })
+    expect(readBytes(Buffer.from('debug&value=5'), 'key=foo')).toBe('content_type_unknown')
+  })
+
+  test('may be anything where neither field is there', () => {
+    expect(readBytes(Buffer.from('debug&key=foo&value=5'), 'ack=memory')).toEqual({ key: 'foo', value: 5 })
+  })
+})
+
 describe('the query string', () => {
   test('can hold both fields, or one of them', () => {
     expect(read('', 'key=foo&value=5')).toEqual({ key: 'foo', value: 5 })

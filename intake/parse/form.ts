@@ -13,6 +13,10 @@ const plus = 0x2b
 const percent = 0x25
 const lineFeed = 0x0a
 const carriageReturn = 0x0d
+/** `{`, `[` and `"`. */
+const jsonStarts = [0x7b, 0x5b, 0x22]
+/** One way to read each byte, so that it takes linear time whatever it is given. */
+const fieldsPattern = /^&*[^&=]+=[^&]*(?:&+[^&=]+=[^&]*)*&*$/
 const beforeKey: Uint8Array = Buffer.from('key=')
 const beforeValue: Uint8Array = Buffer.from('&value=')
 
@@ -27,8 +31,8 @@ interface Span {
  * parses it (`+` is a space, `%XX` a byte, a `%` that no two hexadecimal digits follow is itself), but strict
  * where that standard guesses: invalid UTF-8 and repeated fields are refused. Other fields are ignored. Three
  * things are as the seed took them: one line break at the very end of the body, a `+` before the value, and
- * fields in the query string. A byte-order mark before the body is skipped. JSON is refused, whatever the
- * query says.
+ * fields in the query string. A byte-order mark before the body is skipped. JSON is refused, and beside
+ * fields in the query string so is any other body that is no form.
  */
 export function readForm(body: Uint8Array, query: string, list: IncrementList): ProblemCode | null {
   list.reset(body)
@@ -39,7 +43,8 @@ export function readForm(body: Uint8Array, query: string, list: IncrementList): 
 /** Reads any form; by itself, as the usual one is read faster when this is not beside it. */
 function readFields(body: Uint8Array, query: string, list: IncrementList): ProblemCode | null {
   const rest = asBuffer(body.subarray(markEnd(body)))
-  const bytes = query === '' ? rest : joinFields(Buffer.from(query, 'utf8'), rest)
+  const asked = Buffer.from(query, 'utf8')
+  const bytes = query === '' ? rest : joinFields(asked, rest)
   const key: Span = { start: 0, end: -1 }
   const value: Span = { start: 0, end: -1 }
   const length = withoutLineBreak(bytes)
@@ -62,6 +67,11 @@ function readFields(body: Uint8Array, query: string, list: IncrementList): Probl
     }
     start = end + 1
   }
+  const isFromQuery = ({ start, end }: Span) => end !== -1 && start <= asked.length
+  if (isFromQuery(key) || isFromQuery(value)) {
+    const problem = checkForm(rest)
+    if (problem !== null) return problem
+  }
   return isEncoded ? readEncoded(bytes, key, value, list) : readPlain(bytes, key, value, list)
 }
 
@@ -71,6 +81,16 @@ function isJson(body: Uint8Array): boolean {
   const next = body[skipSpace(body, start + 1)]
   if (body[start] === 0x7b) return next === 0x22 || next === 0x7d
   return body[start] === 0x5b && (next === 0x7b || next === 0x5d)
+}
+
+/** Null where the body is blank, or fields with names and values, as it has to be beside others. */
+function checkForm(body: Buffer): ProblemCode | null {
+  const start = skipSpace(body, 0)
+  if (start === body.length) return null
+  if (jsonStarts.includes(body[start]!)) return 'json_called_form'
+  const fields = body.subarray(0, withoutLineBreak(body))
+  const isText = fields.every(byte => byte >= 0x20 && byte !== 0x7f)
+  return isText && fieldsPattern.test(fields.toString('latin1')) ? null : 'content_type_unknown'
 }
 
 /**

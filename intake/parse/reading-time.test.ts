@@ -17,6 +17,7 @@ type Read = (body: Uint8Array) => unknown
 const ndjson: Read = body => readNdjson(body, list)
 const json: Read = body => readJson(body, list)
 const form: Read = body => readForm(body, '', list)
+const besideQuery: Read = body => readForm(body, 'key=a&value=1', list)
 
 function repeated(piece: string, before = '', behind = ''): Uint8Array {
   const middle = Buffer.from(piece)
@@ -88,6 +89,9 @@ const slow: [name: string, read: Read, body: Uint8Array][] = [
   ['a form of encoded fields', form, repeated('%6bey%20=1&')],
   ['a form with a long key', form, repeated('%', 'key=', '&value=1')],
   ['a form with a long value', form, repeated('9', 'key=a&value=')],
+  ['fields beside a query', besideQuery, repeated('a=1&')],
+  ['equals signs beside a query', besideQuery, repeated('a=', '', '\x00')],
+  ['no fields beside a query', besideQuery, repeated('&', '', '\x00')],
 ]
 
 test.each(slow)('%s take no more time than other bodies', (_name, read, body) => {

@@ -915,6 +915,13 @@ export const mutants: readonly Mutant[] = [
     tests: ['intake/parse/json-oracle.test.ts', 'intake/parse/json.test.ts'],
   },
   {
+    name: 'a body that is no form counts what the query says',
+    file: 'intake/parse/form.ts',
+    find: 'if (problem !== null) return problem\n  }\n  return isEncoded',
+    replace: '}\n  return isEncoded',
+    tests: ['intake/parse/form.test.ts'],
+  },
+  {
     name: 'JSON without a content type counts what the query says',
     file: 'intake/parse/form.ts',
     find: "isJson(body) ? 'json_called_form' : ",
