@@ -23,15 +23,15 @@ export async function bindShard(
     )
   // In this order: whatever is confirmed meanwhile was committed before.
   const confirmed = await queue.watermarks()
-  const committed = store.watermarks()
+  const committed = (await store.watermarks()).applied
   const missing = new Map(
     [...confirmed].filter(([producer, watermark]) => watermark > (committed.get(producer) ?? 0)),
   )
-  if (missing.size > 0) acceptLoss(store, missing, { committed, acceptOlderStore, log })
+  if (missing.size > 0) await acceptLoss(store, missing, { committed, acceptOlderStore, log })
   await publishKnown(queue, store, confirmed)
 }
 
-function acceptLoss(
+async function acceptLoss(
   store: Store,
   missing: ReadonlyMap<string, number>,
   {
@@ -39,7 +39,7 @@ function acceptLoss(
     acceptOlderStore,
     log,
   }: { committed: ReadonlyMap<string, number>; acceptOlderStore: boolean; log: Log },
-): void {
+): Promise<void> {
   let batchCount = 0
   for (const [producer, watermark] of missing) batchCount += watermark - (committed.get(producer) ?? 0)
   if (!acceptOlderStore)
@@ -47,7 +47,7 @@ function acceptLoss(
       'store_outdated',
       `the database lacks ${batchCount} batches of ${missing.size} producers that were confirmed as committed`,
     )
-  store.acceptLoss(missing)
+  await store.acceptLoss(missing)
   log.warn({ batchCount, producerCount: missing.size }, 'accepted a database that lacks confirmed batches')
 }
 
@@ -61,9 +61,9 @@ async function publishKnown(
   store: Store,
   confirmed: ReadonlyMap<string, number>,
 ): Promise<void> {
-  const givenUp = store.givenUp()
+  const { applied, givenUp } = await store.watermarks()
   const isKnown = ([producer]: [string, number]) => givenUp.has(producer) || confirmed.has(producer)
-  const watermarks = new Map([...store.watermarks()].filter(isKnown))
+  const watermarks = new Map([...applied].filter(isKnown))
   if (watermarks.size === 0) return
   await queue.publish({ watermarks, givenUp, parked: [], outcomes: [], discarded: [] })
 }

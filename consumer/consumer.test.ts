@@ -9,7 +9,7 @@ import { queueError } from '../queue/errors.ts'
 import type { Publication, ReadBounds } from '../queue/queue.ts'
 import { storeError } from '../store/errors.ts'
 import { openStore } from '../store/sqlite/open.ts'
-import type { CommitRequest, CommitResult, Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
 import { batch, producerId } from '../test/kit/builders.ts'
 import { until } from '../test/kit/condition.ts'
 import { Folder } from '../test/kit/service.ts'
@@ -26,9 +26,9 @@ let consumer: Consumer
 let running: Promise<void>
 /** Thrown by the next calls, one each. */
 let publishErrors: Error[]
-let applyErrors: Error[]
-let sweepErrors: Error[]
-let checkpointErrors: Error[]
+let commitErrors: Error[]
+/** Resolved to by the next calls of `maintain`, one each. */
+let maintenanceReasons: string[]
 
 /** How many elements each read left out: more than none where it read ahead. */
 let skips: number[]
@@ -48,29 +48,24 @@ class FlakyQueue extends EmbeddedQueue {
 beforeEach(() => {
   folder = new Folder()
   publishErrors = []
-  applyErrors = []
-  sweepErrors = []
-  checkpointErrors = []
+  commitErrors = []
+  maintenanceReasons = []
   skips = []
   queue = new FlakyQueue(systemClock)
-  store = openStore(folder.database, systemClock, log)
-  const flaky = {
-    apply(application: CommitRequest): CommitResult {
-      throwNext(applyErrors)
-      return store.apply(application)
+  store = openStore(folder.database, { clock: systemClock, log })
+  const flaky: Store = {
+    id: store.id,
+    async commit(request) {
+      throwNext(commitErrors)
+      return store.commit(request)
     },
-    forgetIdempotencyKeys(beforeMs, countMax) {
-      throwNext(sweepErrors)
-      return store.forgetIdempotencyKeys(beforeMs, countMax)
-    },
-    checkpoint(what) {
-      throwNext(checkpointErrors)
-      return store.checkpoint(what)
-    },
-    uncopiedBytes: () => store.uncopiedBytes(),
+    maintain: async when => [...maintenanceReasons.splice(0, 1), ...(await store.maintain(when))],
+    watermarks: () => store.watermarks(),
     parked: () => store.parked(),
-    check: () => store.check(),
-  } as Store
+    account: () => store.account(),
+    acceptLoss: watermarks => store.acceptLoss(watermarks),
+    close: () => store.close(),
+  }
   const failureDetector = new FailureDetector(systemClock, 60_000, () => false)
   const metrics = new ConsumerMetrics(new Metrics('consumer'))
   consumer = new Consumer({
@@ -80,14 +75,13 @@ beforeEach(() => {
     log,
     metrics,
     failureDetector,
-    idempotencyWindowMs: 1_000,
   })
   running = consumer.run()
 })
 afterEach(async () => {
   await consumer.stop(10_000).catch(() => {})
   await running.catch(() => {})
-  store.close()
+  await store.close()
   folder[Symbol.dispose]()
 })
 
@@ -122,7 +116,7 @@ test('when telling the queue fails, the batches are read again and change nothin
 })
 
 test('when the store is busy or full, the batches stay in the queue, readiness tells, and it goes on by itself', async () => {
-  applyErrors = [storeError('store_busy', 'locked'), storeError('store_full', 'no space')]
+  commitErrors = [storeError('store_busy', 'locked'), storeError('store_full', 'no space')]
   await push(1, { a: 1 })
   await until(
     'readiness tells',
@@ -133,27 +127,20 @@ test('when the store is busy or full, the batches stay in the queue, readiness t
   await until('readiness is back', () => consumer.readiness().reasons.length === 0)
 })
 
-test('what fails in the upkeep of the database is over when it works, without another batch', async () => {
-  sweepErrors = [storeError('store_busy', 'locked')]
-  checkpointErrors = [storeError('store_full', 'no space')]
-  await push(1, { a: 1 })
-  const reasons = new Set<string>()
-  await until('both have been told and are over', () => {
-    const now = consumer.readiness().reasons
-    for (const reason of now) reasons.add(reason)
-    return reasons.size === 2 && now.length === 0
-  })
-  expect([...reasons].toSorted()).toEqual([
-    'idempotency keys cannot be forgotten: store_busy',
-    'the database log cannot be copied: store_full',
-  ])
+test('what the store cannot do between two commits is a reason while that is so', async () => {
+  maintenanceReasons = ['a task cannot be done: store_full']
+  await until(
+    'readiness tells',
+    () => consumer.readiness().reasons[0] === 'a task cannot be done: store_full',
+  )
+  await until('it is over', () => consumer.readiness().reasons.length === 0)
 })
 
 test('a long list becomes exact totals, read and prepared ahead, whatever fails on the way', async () => {
   const sums = (from: number) =>
     Object.fromEntries(Array.from({ length: 9_000 }, (_, index) => [`key ${(from + index) % 30_000}`, 1]))
   publishErrors = [away(), away()]
-  applyErrors = [storeError('store_busy', 'locked')]
+  commitErrors = [storeError('store_busy', 'locked')]
   const count = 90
   for (let sequence = 1; sequence <= count; sequence++) {
     const unusual = sequence % 29 === 0 ? { 'say "hi"': 1 } : {}
@@ -197,7 +184,7 @@ test('web processes of an old and of this version feed one list, side by side', 
 })
 
 test('an error that needs a fresh process ends the consumer with its batches in the queue', async () => {
-  applyErrors = [storeError('store_failed', 'disk I/O error')]
+  commitErrors = [storeError('store_failed', 'disk I/O error')]
   await push(1, { a: 1 })
   await expect(running).rejects.toMatchObject({ code: 'store_failed' })
   expect(await queue.length()).toBe(1)
@@ -256,7 +243,7 @@ test('a store that lacks what was confirmed is refused until the loss is accepte
   const claim = (acceptOlderStore: boolean) => bindShard(queue, store, { acceptOlderStore, log })
   await expect(claim(false)).rejects.toMatchObject({ code: 'store_outdated' })
   await claim(true)
-  expect(store.watermarks()).toEqual(new Map([[producerId(7), 3]]))
+  expect((await store.watermarks()).applied).toEqual(new Map([[producerId(7), 3]]))
   await claim(false)
 })
 

@@ -5,11 +5,9 @@ import { type Log, RepeatedError } from '../lib/process/log.ts'
 import type { Readiness } from '../lib/process/status-server.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
 import type { CommitRequest, CommitResult, Store } from '../store/store.ts'
-import { Checkpoints } from './checkpoints.ts'
 import { CommitLog } from './commit-log.ts'
 import { EndedProducers } from './ended-producers.ts'
 import type { FailureDetector } from './failure-detector.ts'
-import { KeySweep } from './key-sweep.ts'
 import type { ConsumerMetrics } from './metrics.ts'
 import type { Prepared } from './merge/merge.ts'
 import { Reader, type ReadingParts, type Taken, usualReading } from './prefetcher.ts'
@@ -38,10 +36,6 @@ export interface ConsumerParts {
   readonly log: Log
   readonly metrics: ConsumerMetrics
   readonly failureDetector: FailureDetector
-  /** How long an idempotency key is kept. */
-  readonly idempotencyWindowMs: number
-  /** Default: no bound. */
-  readonly idempotencyKeysMax?: number
   readonly reading?: ReadingParts
 }
 
@@ -58,8 +52,8 @@ export class Consumer {
   readonly #parts: ConsumerParts
   readonly #queueError: RepeatedError
   readonly #storeError: RepeatedError
-  readonly #sweepError: RepeatedError
-  readonly #checkpointError: RepeatedError
+  /** What the store cannot do at present between two commits. */
+  #maintenanceReasons: readonly string[] = []
   /** When a stop that was requested has to be over; null before that. */
   #stopMs: number | null = null
   #running: Promise<void> | null = null
@@ -67,28 +61,23 @@ export class Consumer {
   readonly #sleep: WakeableSleep
   readonly #reader: Reader
   readonly #commitLog: CommitLog
-  readonly #checkpoints: Checkpoints
   readonly #ended: EndedProducers
-  readonly #keySweep: KeySweep
 
   constructor(parts: ConsumerParts) {
     this.#parts = parts
     this.#reader = new Reader(parts.queue, parts.reading ?? usualReading(parts.log))
-    this.#keySweep = new KeySweep(parts.store, parts.clock, parts.idempotencyWindowMs)
-    this.#checkpoints = new Checkpoints(parts.store, parts.clock, parts.metrics)
     this.#commitLog = new CommitLog(parts.log, parts.clock)
     this.#ended = new EndedProducers(parts)
     this.#queueError = new RepeatedError(parts.log, parts.clock, 'the queue cannot be read')
     this.#storeError = new RepeatedError(parts.log, parts.clock, 'batches cannot be committed')
-    this.#sweepError = new RepeatedError(parts.log, parts.clock, 'idempotency keys cannot be forgotten')
-    this.#checkpointError = new RepeatedError(parts.log, parts.clock, 'the database log cannot be copied')
     this.#sleep = new WakeableSleep(parts.clock)
     parts.queue.onPushed(() => this.#sleep.wake())
   }
 
   readiness(): Readiness {
-    const errors = [this.#queueError, this.#storeError, this.#sweepError, this.#checkpointError]
-    return { reasons: errors.flatMap(({ code, message }) => (code === null ? [] : `${message}: ${code}`)) }
+    const errors = [this.#queueError, this.#storeError]
+    const reasons = errors.flatMap(({ code, message }) => (code === null ? [] : `${message}: ${code}`))
+    return { reasons: [...reasons, ...this.#maintenanceReasons] }
   }
 
   /**
@@ -119,7 +108,7 @@ export class Consumer {
     for (;;) {
       if (this.#stopMs !== null) remaining ??= await this.#parts.queue.length().catch(() => 0)
       const { outcome, elementCount } = await this.#round()
-      this.#sweepKeys()
+      await this.#maintain(outcome === 'idle' ? 'idle' : 'busy')
       this.#commitLog.tell()
       if (remaining !== null) {
         remaining -= elementCount
@@ -135,13 +124,13 @@ export class Consumer {
   }
 
   async #round(): Promise<Round> {
-    const { queue, failureDetector } = this.#parts
+    const { queue, store, failureDetector } = this.#parts
     let taken: Taken
     let ahead: Taken | null
     let presumedDead: Producers['presumedDead']
     const isLookDue = failureDetector.isLookDue()
     try {
-      if (isLookDue) this.#lookAtStore()
+      if (isLookDue) failureDetector.watch(await store.parked())
     } catch (error) {
       return this.#failed(error, this.#storeError)
     }
@@ -156,7 +145,6 @@ export class Consumer {
     const elementCount = taken.elements.length
     if (elementCount === 0 && waiting.size === 0) {
       await this.#forgetProducers()
-      this.#checkpoint('idle')
       return { outcome: 'idle', elementCount }
     }
     let prepared: Prepared
@@ -167,7 +155,7 @@ export class Consumer {
     }
     let result: CommitResult
     try {
-      result = this.#apply(prepared, taken, { presumedDead, waiting })
+      result = await this.#commit(prepared, taken, { presumedDead, waiting })
       this.#storeError.over()
     } catch (error) {
       return this.#failed(error, this.#storeError)
@@ -179,31 +167,21 @@ export class Consumer {
     } catch (error) {
       return this.#failed(error, this.#queueError)
     }
-    this.#checkpoint('published')
     this.#reader.published(ahead)
     return { outcome: elementCount > 0 ? 'busy' : 'idle', elementCount }
   }
 
   /** Its `rejected` are all elements that were. */
-  #apply(prepared: Prepared, { bytes }: Taken, producers: Producers): CommitResult {
-    const { store, clock, metrics, idempotencyKeysMax = Number.POSITIVE_INFINITY } = this.#parts
+  async #commit(prepared: Prepared, { bytes }: Taken, producers: Producers): Promise<CommitResult> {
+    const { store, clock, metrics } = this.#parts
     const startedMs = clock.monotonicMs()
-    const result = store.apply({ ...prepared, ...producers, idempotencyKeysMax })
-    this.#keySweep.arrived(result.newKeyCount)
+    const result = await store.commit({ ...prepared, ...producers })
     const [ms, now] = [clock.monotonicMs() - startedMs, clock.nowMs()]
     this.#reader.committed({ bytes, ms, ageMs: now - (result.applied[0]?.oldestMs ?? now) })
     const rejected = [...prepared.rejected, ...result.rejected]
     metrics.committed(result, now, ms, rejected.length)
     this.#commitLog.committed(result, rejected)
     return { ...result, rejected }
-  }
-
-  /** Throws OperationError. Once a second, however little there is to do. */
-  #lookAtStore(): void {
-    const { store, failureDetector } = this.#parts
-    store.check()
-    if (this.#storeError.code === 'store_gone') this.#storeError.over()
-    failureDetector.watch(store.parked())
   }
 
   #failed(error: unknown, repeated: RepeatedError): Round {
@@ -222,20 +200,12 @@ export class Consumer {
     }
   }
 
-  #sweepKeys(): void {
-    this.#maintain(() => this.#keySweep.sweep(), this.#sweepError)
-  }
-
-  #checkpoint(when: 'published' | 'idle'): void {
-    this.#maintain(() => this.#checkpoints[when](), this.#checkpointError)
-  }
-
-  /** What fails changes nothing and is tried again later. `work` returns whether anything was due. */
-  #maintain(work: () => boolean, repeated: RepeatedError): void {
+  async #maintain(when: 'busy' | 'idle'): Promise<void> {
     try {
-      if (work()) repeated.over()
+      this.#maintenanceReasons = await this.#parts.store.maintain(when)
+      if (this.#storeError.code === 'store_gone') this.#storeError.over()
     } catch (error) {
-      this.#failed(error, repeated)
+      this.#failed(error, this.#storeError)
     }
   }
 }

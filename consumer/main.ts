@@ -49,7 +49,10 @@ async function makeParts(
   const { clock, log, metrics } = context
   const queue = await openQueue({ redis: options.redis, role: 'consumer', ...context })
   // One that was there is not made anew because it is away.
-  const store = openStore(options.database, clock, log, { mustExist: isRestart })
+  const { idempotencyKeysMax } = options
+  const idempotencyWindowMs = durationMs(options.idempotencyWindow)
+  const storeParts = { clock, log, metrics, idempotencyWindowMs, idempotencyKeysMax }
+  const store = openStore(options.database, { ...storeParts, mustExist: isRestart })
   const failureDetector = new FailureDetector(clock, options.producerGoneAfterMs, mayComeHome(clock, log))
   const consumer = new Consumer({
     queue,
@@ -58,8 +61,6 @@ async function makeParts(
     log,
     failureDetector,
     metrics: new ConsumerMetrics(metrics),
-    idempotencyWindowMs: durationMs(options.idempotencyWindow),
-    idempotencyKeysMax: options.idempotencyKeysMax,
   })
   const windowNews = new WindowNews(queue, clock, options.idempotencyWindow)
   publishGauges(metrics, queue, store)
@@ -112,16 +113,10 @@ function publishGauges(metrics: Metrics, queue: ConsumerQueue, store: Store): vo
   metrics.gaugeOf('piccolo_queue_batches', 'Batches in the queue', () =>
     queue.length().catch(() => Number.NaN),
   )
-  metrics.gaugeOf('piccolo_wal_bytes', "Size of the database's write-ahead log", () => store.logBytes())
-  metrics.gaugeOf(
-    'piccolo_batches_parked',
-    'Batches that wait in the store for one before them',
-    () => store.parked().length,
-  )
-  metrics.gaugeOf('piccolo_idempotency_keys', 'Idempotency keys that are kept', () =>
-    store.idempotencyKeyCount(),
-  )
-  for (const [name, help, state] of ledgerGauges) metrics.gaugeOf(name, help, () => store.account()[state])
+  const parkedCount = async () => (await store.parked()).length
+  metrics.gaugeOf('piccolo_batches_parked', 'Batches that wait in the store for one before them', parkedCount)
+  for (const [name, help, state] of ledgerGauges)
+    metrics.gaugeOf(name, help, async () => (await store.account())[state])
 }
 
 /** What a running service is refused may pass: it must not stop the web processes. */

@@ -1,8 +1,6 @@
-import type { Metrics } from '../lib/process/metrics.ts'
+import { diskBuckets, type Metrics } from '../lib/process/metrics.ts'
 import type { CommitResult } from '../store/store.ts'
 
-/** Durations from a fast disk to a stalled one, in seconds. */
-const commitBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
 /** Close together from the shortest flush interval of 0.01 s to twice the default one, up to the bound. */
 const stalenessBuckets = [
   0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.075, 0.1, 0.11, 0.12, 0.13, 0.14, 0.15, 0.175, 0.2,
@@ -12,7 +10,6 @@ const stalenessBuckets = [
 export class ConsumerMetrics {
   readonly #staleness
   readonly #commit
-  readonly #checkpoint
   #increments = 0
   #batches = 0
   #rows = 0
@@ -28,12 +25,7 @@ export class ConsumerMetrics {
       'From accepting the oldest increment of a batch to its commit, one observation a batch',
       stalenessBuckets,
     )
-    this.#commit = metrics.histogram('piccolo_commit_seconds', 'Duration of one transaction', commitBuckets)
-    this.#checkpoint = metrics.histogram(
-      'piccolo_checkpoint_seconds',
-      'Moving what is committed from the write-ahead log to the database file, one observation a time',
-      commitBuckets,
-    )
+    this.#commit = metrics.histogram('piccolo_commit_seconds', 'Duration of one transaction', diskBuckets)
     const counters: [string, string, () => number][] = [
       ['piccolo_increments_committed_total', 'Increments added to totals', () => this.#increments],
       ['piccolo_batches_committed_total', 'Batches that were added to totals', () => this.#batches],
@@ -51,23 +43,19 @@ export class ConsumerMetrics {
     for (const [name, help, read] of counters) metrics.counterOf(name, help, read)
   }
 
-  checkpointed(ms: number): void {
-    this.#checkpoint.observe(ms / 1000)
-  }
-
-  committed(applied: CommitResult, nowMs: number, commitMs: number, rejectedCount: number): void {
+  committed(result: CommitResult, nowMs: number, commitMs: number, rejectedCount: number): void {
     this.#commit.observe(commitMs / 1000)
-    for (const batch of applied.applied) {
+    for (const batch of result.applied) {
       this.#staleness.observe(Math.max(0, nowMs - batch.oldestMs) / 1000)
       this.#increments += batch.increments
     }
-    this.#batches += applied.applied.length
-    this.#rows += applied.rowCount
-    this.#setAside += applied.setAsideCount
+    this.#batches += result.applied.length
+    this.#rows += result.rowCount
+    this.#setAside += result.setAsideCount
     this.#rejected += rejectedCount
-    this.#duplicates += applied.duplicateCount
-    this.#increments -= applied.duplicateCount
-    for (const increments of applied.lost.values()) this.#lost += increments
-    for (const increments of applied.recovered.values()) this.#recovered += increments
+    this.#duplicates += result.duplicateCount
+    this.#increments -= result.duplicateCount
+    for (const increments of result.lost.values()) this.#lost += increments
+    for (const increments of result.recovered.values()) this.#recovered += increments
   }
 }

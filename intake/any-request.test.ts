@@ -149,8 +149,8 @@ async function count(requests: readonly Request[]): Promise<void> {
     while (!isDrained) {
       const { batches, rejected } = prepareElements(await queue.read())
       expect(rejected).toEqual([])
-      const applied = store.apply({ batches, rejected, presumedDead: new Set() })
-      await queue.publish({ ...applied, discarded: [] })
+      const result = await store.commit({ batches, rejected, presumedDead: new Set() })
+      await queue.publish({ ...result, discarded: [] })
       await setImmediate()
     }
     expect(await drained).toBe(true)

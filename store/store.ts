@@ -23,8 +23,6 @@ export interface CommitRequest {
   readonly presumedDead: ReadonlySet<string>
   /** Producers with parked batches that are to be told of, besides those of `batches`; default none. */
   readonly waiting?: ReadonlySet<string>
-  /** A keyed request that would make more idempotency keys than this is refused. Default: no bound. */
-  readonly idempotencyKeysMax?: number
 }
 
 export interface CommitResult {
@@ -32,7 +30,7 @@ export interface CommitResult {
   readonly watermarks: ReadonlyMap<string, number>
   /** All batches of these producers that now wait in the store. */
   readonly parked: readonly BatchId[]
-  /** Batches that were added to the totals by this application. */
+  /** Batches that were added to the totals by this commit. */
   readonly applied: readonly ReceivedBatch[]
   /** Batches that only the store could know to be none. */
   readonly rejected: readonly Rejected[]
@@ -49,7 +47,7 @@ export interface CommitResult {
   readonly rowCount: number
   /** Sums that did not fit into a total. */
   readonly setAsideCount: number
-  /** Increments that this application declared lost, per producer. */
+  /** Increments that this commit declared lost, per producer. */
   readonly lost: ReadonlyMap<string, number>
   /** Increments that an earlier one had declared lost and that arrived now, per producer. */
   readonly recovered: ReadonlyMap<string, number>
@@ -65,49 +63,49 @@ export interface Account {
   readonly lost: number
 }
 
-/** Where totals live. Every method is one durable transaction. */
+/** How far the store has come with each producer. */
+export interface Watermarks {
+  /** Highest committed sequence per producer. */
+  readonly applied: ReadonlyMap<string, number>
+  /** Batches at or below the watermark that have not arrived, of every producer that has any. */
+  readonly givenUp: ReadonlyMap<string, readonly SequenceRange[]>
+}
+
+/**
+ * Where totals live, and what was counted already. One consumer has it, and makes one call after the other.
+ *
+ * Every method rejects with an OperationError of `errors.ts`, whose policy says whether the same call may
+ * succeed later, or only in a fresh process (`restart`), or not before an operator has acted (`never`).
+ */
 export interface Store {
   readonly id: string
   /**
-   * Throws OperationError `store_gone` or `store_replaced` when what is at the path is not the store any
-   * more; see DatabaseFiles. So does every transaction.
-   */
-  check(): void
-  /**
-   * Applies batches in one transaction: totals and watermarks move together or not at all.
+   * Applies batches in one durable transaction: totals and watermarks move together or not at all.
    * A batch at or below its producer's watermark is a redelivery and is skipped, unless it was given up; one
    * that is ahead is parked.
-   * On any throw the batches are still in the queue, and the store is unchanged, or knows them again:
+   * After a rejection the batches are still in the queue, and the store is unchanged, or knows them again:
    * `store_gone` may come after a commit to files that have lost their name meanwhile.
    */
-  apply(application: CommitRequest): CommitResult
-  /** Highest committed sequence per producer. */
-  watermarks(): Map<string, number>
-  /** Batches at or below the watermark that have not arrived, of every producer that has any. */
-  givenUp(): Map<string, readonly SequenceRange[]>
-  account(): Account
+  commit(request: CommitRequest): Promise<CommitResult>
+  watermarks(): Promise<Watermarks>
+  /** The ledger. */
+  account(): Promise<Account>
   /** All batches that wait in the store for one before them. */
-  parked(): BatchId[]
+  parked(): Promise<BatchId[]>
   /**
    * Moves watermarks up to what the queue remembers as confirmed, which an older copy of the store has
    * never seen. The batches in between are given up; the next batch of each producer says how many increments
    * they held.
    */
-  acceptLoss(watermarks: ReadonlyMap<string, number>): void
-  /** Idempotency keys that are kept. */
-  idempotencyKeyCount(): number
-  /** Drops up to `countMax` idempotency keys that were applied before then; returns how many. */
-  forgetIdempotencyKeys(beforeMs: number, countMax: number): number
+  acceptLoss(watermarks: ReadonlyMap<string, number>): Promise<void>
   /**
-   * Moves what is committed from the write-ahead log into the database file, as far as nobody reads what is
-   * there; never waits for readers. `empty` takes the log's space away, too. Returns whether all was done.
+   * Does what the store needs done between two commits, in bounded pieces: to be called after each commit,
+   * `busy`, and now and then while there is none, `idle`. Resolves to what cannot be done at present, as
+   * readiness names it with the code of the error; that is tried again, and logged here. Rejects with
+   * `store_gone` or `store_replaced` when the store is not there any more.
    */
-  checkpoint(what: 'copy' | 'empty'): boolean
-  /** What is committed and not yet in the database file. */
-  uncopiedBytes(): number
-  /** Size of the write-ahead log on the disk: it is used again from its start once all of it was copied. */
-  logBytes(): number
-  close(): void
+  maintain(when: 'busy' | 'idle'): Promise<string[]>
+  close(): Promise<void>
 }
 
 /** Reads totals beside the writer. */

@@ -42,7 +42,7 @@ export class ConsumerRun {
 
   constructor(path: string) {
     const log = createLog({ level: 'silent', format: 'json', process: 'bench', isTerminal: false })
-    this.#store = openStore(path, systemClock, log)
+    this.#store = openStore(path, { clock: systemClock, log, idempotencyWindowMs: 86_400_000 })
     this.#consumer = new Consumer({
       queue: this.#queue,
       store: this.#recording(),
@@ -50,7 +50,6 @@ export class ConsumerRun {
       log,
       metrics: new ConsumerMetrics(new Metrics('bench')),
       failureDetector: new FailureDetector(systemClock, 60_000, () => false),
-      idempotencyWindowMs: 86_400_000,
     })
     void this.#consumer.run()
   }
@@ -77,18 +76,18 @@ export class ConsumerRun {
 
   async close(): Promise<void> {
     await this.#consumer.stop(10_000)
-    this.#store.close()
+    await this.#store.close()
   }
 
   #recording(): Store {
-    const apply = (application: CommitRequest): CommitResult => {
-      const applied = this.#store.apply(application)
-      this.#transactions.push(applied.applied)
-      return applied
+    const commit = async (request: CommitRequest): Promise<CommitResult> => {
+      const result = await this.#store.commit(request)
+      this.#transactions.push(result.applied)
+      return result
     }
     return new Proxy(this.#store, {
       get(target, name) {
-        const value: unknown = name === 'apply' ? apply : Reflect.get(target, name, target)
+        const value: unknown = name === 'commit' ? commit : Reflect.get(target, name, target)
         return typeof value === 'function' ? value.bind(target) : value
       },
     })

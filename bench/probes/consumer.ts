@@ -131,7 +131,7 @@ function outcomeOf({ name }: Scenario, rounds: readonly Round[]): Outcome {
 
 function prepare({ keyCount, keyAt }: Scenario, [first, ...others]: readonly string[]): void {
   const log = createLog({ level: 'silent', format: 'json', process: 'bench', isTerminal: false })
-  openStore(first!, systemClock, log).close()
+  void openStore(first!, { clock: systemClock, log }).close()
   if (keyAt === short) fill(first!, indices(keyCount, keyAt))
   else fill(first!, [...indices(keyCount, keyAt)].sort())
   for (const other of others) copyFileSync(first!, other)

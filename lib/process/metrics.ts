@@ -11,6 +11,9 @@ export type MetricsSnapshot = object
 export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE
 
 /** The metrics of one process, every one labelled with the process' name. */
+/** Durations from a fast disk to a stalled one, in seconds. */
+export const diskBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
+
 export class Metrics {
   readonly #registry = new Registry()
 

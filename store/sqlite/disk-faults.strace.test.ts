@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { applyAll } from '../../test/disk-faults/apply.ts'
+import { commitAll } from '../../test/disk-faults/commit.ts'
 
 const program = join(import.meta.dirname, '../../test/disk-faults/run.ts')
 const batchCount = 3
@@ -53,7 +53,7 @@ test.skipIf(!mayTrace).each([
   { name: 'a full disk', fault: 'pwrite64:error=ENOSPC:when=', onwards: '+', step: 3 },
 ])(
   '$name, at whichever call, loses no commit and applies nothing twice',
-  ({ fault, onwards, step }) => {
+  async ({ fault, onwards, step }) => {
     let faultCount = 0
     for (let call = 1; ; call += step) {
       const path = join(folder, `${call}.db`)
@@ -63,7 +63,7 @@ test.skipIf(!mayTrace).each([
       expect([0, 70], output).toContain(status)
       // Nobody knows of the one at which it failed; of those before, everybody does.
       if (committed > 0) expect([totalAfter(committed), totalAfter(committed + 1)]).toContain(totals(path)[0])
-      applyAll(path, batchCount, () => {})
+      await commitAll(path, batchCount, () => {})
       expect(totals(path)).toEqual([totalAfter(batchCount)])
     }
     expect(faultCount).toBeGreaterThan(batchCount)

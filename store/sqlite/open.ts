@@ -14,8 +14,8 @@ import { storeOptions } from '../options.ts'
 import { applicationId, migrations, schema, schemaVersion } from './schema.ts'
 import { takeOverSeedTable } from './seed-takeover.ts'
 import { type Database, kindOf, openForReading, openForWriting, translateErrors, tryLock } from './sqlite.ts'
-import { SqliteStore } from './sqlite-store.ts'
-import type { Store, StoreReader } from '../store.ts'
+import { SqliteStore, type StoreParts } from './sqlite-store.ts'
+import type { StoreReader } from '../store.ts'
 
 /** A larger database is checked only when its last writer did not close it: the check reads every page. */
 const checkedAlwaysBytesMax = 64 * 1024 * 1024
@@ -26,7 +26,8 @@ const checkedAlwaysBytesMax = 64 * 1024 * 1024
  * database is on a file system that machines share, of a newer schema, somebody else's, or corrupt; it is
  * then as it was. With `mustExist` it makes none, and throws `store_gone` where there is nothing yet.
  */
-export function openStore(path: string, clock: Clock, log: Log, { mustExist = false } = {}): Store {
+export function openStore(path: string, parts: StoreParts & { readonly mustExist?: boolean }): SqliteStore {
+  const { clock, log, mustExist = false } = parts
   if (mustExist && sizeOf(path) === 0) throw storeError('store_gone', `there is no ${path} any more`)
   kindOf(path)
   checkPlace(path, log)
@@ -42,7 +43,8 @@ export function openStore(path: string, clock: Clock, log: Log, { mustExist = fa
     })
     return translateErrors(() => {
       makeSchema(database, clock, log)
-      return new SqliteStore(database, clock, () => lock.release(), new DatabaseFiles(path, database, clock))
+      const files = new DatabaseFiles(path, database, clock)
+      return new SqliteStore(database, parts, () => lock.release(), files)
     })
   } catch (error) {
     lock.release()

@@ -14,7 +14,8 @@ beforeEach(() => {
 afterEach(() => folder[Symbol.dispose]())
 
 function takeOver(): void {
-  openStore(folder.database, systemClock, pino({}, { write: line => lines.push(line) })).close()
+  const log = pino({}, { write: line => lines.push(line) })
+  void openStore(folder.database, { clock: systemClock, log }).close()
 }
 const [most, least] = [2n ** 63n - 1n, -(2n ** 63n)]
 const row = (key: string, value: bigint | number) => `('${key}', ${value === least ? `-${most} - 1` : value})`

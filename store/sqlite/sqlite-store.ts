@@ -1,122 +1,99 @@
 import type { Clock } from '../../lib/clock.ts'
-import type { Batch, BatchId, ReceivedBatch } from '../../batch/batch.ts'
-import type { BatchOutcomes } from '../../batch/outcomes.ts'
-import type { SequenceRange } from '../../batch/sequence-ranges.ts'
-import { type Counted, type Entered, enterBatches } from '../accounts.ts'
-import { countedRanges, type GivenUpRange } from '../given-up.ts'
-import { SumTable } from '../../batch/sum-rows.ts'
+import type { Log } from '../../lib/process/log.ts'
+import type { Metrics } from '../../lib/process/metrics.ts'
+import type { BatchId } from '../../batch/batch.ts'
 import type { DatabaseFiles } from './database-files.ts'
-import { IdempotencyKeys, newKeysIn } from './idempotency-keys.ts'
-import { mergeSums } from '../merge/merged-sums.ts'
-import { ParkedBatches } from './parked-batches.ts'
-import { type ProducerRow, Producers } from './producers.ts'
-import { RejectedElements } from './rejected-elements.ts'
-import { SetAside } from './set-aside.ts'
-import { appliesAll, type Sequenced, sequenceBatches } from '../sequencing.ts'
+import { Maintenance } from './maintenance.ts'
+import { publishStoreMetrics } from './metrics.ts'
 import { assertDurable, checkpoint, type Database, logBytes, translateErrors } from './sqlite.ts'
-import type { Account, CommitRequest, CommitResult, Rejected, Store } from '../store.ts'
-import { type KeysAndSums, sumOfAll, Totals } from './totals.ts'
+import type { Account, CommitRequest, CommitResult, Store, Watermarks } from '../store.ts'
+import { Tables } from './tables.ts'
 
-type Files = Pick<DatabaseFiles, 'check'>
 /** A database in memory has no files to check. */
-const noFiles: Files = { check: () => {} }
-const backwards = 'a batch whose producer would have sealed less than before'
+const noFiles: Pick<DatabaseFiles, 'check'> = { check: () => {} }
 
-/** A batch that is being applied, and what of it counts. */
-interface Decided extends Counted {
-  /** To be added to the totals. */
-  readonly parts: readonly KeysAndSums[]
-  readonly outcomes: BatchOutcomes
+/** What a store is opened with, wherever its database is. */
+export interface StoreParts {
+  readonly clock: Clock
+  readonly log: Log
+  /** Gets the metrics of the database, if it is given. */
+  readonly metrics?: Metrics
+  /** How long idempotency keys are kept, in ms. Default: for ever. */
+  readonly idempotencyWindowMs?: number
+  /** A keyed request that would make more idempotency keys than this is refused. Default: no bound. */
+  readonly idempotencyKeysMax?: number
 }
 
-/** The store in a SQLite database that has our schema; see `openStore`. */
+/**
+ * The store in a SQLite database that has our schema; see `openStore`. SQLite is called in the caller's thread,
+ * which waits for it: a promise is settled when it is returned, and what happens meanwhile happens between
+ * two calls.
+ */
 export class SqliteStore implements Store {
   readonly id: string
   readonly #database: Database
-  readonly #clock: Clock
-  readonly #totals: Totals
-  readonly #idempotencyKeys: IdempotencyKeys
-  readonly #producers: Producers
-  readonly #parked: ParkedBatches
-  readonly #rejected: RejectedElements
+  readonly #parts: StoreParts
+  readonly #tables: Tables
+  readonly #maintenance: Maintenance
   readonly #onClose: () => void
-  readonly #files: Files
-  readonly #setAside: SetAside
+  readonly #files: Pick<DatabaseFiles, 'check'>
   readonly #pageBytes: number
   #checkedDurable = false
 
-  constructor(database: Database, clock: Clock, onClose: () => void, files: Files = noFiles) {
+  constructor(database: Database, parts: StoreParts, onClose: () => void, files = noFiles) {
+    const { clock, log, metrics, idempotencyWindowMs } = parts
     this.#database = database
-    this.#clock = clock
+    this.#parts = parts
     this.#onClose = onClose
     this.#files = files
-    this.#totals = new Totals(database)
-    this.#idempotencyKeys = new IdempotencyKeys(database)
-    this.#producers = new Producers(database)
-    this.#parked = new ParkedBatches(database)
-    this.#rejected = new RejectedElements(database)
-    this.#setAside = new SetAside(database)
+    this.#tables = new Tables(database)
+    const checkpointed = metrics ? publishStoreMetrics(metrics, this) : () => {}
+    this.#maintenance = new Maintenance({ store: this, clock, log, checkpointed, idempotencyWindowMs })
     this.#pageBytes = database.pragma('page_size', { simple: true }) as number
     this.id = (database.prepare('SELECT id FROM store').get() as { id: string }).id
   }
 
-  check(): void {
-    translateErrors(() => this.#files.check())
-  }
-
-  apply(application: CommitRequest): CommitResult {
+  async commit(request: CommitRequest): Promise<CommitResult> {
     return translateErrors(() => {
-      const applied = this.#transaction(() => this.#write(application))
+      const { clock, idempotencyKeysMax = Number.POSITIVE_INFINITY } = this.#parts
+      const now = clock.nowMs()
+      const result = this.#transaction(() => this.#tables.write(request, now, idempotencyKeysMax))
       if (!this.#checkedDurable) assertDurable(this.#database)
       this.#checkedDurable = true
-      return applied
+      this.#maintenance.committed(result)
+      return result
     })
   }
 
-  watermarks(): Map<string, number> {
-    return translateErrors(() => this.#producers.watermarks())
+  async watermarks(): Promise<Watermarks> {
+    return translateErrors(() => {
+      const { producers } = this.#tables
+      return { applied: producers.watermarks(), givenUp: producers.allGivenUp() }
+    })
   }
 
-  givenUp(): Map<string, readonly SequenceRange[]> {
-    return translateErrors(() => this.#producers.allGivenUp())
+  async parked(): Promise<BatchId[]> {
+    return translateErrors(() => this.#tables.parked.all())
   }
 
-  parked(): BatchId[] {
-    return translateErrors(() => this.#parked.all())
+  async account(): Promise<Account> {
+    return translateErrors(() => this.#tables.producers.account())
   }
 
-  account(): Account {
-    return translateErrors(() => this.#producers.account())
-  }
-
-  acceptLoss(watermarks: ReadonlyMap<string, number>): void {
-    const now = this.#clock.nowMs()
+  async acceptLoss(watermarks: ReadonlyMap<string, number>): Promise<void> {
+    const now = this.#parts.clock.nowMs()
     this.#transaction(() => {
-      for (const [producer, watermark] of watermarks) this.#producers.giveUpTo(producer, watermark, now)
+      for (const [producer, watermark] of watermarks)
+        this.#tables.producers.giveUpTo(producer, watermark, now)
     })
   }
 
-  forgetIdempotencyKeys(beforeMs: number, countMax: number): number {
-    return this.#transaction(() => this.#idempotencyKeys.forget(beforeMs, countMax))
+  async maintain(when: 'busy' | 'idle'): Promise<string[]> {
+    translateErrors(() => this.#files.check())
+    return this.#maintenance.run(when)
   }
 
-  idempotencyKeyCount(): number {
-    return translateErrors(() => this.#idempotencyKeys.count)
-  }
-
-  checkpoint(what: 'copy' | 'empty'): boolean {
-    return translateErrors(() => checkpoint(this.#database, what === 'copy' ? 'PASSIVE' : 'TRUNCATE') === 0)
-  }
-
-  uncopiedBytes(): number {
-    return translateErrors(() => checkpoint(this.#database, 'NOOP') * this.#pageBytes)
-  }
-
-  logBytes(): number {
-    return logBytes(this.#database)
-  }
-
-  close(): void {
+  async close(): Promise<void> {
     try {
       this.#files.check()
     } catch {
@@ -124,6 +101,34 @@ export class SqliteStore implements Store {
     }
     this.#database.close()
     this.#onClose()
+  }
+
+  /** Drops up to `countMax` idempotency keys that were applied before `beforeMs`; returns how many. */
+  forgetIdempotencyKeys(beforeMs: number, countMax: number): number {
+    return this.#transaction(() => this.#tables.idempotencyKeys.forget(beforeMs, countMax))
+  }
+
+  /** The number of idempotency keys that are kept. */
+  idempotencyKeyCount(): number {
+    return translateErrors(() => this.#tables.idempotencyKeys.count)
+  }
+
+  /**
+   * Moves what is committed from the write-ahead log into the database file, as far as nobody reads what is
+   * there; never waits for readers. `empty` takes the log's space away, too. Returns whether all was done.
+   */
+  checkpoint(what: 'copy' | 'empty'): boolean {
+    return translateErrors(() => checkpoint(this.#database, what === 'copy' ? 'PASSIVE' : 'TRUNCATE') === 0)
+  }
+
+  /** Bytes that are committed and not yet in the database file. */
+  uncopiedBytes(): number {
+    return translateErrors(() => checkpoint(this.#database, 'NOOP') * this.#pageBytes)
+  }
+
+  /** Size of the write-ahead log on the disk: it is used again from its start once all of it was copied. */
+  logBytes(): number {
+    return logBytes(this.#database)
   }
 
   /** IMMEDIATE: the watermarks that are read inside are those that the writes go with. */
@@ -136,112 +141,4 @@ export class SqliteStore implements Store {
       return result
     })
   }
-
-  #write(application: CommitRequest): CommitResult {
-    const {
-      batches,
-      merged,
-      rejected,
-      presumedDead,
-      waiting,
-      idempotencyKeysMax = Number.POSITIVE_INFINITY,
-    } = application
-    const now = this.#clock.nowMs()
-    const names = new Set([...batches.map(({ producer }) => producer), ...presumedDead, ...(waiting ?? [])])
-    const producers = new Map([...names].map(producer => [producer, this.#producers.row(producer)]))
-    const givenUp = new Map([...names].map(producer => [producer, this.#producers.givenUp(producer)]))
-    const found: Rejected[] = []
-    const sequenced = sequenceBatches({
-      batches,
-      progress: producers,
-      givenUp,
-      parked: this.#parked.of(names),
-      loadParked: id => this.#parked.load(id, found),
-      presumedDead,
-    })
-    for (const { element } of sequenced.reject) found.push({ element, reason: backwards })
-    this.#parked.move(sequenced, now, found)
-    this.#rejected.keep([...rejected, ...found], now)
-    const decided = sequenced.apply.map(batch => this.#decide(batch, now, idempotencyKeysMax))
-    const isWhole = merged !== undefined && appliesAll(sequenced, batches)
-    const sums = isWhole ? merged : mergeSums(SumTable.of(decided.flatMap(({ parts }) => parts)))
-    const setAside = this.#totals.add(sums)
-    this.#setAside.add(setAside, now)
-    const entered = enterBatches(producers, givenUp, decided)
-    for (const [producer, { account }] of entered) this.#producers.write(producer, account, now)
-    const appliedNow = new Set(sequenced.apply)
-    const repeated = batches.filter(batch => isRepeated(batch, producers) && !appliedNow.has(batch))
-    return {
-      watermarks: sequenced.watermarks,
-      parked: this.#parked.of(names),
-      applied: sequenced.apply,
-      rejected: found,
-      outcomes: [
-        ...repeated.map(batch => this.#recall(batch)),
-        ...decided.map(({ outcomes }) => outcomes).filter(({ codes }) => codes !== ''),
-      ],
-      duplicateCount: decided.reduce((count, { duplicate }) => count + duplicate, 0),
-      newKeyCount: decided.reduce((count, { outcomes: { codes } }) => count + newKeysIn(codes), 0),
-      rowCount: sums.ends.length - setAside.length,
-      setAsideCount: setAside.length,
-      lost: countsOf(entered, ({ lost }) => lost),
-      recovered: countsOf(entered, ({ recovered }) => recovered),
-      givenUp: this.#writeGivenUp(givenUp, sequenced.givenUp, entered),
-    }
-  }
-
-  /** What of a batch is to be added: all but the keyed requests that were counted before. */
-  #decide(batch: ReceivedBatch, now: number, keysMax: number): Decided {
-    const { producer, sequence, increments, keyed } = batch
-    const { codes, applied } = this.#idempotencyKeys.decide(batch, now, keysMax)
-    const all = keyed.reduce((count, request) => count + request.increments, 0)
-    const counted = applied.reduce((count, request) => count + request.increments, 0)
-    const duplicate = all - counted
-    const parts = [batch, ...applied]
-    return {
-      batch,
-      parts,
-      sum: parts.reduce((sum, part) => sum + sumOfAll(part), 0n),
-      outcomes: { producer, sequence, codes },
-      applied: increments - duplicate,
-      duplicate,
-    }
-  }
-
-  #recall(batch: Batch): BatchOutcomes {
-    const { producer, sequence } = batch
-    return { producer, sequence, codes: this.#idempotencyKeys.recall(batch) }
-  }
-
-  /** Returns what is given up now, of every producer that has any. */
-  #writeGivenUp(
-    before: ReadonlyMap<string, readonly GivenUpRange[]>,
-    sequenced: Sequenced['givenUp'],
-    entered: ReadonlyMap<string, Entered<ProducerRow>>,
-  ): Map<string, readonly GivenUpRange[]> {
-    const givenUp = new Map<string, readonly GivenUpRange[]>()
-    for (const [producer, ranges] of sequenced) {
-      const after = entered.get(producer)?.hasAdvanced ? countedRanges(ranges) : ranges
-      this.#producers.writeGivenUp(producer, before.get(producer)!, after)
-      if (after.length > 0) givenUp.set(producer, after)
-    }
-    return givenUp
-  }
-}
-
-/** A batch with keyed requests that was applied by an earlier transaction. */
-function isRepeated(
-  { producer, sequence, keyed }: Batch,
-  producers: ReadonlyMap<string, ProducerRow>,
-): boolean {
-  return keyed.length > 0 && sequence <= producers.get(producer)!.watermark
-}
-
-/** Those that are not zero. */
-function countsOf(
-  entered: ReadonlyMap<string, Entered<ProducerRow>>,
-  count: (entered: Entered<ProducerRow>) => number,
-): Map<string, number> {
-  const counts = [...entered].map(([producer, each]) => [producer, count(each)] as const)
-  return new Map(counts.filter(([, number]) => number > 0))
 }

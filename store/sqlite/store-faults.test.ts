@@ -12,7 +12,7 @@ import { type Database, openForWriting } from './sqlite.ts'
 import { SqliteStore } from './sqlite-store.ts'
 import type { CommitRequest } from '../store.ts'
 
-const log = pino({ level: 'silent' })
+const parts = { clock: systemClock, log: pino({ level: 'silent' }) }
 const codes = ['SQLITE_FULL', 'SQLITE_IOERR_WRITE', 'SQLITE_IOERR_FSYNC', 'SQLITE_BUSY', 'SQLITE_NOMEM']
 let folder: string
 let path: string
@@ -105,7 +105,7 @@ function openFaulty(code: string, failsAt: number | 'after the commit') {
       return typeof value === 'function' ? value.bind(target) : value
     },
   })
-  return { store: new SqliteStore(faulty as Database, systemClock, () => {}), state }
+  return { store: new SqliteStore(faulty as Database, parts, () => {}), state }
 }
 
 function faultyStatement(statement: ReturnType<Database['prepare']>, count: () => void): unknown {
@@ -121,66 +121,66 @@ function faultyStatement(statement: ReturnType<Database['prepare']>, count: () =
   })
 }
 
-function applyAll(...applications: CommitRequest[]): void {
-  const store = openStore(path, systemClock, log)
+async function commitAll(...requests: CommitRequest[]): Promise<void> {
+  const store = openStore(path, parts)
   try {
-    for (const application of applications) store.apply(application)
+    for (const request of requests) await store.commit(request)
   } finally {
-    store.close()
+    await store.close()
   }
 }
 
 describe.each(codes)('%s', code => {
-  test('at each statement in turn: nothing is changed, and the next try is right', () => {
-    applyAll(first, second)
+  test('at each statement in turn: nothing is changed, and the next try is right', async () => {
+    await commitAll(first, second)
     const expected = content()
     let failsAt = 1
     for (; ; failsAt++) {
       rmSync(path, { force: true })
       for (const suffix of ['-wal', '-shm']) rmSync(path + suffix, { force: true })
-      applyAll(first)
+      await commitAll(first)
       const before = content()
       const { store, state } = openFaulty(code, failsAt)
       state.isArmed = true
       let error: unknown = null
       try {
-        store.apply(second)
+        await store.commit(second)
       } catch (thrown) {
         error = thrown
       }
       state.isArmed = false
       if (error === null) {
-        store.close()
+        await store.close()
         break
       }
       expect(error).toBeInstanceOf(OperationError)
       expect(content(), `statement ${failsAt}`).toBe(before)
-      store.apply(second)
+      await store.commit(second)
       expect(content(), `after statement ${failsAt}`).toBe(expected)
-      store.close()
+      await store.close()
     }
     // It got far: a run that fails at no statement has many of them.
     expect(failsAt).toBeGreaterThan(20)
     expect(content()).toBe(expected)
   })
 
-  test('after a commit of which nobody knows whether it happened, a fresh process counts nothing twice', () => {
-    applyAll(first)
+  test('after a commit of which nobody knows whether it happened, a fresh process counts nothing twice', async () => {
+    await commitAll(first)
     const { store, state } = openFaulty(code, 'after the commit')
     state.isArmed = true
-    expect(() => store.apply(second)).toThrow(OperationError)
-    store.close()
+    await expect(store.commit(second)).rejects.toThrow(OperationError)
+    await store.close()
     const committed = content()
-    applyAll(second, first, second)
+    await commitAll(second, first, second)
     expect(content()).toBe(committed)
   })
 })
 
-test('a database that may not grow refuses a whole batch, and takes it when it may', () => {
-  applyAll(first)
+test('a database that may not grow refuses a whole batch, and takes it when it may', async () => {
+  await commitAll(first)
   const before = content()
   const database = openForWriting(path, () => {})
-  const store = new SqliteStore(database, systemClock, () => {})
+  const store = new SqliteStore(database, parts, () => {})
   const keys = Object.fromEntries(
     Array.from({ length: 5_000 }, (_, index) => [`key ${index}`.padEnd(200), 1]),
   )
@@ -190,9 +190,9 @@ test('a database that may not grow refuses a whole batch, and takes it when it m
     presumedDead: new Set<string>(),
   }
   database.pragma(`max_page_count = ${database.pragma('page_count', { simple: true }) as number}`)
-  expect(() => store.apply(large)).toThrowError(expect.objectContaining({ code: 'store_full' }))
+  await expect(store.commit(large)).rejects.toMatchObject({ code: 'store_full' })
   expect(content()).toBe(before)
   database.pragma('max_page_count = 1000000')
-  expect(store.apply(large).rowCount).toBe(5_000)
-  store.close()
+  expect((await store.commit(large)).rowCount).toBe(5_000)
+  await store.close()
 })

@@ -1,11 +1,11 @@
 import { writeSync } from 'node:fs'
 import { errorText, OperationError } from '../../lib/errors.ts'
-import { applyAll } from './apply.ts'
+import { commitAll } from './commit.ts'
 
-/** `node run.ts DATABASE COUNT`: see `applyAll`. Exits with 70 when it needs a fresh process. */
+/** `node run.ts DATABASE COUNT`: see `commitAll`. Exits with 70 when it needs a fresh process. */
 const [path, count] = [process.argv[2]!, Number(process.argv[3])]
 try {
-  applyAll(path, count, sequence => writeSync(1, `committed ${sequence}\n`))
+  await commitAll(path, count, sequence => writeSync(1, `committed ${sequence}\n`))
 } catch (error) {
   if (!(error instanceof OperationError)) throw error
   writeSync(1, `${error.code}: ${errorText(error)}\n`)

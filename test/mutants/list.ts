@@ -258,7 +258,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'sums that were merged ahead are added although their batches were applied before',
-    file: 'store/sqlite/sqlite-store.ts',
+    file: 'store/sqlite/tables.ts',
     find: 'merged !== undefined && appliesAll(sequenced, batches)',
     replace: 'merged !== undefined',
     tests: ['consumer/consumer.test.ts'],
@@ -280,9 +280,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'totals are committed by themselves, before the watermarks',
     file: 'store/sqlite/sqlite-store.ts',
-    find: 'const entered = enterBatches(producers, givenUp, decided)',
-    replace:
-      "this.#database.exec('COMMIT; BEGIN')\n    const entered = enterBatches(producers, givenUp, decided)",
+    find: 'const result = this.#database.transaction(work).immediate()',
+    replace: 'const result = work()',
     tests: ['store/sqlite/store-faults.test.ts'],
   },
   {
@@ -301,14 +300,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a repeated request counts again',
-    file: 'store/sqlite/idempotency-keys.ts',
+    file: 'store/idempotency.ts',
     find: 'keys.add(idempotencyKey, { fingerprint, producer, sequence, position })',
     replace: '',
     tests: [storeTests, simulation],
   },
   {
     name: 'a request counts though there is no room for its key',
-    file: 'store/sqlite/idempotency-keys.ts',
+    file: 'store/idempotency.ts',
     find: 'if (!keys.hasRoom()) return outcomes.full',
     replace: '',
     tests: [storeTests],
@@ -322,21 +321,21 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'idempotency keys are forgotten at one rate, however fast they come',
-    file: 'consumer/key-sweep.ts',
+    file: 'store/sqlite/key-sweep.ts',
     find: 'this.#owedCount += 2 * count',
     replace: '',
-    tests: ['consumer/key-sweep.test.ts'],
+    tests: ['store/sqlite/key-sweep.test.ts'],
   },
   {
     name: 'another request with the same key passes for a repetition',
-    file: 'store/sqlite/idempotency-keys.ts',
+    file: 'store/idempotency.ts',
     find: 'return known.fingerprint === fingerprint ? outcomes.duplicate : outcomes.conflict',
     replace: 'return outcomes.duplicate',
     tests: [storeTests],
   },
   {
     name: 'a batch that is read again takes its own request for a repetition',
-    file: 'store/sqlite/idempotency-keys.ts',
+    file: 'store/idempotency.ts',
     find: 'if (isOwn) return outcomes.applied',
     replace: '',
     tests: [storeTests],
@@ -372,9 +371,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the queue is told before the store has committed',
     file: 'consumer/consumer.ts',
-    find: 'result = this.#apply(prepared, taken, { presumedDead, waiting })',
+    find: 'result = await this.#commit(prepared, taken, { presumedDead, waiting })',
     replace:
-      'void queue.publish({ watermarks: new Map(prepared.batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      result = this.#apply(prepared, taken, { presumedDead, waiting })',
+      'void queue.publish({ watermarks: new Map(prepared.batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      result = await this.#commit(prepared, taken, { presumedDead, waiting })',
     tests: ['consumer/consumer.test.ts'],
   },
   {

@@ -15,7 +15,6 @@ import type { FaultyQueue } from './faulty-queue.ts'
 import type { Life, SimulatedTime } from './time.ts'
 
 const log = pino({ level: 'silent' })
-const idempotencyWindowMs = 86_400_000
 export const producerGoneAfterMs = 20_000
 
 /** A few batches at a time, and at times the next ones ahead, however short the list is. */
@@ -52,7 +51,6 @@ export class ConsumerProcess {
     const clock = time.clockOf(life)
     const place = { database, stateDir: null }
     const failureDetector = new FailureDetector(clock, producerGoneAfterMs, mayComeHome(place, clock, log))
-    failureDetector.watch(store.parked())
     const metrics = new ConsumerMetrics(new Metrics('consumer'))
     this.life = life
     this.#queue = queue
@@ -65,7 +63,6 @@ export class ConsumerProcess {
       log,
       failureDetector,
       metrics,
-      idempotencyWindowMs,
       reading,
     })
   }

@@ -4,7 +4,7 @@ import { decodeBatch } from '../../batch/batch.ts'
 import { EmbeddedQueue } from '../../queue/embedded/embedded-queue.ts'
 import { outcomes } from '../../batch/outcomes.ts'
 import { keyedRequest, producerId } from '../kit/builders.ts'
-import { MemoryStore } from './memory-store.ts'
+import { MemoryStore } from '../kit/memory-store.ts'
 import { Web } from './web.ts'
 
 /** Who dies. The queue that dies comes back empty. */
@@ -115,7 +115,7 @@ export class CrashStory {
     this.#boundary()
     const batches = (await this.#queue.read()).map(decodeBatch)
     this.#boundary()
-    const publication = this.#store.apply(batches, new Set(isLate ? this.#dead : []))
+    const publication = this.#store.publicationOf(batches, new Set(isLate ? this.#dead : []))
     this.#boundary()
     await this.#queue.publish(publication)
     this.#boundary()
@@ -165,7 +165,7 @@ export class CrashStory {
     if (this.#dead.length === 0)
       for (const key of this.#web.all)
         if (!this.#store.counts.has(key)) return `${key} is missing, and nobody died`
-    if (this.#store.parked.size > 0) return 'something is parked for ever'
+    if (this.#store.parkedBatches.size > 0) return 'something is parked for ever'
     return this.#web.producer.unconfirmed.length > 0 ? 'something is never confirmed' : null
   }
 

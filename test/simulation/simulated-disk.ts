@@ -1,11 +1,15 @@
 import Sqlite from 'better-sqlite3'
+import { pino } from 'pino'
 import { decodeBatch } from '../../batch/batch.ts'
 import { storeError } from '../../store/errors.ts'
 import { schema } from '../../store/sqlite/schema.ts'
-import { SqliteStore } from '../../store/sqlite/sqlite-store.ts'
+import { SqliteStore, type StoreParts } from '../../store/sqlite/sqlite-store.ts'
 import type { CommitRequest, CommitResult } from '../../store/store.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../kit/random.ts'
+
+const log = pino({ level: 'silent' })
+const idempotencyWindowMs = 86_400_000
 
 /** A database that outlives the processes that write it. In memory: what is committed is all that matters. */
 export class SimulatedDisk {
@@ -81,7 +85,16 @@ export class SimulatedDisk {
   }
 
   open(clock: Clock, random: Random, faultProbability: () => number, note: (event: string) => void) {
-    return new FaultyStore(this.#database, clock, random, faultProbability, note, () => this.keysMax)
+    const keysMax = () => this.keysMax
+    const parts: StoreParts = {
+      clock,
+      log,
+      idempotencyWindowMs,
+      get idempotencyKeysMax() {
+        return keysMax()
+      },
+    }
+    return new FaultyStore(this.#database, parts, random, faultProbability, note)
   }
 
   close(): void {
@@ -98,35 +111,32 @@ class FaultyStore extends SqliteStore {
   readonly #random: Random
   readonly #faultProbability: () => number
   readonly #note: (event: string) => void
-  readonly #keysMax: () => number
 
   constructor(
     database: Sqlite.Database,
-    clock: Clock,
+    parts: StoreParts,
     random: Random,
     faultProbability: () => number,
     note: (event: string) => void,
-    keysMax: () => number,
   ) {
-    super(database, clock, () => {})
+    super(database, parts, () => {})
     this.#random = random
     this.#faultProbability = faultProbability
     this.#note = note
-    this.#keysMax = keysMax
   }
 
-  override apply(application: CommitRequest): CommitResult {
+  override async commit(request: CommitRequest): Promise<CommitResult> {
     const isFaulty = this.#random.chance(this.#faultProbability())
     const code = this.#random.pick(['store_busy', 'store_full', 'store_failed'] as const)
     if (isFaulty && this.#random.chance(0.5)) {
       this.#note(`the store fails: ${code}`)
       throw storeError(code, 'before the transaction')
     }
-    const applied = super.apply({ ...application, idempotencyKeysMax: this.#keysMax() })
+    const result = await super.commit(request)
     if (isFaulty) {
       this.#note('the store commits, and nobody is told')
       throw storeError('store_failed', 'nobody knows whether it was committed')
     }
-    return applied
+    return result
   }
 }

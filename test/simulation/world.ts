@@ -7,7 +7,7 @@ import type { Position, Publication, Push } from '../../queue/queue.ts'
 import { isWithin } from '../../batch/sequence-ranges.ts'
 import { keyedRequest, producerId } from '../kit/builders.ts'
 import { Random } from '../kit/random.ts'
-import { MemoryStore } from './memory-store.ts'
+import { MemoryStore } from '../kit/memory-store.ts'
 import { Shard } from './shard.ts'
 import { Life, SimulatedTime } from './time.ts'
 import { Web } from './web.ts'
@@ -92,7 +92,7 @@ export class World {
 
   /** Null when every promise was kept. */
   verdict(): string | null {
-    const { counts, parked, givenUp } = this.#store
+    const { counts, parkedBatches, givenUp } = this.#store
     if (this.#broken !== null) return this.#broken
     for (const [key, count] of counts) if (count !== 1) return `${key} was applied ${count} times`
     for (const web of this.#webs) {
@@ -111,7 +111,7 @@ export class World {
       if (!isDone) return `the client of ${key} was never told what became of it`
       if (!counts.has(key)) return `${key} is missing although its client was told that it counts`
     }
-    if (parked.size > 0) return 'something is parked for ever'
+    if (parkedBatches.size > 0) return 'something is parked for ever'
     if (!this.#mayLoseQueue && [...givenUp.values()].flat().length > 0)
       return 'batches are given up although the queue lost nothing'
     return this.#ledger()
@@ -240,7 +240,7 @@ export class World {
       const isGone = (web: Web) => this.#random.chance(this.#dead.includes(web) ? (isCalm ? 1 : 0.2) : 0.05)
       const webs = [...this.#dead, ...(isCalm ? [] : this.#webs)]
       const gone = new Set(webs.filter(isGone).map(web => web.producer.id))
-      this.#rounds.set(name, { committed: this.#store.apply(round.read, gone) })
+      this.#rounds.set(name, { committed: this.#store.publicationOf(round.read, gone) })
       this.#note(`${name} commits ${round.read.map(each => `${each.producer} ${each.sequence}`)}`)
     } else {
       await this.#shard.execute(queue => queue.publish(round.committed))

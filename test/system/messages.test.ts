@@ -66,7 +66,7 @@ test.each(notOurs)('%s in the place of the database is refused by total and veri
 
 test('what is no file is refused before anything is made beside it', () => {
   mkdirSync(folder.database)
-  expect(refusal(() => openStore(folder.database, systemClock, silent))).toMatch(
+  expect(refusal(() => openStore(folder.database, { clock: systemClock, log: silent }))).toMatch(
     /is a folder \[store_unknown\]/,
   )
   expect(folder.files()).toEqual(['numbers.db'])
@@ -104,7 +104,7 @@ test.each([
   [9_999, 'store_newer'],
   [1, 'store_older'],
 ])('a ledger of schema version %d is not read: %s', (version, code) => {
-  openStore(folder.database, systemClock, silent).close()
+  void openStore(folder.database, { clock: systemClock, log: silent }).close()
   folder.sql(`PRAGMA user_version = ${version}`)
   expect(refusal(() => new LedgerReader(folder.database))).toContain(`[${code}]`)
 })

@@ -116,7 +116,7 @@ test('check-sums waits for totals that are still under way, and counts every pas
 })
 
 test('check-sums shows the first differences and how many there are', async () => {
-  openStore(folder.database, systemClock, pino({ level: 'silent' })).close()
+  openStore(folder.database, { clock: systemClock, log: pino({ level: 'silent' }) }).close()
   await makeTargets('30', 'localhost', '--seed', '1')
   const { exitCode, output } = await checkSums('--passes', '1', '--wait-ms', '0')
   expect(exitCode).toBe(1)

@@ -1,6 +1,4 @@
-import type { Clock } from '../lib/clock.ts'
-import type { Store } from '../store/store.ts'
-import type { ConsumerMetrics } from './metrics.ts'
+import type { Clock } from '../../lib/clock.ts'
 
 /**
  * What is committed and not yet in the database file: more is copied in fewer writes, as a page that changed
@@ -12,29 +10,42 @@ const retryMs = 1_000
 /** After so long without a batch the log is emptied. */
 const idleMs = 1_000
 
+export interface CheckpointParts {
+  readonly store: {
+    checkpoint(what: 'copy' | 'empty'): boolean
+    uncopiedBytes(): number
+  }
+  readonly clock: Clock
+  /** Hears how long a checkpoint took, in ms. */
+  readonly checkpointed: (ms: number) => void
+}
+
 /**
  * Moves what is committed from the write-ahead log to the database file, when nobody waits for it: after a
  * commit was published rather than inside it, and the rest in a quiet second. Readers hold it back at worst;
  * it never waits for them.
  */
 export class Checkpoints {
-  readonly #store: Pick<Store, 'checkpoint' | 'uncopiedBytes'>
+  readonly #store: CheckpointParts['store']
   readonly #clock: Clock
-  readonly #metrics: ConsumerMetrics
+  readonly #checkpointed: (ms: number) => void
   #copiedMs = Number.NEGATIVE_INFINITY
-  /** When the last round was; null when the log has been emptied since. */
+  /** When the last commit was; null when the log has been emptied since. */
   #busyMs: number | null = null
 
-  constructor(store: Pick<Store, 'checkpoint' | 'uncopiedBytes'>, clock: Clock, metrics: ConsumerMetrics) {
+  constructor({ store, clock, checkpointed }: CheckpointParts) {
     this.#store = store
     this.#clock = clock
-    this.#metrics = metrics
+    this.#checkpointed = checkpointed
+  }
+
+  committed(): void {
+    this.#busyMs = this.#clock.monotonicMs()
   }
 
   /** Returns whether a copy was due. Throws OperationError; what is committed stays in the log then. */
-  published(): boolean {
+  busy(): boolean {
     const now = this.#clock.monotonicMs()
-    this.#busyMs = now
     if (this.#store.uncopiedBytes() < copyBytes || this.#isHeldBack(now)) return false
     this.#run('copy')
     // Not when all of it was copied: then the next time may be at once.
@@ -58,7 +69,7 @@ export class Checkpoints {
   #run(what: 'copy' | 'empty'): boolean {
     const startedMs = this.#clock.monotonicMs()
     const isDone = this.#store.checkpoint(what)
-    this.#metrics.checkpointed(this.#clock.monotonicMs() - startedMs)
+    this.#checkpointed(this.#clock.monotonicMs() - startedMs)
     return isDone
   }
 }

@@ -1,8 +1,6 @@
 import { expect, test } from 'vitest'
-import { systemClock } from '../lib/clock.ts'
-import { Metrics, metricsText } from '../lib/process/metrics.ts'
+import { systemClock } from '../../lib/clock.ts'
 import { Checkpoints, copyBytes } from './checkpoints.ts'
-import { ConsumerMetrics } from './metrics.ts'
 
 /** A store whose readers let `copied` bytes go at each checkpoint, and the log be emptied if `isFree`. */
 function start() {
@@ -13,7 +11,8 @@ function start() {
     isFree: true,
     done: [] as string[],
   }
-  const metrics = new Metrics('consumer')
+  const tookMs: number[] = []
+  const checkpointed = (ms: number) => tookMs.push(ms)
   const store = {
     uncopiedBytes: () => state.uncopied,
     checkpoint(what: 'copy' | 'empty') {
@@ -24,20 +23,25 @@ function start() {
     },
   }
   const clock = { ...systemClock, monotonicMs: () => state.nowMs }
-  return { state, metrics, checkpoints: new Checkpoints(store, clock, new ConsumerMetrics(metrics)) }
+  return { state, tookMs, checkpoints: new Checkpoints({ store, clock, checkpointed }) }
+}
+
+function commit(checkpoints: Checkpoints): void {
+  checkpoints.committed()
+  checkpoints.busy()
 }
 
 test('the log is copied once enough has come together, and not at each commit', () => {
   const { state, checkpoints } = start()
   state.uncopied = copyBytes - 1
-  checkpoints.published()
+  commit(checkpoints)
   expect(state.done).toEqual([])
   state.uncopied = copyBytes
-  checkpoints.published()
-  checkpoints.published()
+  commit(checkpoints)
+  commit(checkpoints)
   expect(state.done).toEqual(['copy'])
   state.uncopied = copyBytes
-  checkpoints.published()
+  commit(checkpoints)
   expect(state.done).toEqual(['copy', 'copy'])
 })
 
@@ -45,7 +49,7 @@ test('while a reader holds it back, it is tried once a second', () => {
   const { state, checkpoints } = start()
   Object.assign(state, { uncopied: 2 * copyBytes, copied: 0 })
   for (let round = 0; round < 20; round++) {
-    checkpoints.published()
+    commit(checkpoints)
     state.nowMs += 97
   }
   expect(state.done).toEqual(['copy', 'copy'])
@@ -54,7 +58,7 @@ test('while a reader holds it back, it is tried once a second', () => {
 test('a quiet second empties the log, once', () => {
   const { state, checkpoints } = start()
   checkpoints.idle()
-  checkpoints.published()
+  commit(checkpoints)
   state.nowMs += 999
   checkpoints.idle()
   expect(state.done).toEqual([])
@@ -68,7 +72,7 @@ test('a quiet second empties the log, once', () => {
 
 test('a log that a reader keeps is emptied when it lets go', () => {
   const { state, checkpoints } = start()
-  checkpoints.published()
+  commit(checkpoints)
   Object.assign(state, { nowMs: 1_000, isFree: false })
   checkpoints.idle()
   checkpoints.idle()
@@ -80,11 +84,9 @@ test('a log that a reader keeps is emptied when it lets go', () => {
   expect(state.done).toEqual(['empty', 'empty'])
 })
 
-test('how long each took is a metric', async () => {
-  const { state, metrics, checkpoints } = start()
+test('how long each took is told', () => {
+  const { state, tookMs, checkpoints } = start()
   state.uncopied = copyBytes
-  checkpoints.published()
-  const text = await metricsText([await metrics.snapshot()])
-  expect(text).toMatch(/piccolo_checkpoint_seconds_sum\{process="consumer"\} 0\.03\b/)
-  expect(text).toMatch(/piccolo_checkpoint_seconds_count\{process="consumer"\} 1\b/)
+  commit(checkpoints)
+  expect(tookMs).toEqual([30])
 })

@@ -9,28 +9,32 @@ const keys = Array.from({ length: 30 }, (_, index) => `key ${index}`)
 const triesMax = 3
 
 /**
- * Applies so many batches, each in a transaction of its own, as a consumer does to whose queue they come
+ * Commits so many batches, each in a transaction of its own, as a consumer does to whose queue they come
  * again and again: what the store has is skipped. Batch 3 adds 100 to every key. Tells of each commit. Tries
  * again what may pass; throws what needs a fresh process.
  */
-export function applyAll(path: string, count: number, committed: (sequence: number) => void): void {
-  const store = openStore(path, systemClock, pino({ level: 'silent' }))
+export async function commitAll(
+  path: string,
+  count: number,
+  committed: (sequence: number) => void,
+): Promise<void> {
+  const store = openStore(path, { clock: systemClock, log: pino({ level: 'silent' }) })
   try {
     for (let sequence = 1; sequence <= count; sequence++) {
-      apply(store, sequence)
+      await commit(store, sequence)
       committed(sequence)
     }
   } finally {
-    store.close()
+    await store.close()
   }
 }
 
-function apply(store: Store, sequence: number): void {
+async function commit(store: Store, sequence: number): Promise<void> {
   const sums = Object.fromEntries(keys.map(key => [key, 10 ** (sequence - 1)]))
-  const application = { batches: [batch({ sequence, sums })], rejected: [], presumedDead: new Set<string>() }
+  const request = { batches: [batch({ sequence, sums })], rejected: [], presumedDead: new Set<string>() }
   for (let attempt = 1; ; attempt++) {
     try {
-      store.apply(application)
+      await store.commit(request)
       return
     } catch (error) {
       const mayPass = error instanceof OperationError && ['soon', 'later'].includes(error.policy.retry)

@@ -1,5 +1,4 @@
-import type { Clock } from '../lib/clock.ts'
-import type { Store } from '../store/store.ts'
+import type { Clock } from '../../lib/clock.ts'
 
 const intervalMs = 1_000
 /** Between two sweeps when more is to be forgotten than one may. */
@@ -10,22 +9,29 @@ const budgetMs = 20
 const keysMin = 1_000
 const keysMax = 10_000
 
+export interface KeySweepParts {
+  readonly store: { forgetIdempotencyKeys(beforeMs: number, countMax: number): number }
+  readonly clock: Clock
+  /** Undefined: they are kept for ever. */
+  readonly idempotencyWindowMs: number | undefined
+}
+
 /**
  * Forgets the idempotency keys that are older than the window: a little now and then, and twice as many as
  * arrive, so that however fast they come, the table holds those of one window in the end.
  */
 export class KeySweep {
-  readonly #store: Store
+  readonly #store: KeySweepParts['store']
   readonly #clock: Clock
-  readonly #windowMs: number
+  readonly #windowMs: number | undefined
   /** Keys that have to be forgotten for those that came, as far as there are any that old. */
   #owedCount = 0
   #dueMs = Number.NEGATIVE_INFINITY
 
-  constructor(store: Store, clock: Clock, windowMs: number) {
+  constructor({ store, clock, idempotencyWindowMs }: KeySweepParts) {
     this.#store = store
     this.#clock = clock
-    this.#windowMs = windowMs
+    this.#windowMs = idempotencyWindowMs
   }
 
   /** So many keys asked for room in the table. */
@@ -35,6 +41,7 @@ export class KeySweep {
 
   /** To be called often. Returns whether a sweep was due. Throws OperationError; it goes on in a second. */
   sweep(): boolean {
+    if (this.#windowMs === undefined) return false
     const startedMs = this.#clock.monotonicMs()
     if (startedMs < this.#dueMs && this.#owedCount < keysMin) return false
     const beforeMs = this.#clock.nowMs() - this.#windowMs

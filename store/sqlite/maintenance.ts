@@ -1,0 +1,52 @@
+import type { Clock } from '../../lib/clock.ts'
+import { OperationError } from '../../lib/errors.ts'
+import { type Log, RepeatedError } from '../../lib/process/log.ts'
+import type { CommitResult } from '../store.ts'
+import { Checkpoints, type CheckpointParts } from './checkpoints.ts'
+import { KeySweep, type KeySweepParts } from './key-sweep.ts'
+
+export type MaintenanceParts = CheckpointParts & KeySweepParts & { readonly clock: Clock; readonly log: Log }
+
+/** What has to be done for the database now and then, between transactions: checkpoints and key sweeps. */
+export class Maintenance {
+  readonly #checkpoints: Checkpoints
+  readonly #keySweep: KeySweep
+  readonly #checkpointError: RepeatedError
+  readonly #sweepError: RepeatedError
+
+  constructor(parts: MaintenanceParts) {
+    this.#checkpoints = new Checkpoints(parts)
+    this.#keySweep = new KeySweep(parts)
+    this.#checkpointError = new RepeatedError(parts.log, parts.clock, 'the database log cannot be copied')
+    this.#sweepError = new RepeatedError(parts.log, parts.clock, 'idempotency keys cannot be forgotten')
+  }
+
+  committed({ newKeyCount }: CommitResult): void {
+    this.#keySweep.arrived(newKeyCount)
+    this.#checkpoints.committed()
+  }
+
+  /**
+   * Does what is due; see Store.maintain. A task that fails changes nothing, is tried again later, and keeps
+   * no other from being done.
+   */
+  run(when: 'busy' | 'idle'): string[] {
+    attempt(() => this.#keySweep.sweep(), this.#sweepError)
+    attempt(() => this.#checkpoints[when](), this.#checkpointError)
+    return [this.#sweepError, this.#checkpointError].flatMap(({ code, message }) =>
+      code === null ? [] : [`${message}: ${code}`],
+    )
+  }
+}
+
+/** `work` returns whether anything was due. */
+function attempt(work: () => boolean, repeated: RepeatedError): void {
+  try {
+    if (work()) repeated.over()
+  } catch (error) {
+    if (!(error instanceof OperationError)) throw error
+    const { retry } = error.policy
+    if (retry === 'restart' || retry === 'never') throw error
+    repeated.happened(error)
+  }
+}
