@@ -21,7 +21,7 @@ export async function bindShard(
       'queue_foreign',
       `the queue belongs to the store ${boundTo}, the database is the store ${store.id}`,
     )
-  // In this order: whatever is confirmed meanwhile was committed before.
+  // The order matters: whatever is confirmed meanwhile was committed before.
   const confirmed = await queue.watermarks()
   const committed = (await store.watermarks()).applied
   const missing = new Map(
@@ -52,9 +52,9 @@ async function acceptLoss(
 }
 
 /**
- * What was given up the queue may have forgotten, or never heard: only where it is known are such batches let
- * through. And where others wrote watermarks of their own, or an earlier version left them where others
- * write, they are put right.
+ * Tells the queue what was given up: it may have forgotten or never heard, and lets such batches through only
+ * where it knows. Also corrects watermarks that others wrote, or that an earlier version left where others
+ * write.
  */
 async function publishKnown(
   queue: ConsumerQueue,

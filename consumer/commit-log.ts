@@ -43,7 +43,7 @@ export class CommitLog {
     if (applied.length > 0) this.#log.debug({ batchCount: applied.length, rowCount }, 'batches committed')
   }
 
-  /** To be called now and then, and at the end with `isLast`: of what came within a second after a line. */
+  /** Tells of elements that came within a second after a line. Called now and then; `isLast` at the end. */
   tell(isLast = false): void {
     const now = this.#clock.monotonicMs()
     if (this.#rejectedCount === 0 || (!isLast && now - this.#rejectedToldMs < rejectedIntervalMs)) return

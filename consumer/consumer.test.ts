@@ -30,7 +30,7 @@ let commitErrors: Error[]
 /** Resolved to by the next calls of `maintain`, one each. */
 let maintenanceReasons: string[]
 
-/** How many elements each read left out: more than none where it read ahead. */
+/** The elements that each read left out: more than none where it read ahead. */
 let skips: number[]
 
 class FlakyQueue extends EmbeddedQueue {

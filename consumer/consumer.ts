@@ -12,12 +12,12 @@ import type { ConsumerMetrics } from './metrics.ts'
 import type { Prepared } from './merge/merge.ts'
 import { Reader, type ReadingParts, type Taken, usualReading } from './prefetcher.ts'
 
-/** How long the consumer sleeps when the list is empty and no hint comes: longer and longer. */
+/** The consumer sleeps so long when the list is empty and no hint comes: longer and longer. */
 const idlePollMsMin = 50
 const idlePollMsMax = 400
 const retryDelayMs = { soon: 100, later: 1_000 } as const
 
-/** Those that a transaction is about besides the ones whose batches it applies. */
+/** The producers that a transaction is about besides those whose batches it applies. */
 type Producers = Required<Pick<CommitRequest, 'presumedDead' | 'waiting'>>
 
 interface Round {
@@ -52,9 +52,9 @@ export class Consumer {
   readonly #parts: ConsumerParts
   readonly #queueError: RepeatedError
   readonly #storeError: RepeatedError
-  /** What the store cannot do at present between two commits. */
+  /** The upkeep that the store cannot do at present, as readiness names it. */
   #maintenanceReasons: readonly string[] = []
-  /** When a stop that was requested has to be over; null before that. */
+  /** The time by which a requested stop has to be over; null before that. */
   #stopMs: number | null = null
   #running: Promise<void> | null = null
   /** Until something is pushed. */

@@ -19,7 +19,7 @@ export class EndedProducers {
     this.#log = log
   }
 
-  /** To be called while there is nothing else to do. Throws what the queue throws. */
+  /** Forgets them if that is due; called while there is nothing else to do. Throws what the queue throws. */
   async forget(): Promise<void> {
     const now = this.#clock.monotonicMs()
     if (now - this.#forgotAtMs < forgetIntervalMs) return

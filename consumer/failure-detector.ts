@@ -2,7 +2,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { BatchId } from '../batch/batch.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
 
-/** How often producers with parked batches are looked after. */
+/** The time between two looks at the producers with parked batches. */
 const lookIntervalMs = 1_000
 
 interface Watch {
@@ -22,7 +22,7 @@ interface Watch {
 export class FailureDetector {
   readonly #clock: Clock
   readonly #silenceMs: number
-  /** Whether batches of this producer wait in a hand-over file, to be brought by the next web process. */
+  /** Reports whether batches of this producer wait in a hand-over file, which a web process will bring. */
   readonly #isHandedOver: (producer: string) => boolean
   readonly #watched = new Map<string, Watch>()
   #lookedMs = Number.NEGATIVE_INFINITY

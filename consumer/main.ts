@@ -29,7 +29,7 @@ const ledgerGauges = [
 
 type Options = OptionValues<typeof consumerOptions>
 
-/** How one run of the consumer differs from others. */
+/** The ways in which one run of the consumer differs from others. */
 interface ConsumerRun extends ServiceRun {
   /** Makes the question whether batches of a producer may still come, that are not in the queue. */
   mayComeHome(clock: Clock, log: Log): (producer: string) => boolean
@@ -83,7 +83,7 @@ async function makeParts(
       start: () => claim(queue, store, { acceptOlderStore: options.acceptOlderStore, log, isRestart }),
       stop: () => queue.close(),
     },
-    // Before the consumer decides about any key.
+    // This starts before the consumer decides about any idempotency key.
     { name: 'window news', start: () => windowNews.start(), stop: () => windowNews.stop() },
     {
       name: 'consumer',
@@ -119,7 +119,7 @@ function publishGauges(metrics: Metrics, queue: ConsumerQueue, store: Store): vo
     metrics.gaugeOf(name, help, async () => (await store.account())[state])
 }
 
-/** What a running service is refused may pass: it must not stop the web processes. */
+/** Binds the shard. A refusal while the service runs may pass: it must not stop the web processes. */
 async function claim(
   queue: ConsumerQueue,
   store: Store,
@@ -144,7 +144,7 @@ async function listen(status: StatusServer, { host, consumerPort }: Options): Pr
   await status.listen(consumerPort, host)
 }
 
-/** What only an operator can fix must not be tried again and again. */
+/** An error that only an operator can fix must not be tried again and again. */
 function exitCodeOf(error: unknown): ExitCode {
   if (!(error instanceof OperationError)) return exitCodes.fault
   if (error.code === 'queue_gone') return exitCodes.unavailable

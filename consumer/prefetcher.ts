@@ -16,7 +16,7 @@ const shareGrowth = 1.3
 interface Read {
   readonly elements: readonly Element[]
   readonly bytes: number
-  /** Whether there may be more behind them. */
+  /** True when there may be more behind them. */
   readonly isFull: boolean
 }
 
@@ -25,7 +25,7 @@ export interface Taken extends Read {
   readonly prepared: Prepared | Promise<Prepared>
 }
 
-/** How much to take at a time, and who prepares it; a simulation has its own. */
+/** The amount to take at a time, and who prepares it; a simulation has its own. */
 export interface ReadingParts {
   readonly size: Pick<TransactionSize, 'next' | 'isFull' | 'committed'>
   readonly preparer: Pick<Preparer, 'prepare' | 'close'>
@@ -68,12 +68,12 @@ export class Reader {
     return { taken: { ...first, prepared: prepareElements(first.elements) }, ahead }
   }
 
-  /** What was before them is off the head now: they are next. */
+  /** Tells that the elements before them are off the head now: they are next. */
   published(ahead: Taken | null): void {
     this.#ahead = ahead !== null && ahead.elements.length > 0 ? ahead : null
   }
 
-  /** What a transaction of so many bytes took, and how old its oldest increment was then. */
+  /** Tells how long a transaction of so many bytes took, and how old its oldest increment was then. */
   committed(transaction: { bytes: number; ms: number; ageMs: number }): void {
     this.#size.committed(transaction)
   }

@@ -3,7 +3,7 @@ import { readBytesMax } from '../batch/limits.ts'
 
 const mebibyte = 1024 * 1024
 
-/** What one transaction aims to take: a request that waits for its commit waits for the one before, too. */
+/** The time that a transaction aims to take: who waits for its commit waits for the one before, too. */
 const transactionMsUsual = 250
 /** While the list is longer than that: larger transactions write a row in less time, so it ends sooner. */
 const transactionMsBehind = 1_000
@@ -40,7 +40,7 @@ export class TransactionSize {
     return { batchesMax, bytesMax: Math.round(Math.max(bytesMin, share * whole)) }
   }
 
-  /** Whether that much is what was asked for, so that there may be more. */
+  /** Reports whether that much is what was asked for, so that there may be more. */
   isFull({ batchCount, bytes }: { batchCount: number; bytes: number }, asked: Amount): boolean {
     return batchCount >= asked.batchesMax || bytes >= asked.bytesMax / 2
   }

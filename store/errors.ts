@@ -1,7 +1,7 @@
 import { descriptorsFull, nextDescriptor } from '../lib/process/descriptors.ts'
 import { errorText, type ErrorPolicy, OperationError } from '../lib/errors.ts'
 
-/** What can go wrong with a store, and how to go on; documented in docs/operations.md. */
+/** The errors of a store and how to go on after each; docs/operations.md explains them. */
 export const storeErrors = {
   store_busy: {
     retry: 'soon',

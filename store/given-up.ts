@@ -2,7 +2,7 @@ import type { SequenceRange } from '../batch/sequence-ranges.ts'
 
 /** Batches that were given up and have not arrived. Of one producer they are in order and do not touch. */
 export interface GivenUpRange extends SequenceRange {
-  /** Whether their increments are in `lost`: the next batch that was applied said how many they are. */
+  /** True when their increments are in `lost`: the next applied batch said how many there were. */
   readonly isCounted: boolean
 }
 

@@ -1,7 +1,7 @@
 import type { Batch, KeyedRequest } from '../batch/batch.ts'
 import { outcomes } from '../batch/outcomes.ts'
 
-/** Where a request with an idempotency key was counted. */
+/** The place at which a request with an idempotency key was counted. */
 export interface KnownKey {
   readonly fingerprint: string
   readonly producer: string
@@ -13,7 +13,7 @@ export interface KnownKey {
 /** The keys that were counted, inside one transaction. */
 export interface KnownKeys {
   find(key: string): KnownKey | undefined
-  /** Whether there is room for one more. */
+  /** Reports whether there is room for one more. */
   hasRoom(): boolean
   add(key: string, known: KnownKey): void
 }
@@ -54,7 +54,7 @@ export function recallKeyed(batch: Batch, keys: Pick<KnownKeys, 'find'>): string
   return codes.join('')
 }
 
-/** How many of these requests had a key that was not there. */
+/** Counts the requests whose idempotency key was not there before. */
 export function newKeysIn(codes: string): number {
   let count = 0
   for (const outcome of codes) if (outcome === outcomes.applied || outcome === outcomes.full) count++

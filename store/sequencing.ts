@@ -3,7 +3,7 @@ import type { BatchId, ReceivedBatch } from '../batch/batch.ts'
 import { isWithin } from '../batch/sequence-ranges.ts'
 import { type GivenUpRange, withoutSequence, withRange } from './given-up.ts'
 
-/** What the store knows of a producer before the batches at hand. */
+/** A producer's progress before the batches at hand, as the store knows it. */
 export interface Progress {
   readonly watermark: number
   /** Increments that the producer had sealed up to its watermark. */
@@ -11,13 +11,13 @@ export interface Progress {
 }
 
 export interface SequencingInput {
-  /** As read from the queue, in order. */
+  /** The batches as read from the queue, in order. */
   readonly batches: readonly ReceivedBatch[]
   /** The progress of every producer of `batches` and of `parked`; absent means nothing was ever committed. */
   readonly progress: ReadonlyMap<string, Progress>
-  /** In the store's table, in any order: all of every producer of `batches`. */
+  /** All parked batches of every producer of `batches`, in any order. */
   readonly parked: readonly BatchId[]
-  /** What was given up and has not arrived; absent where there is nothing. */
+  /** Batches that were given up and have not arrived; a producer without any may be absent. */
   readonly givenUp: ReadonlyMap<string, readonly GivenUpRange[]>
   /** The batch behind one of `parked`; null when what is there is none. */
   readonly loadParked: (id: BatchId) => ReceivedBatch | null
@@ -27,17 +27,17 @@ export interface SequencingInput {
 
 export interface Sequenced {
   /**
-   * To be added to the totals: each producer's next ones in the order of their sequences, and among them, at
-   * or below its watermark, those that had been given up.
+   * Batches to add to the totals: each producer's next ones in the order of their sequences, and among them,
+   * at or below its watermark, those that had been given up.
    */
   readonly apply: readonly ReceivedBatch[]
-  /** To be kept until what they have to follow arrives. */
+  /** Batches to keep until those before them arrive. */
   readonly park: readonly ReceivedBatch[]
-  /** To be deleted from the table of parked batches: applied now, known to be applied, or rejected. */
+  /** Parked batches to delete: applied now, known to be applied, or rejected. */
   readonly unpark: readonly BatchId[]
   /** The watermark of every producer of `batches` and of `parked`. */
   readonly watermarks: ReadonlyMap<string, number>
-  /** What was given up and has not arrived, by now. */
+  /** Batches that are given up after this and have not arrived. */
   readonly givenUp: ReadonlyMap<string, readonly GivenUpRange[]>
   /** Batches that their producers cannot have sealed: they would have sealed less than before. */
   readonly reject: readonly ReceivedBatch[]
@@ -122,7 +122,7 @@ export function sequenceBatches(input: SequencingInput): Sequenced {
   return { apply, park: [...park.values()], unpark, watermarks, givenUp, reject }
 }
 
-/** Whether exactly these batches are to be applied: nothing skipped, parked, or taken from the parked. */
+/** Reports whether exactly these batches are to be applied: none skipped, parked, or taken from the parked. */
 export function appliesAll({ apply }: Sequenced, batches: readonly ReceivedBatch[]): boolean {
   return apply.length === batches.length && apply.every((batch, index) => batch === batches[index])
 }

@@ -6,12 +6,12 @@ import type { MergedSums } from './merge/merged-sums.ts'
 /** An element of the queue that is no batch, or that its producer cannot have sent. */
 export interface Rejected {
   readonly element: Element
-  /** In words of ours alone. */
+  /** Our own words: nothing of the element is in it. */
   readonly reason: string
 }
 
 export interface CommitRequest {
-  /** As read from the queue, in order. */
+  /** The batches as read from the queue, in order. */
   readonly batches: readonly ReceivedBatch[]
   /**
    * All sums of `batches`, made ahead of the transaction. Used where every one of them is to be applied and
@@ -51,7 +51,7 @@ export interface CommitResult {
   readonly lost: ReadonlyMap<string, number>
   /** Increments that an earlier one had declared lost and that arrived now, per producer. */
   readonly recovered: ReadonlyMap<string, number>
-  /** What was given up and has not arrived, for every producer in `watermarks` that has any. */
+  /** Batches that were given up and have not arrived, for every producer in `watermarks` that has any. */
   readonly givenUp: ReadonlyMap<string, readonly SequenceRange[]>
 }
 
@@ -63,7 +63,7 @@ export interface Account {
   readonly lost: number
 }
 
-/** How far the store has come with each producer. */
+/** The store's progress with each producer. */
 export interface Watermarks {
   /** Highest committed sequence per producer. */
   readonly applied: ReadonlyMap<string, number>

@@ -71,7 +71,7 @@ function scannerOf(elements: readonly Element[]) {
   return { table, scan }
 }
 
-/** In a form that crosses from thread to thread; of elements that are all of the usual shape. */
+/** The elements in a form that crosses from thread to thread, where all are of the usual shape. */
 export interface Answer {
   readonly heads: readonly BatchHead[]
   readonly sumsOfSums: readonly bigint[]

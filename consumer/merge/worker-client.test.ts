@@ -14,7 +14,7 @@ const escaped = encodeBatch(batch({ sequence: 2, sums: { 'say "hi"': 5, b: 1 } }
 const large = encodeBatch(batch({ sequence: 3, sums: { b: 2n ** 62n } }))
 const keyed = encodeBatch(batch({ sequence: 4, keyed: [keyedRequest('k', 'b', 1)] }))
 
-/** All that the store looks at. */
+/** Picks all that the store looks at. */
 function shown({ batches, merged, rejected }: Prepared) {
   const rows =
     merged && Array.from(merged.ends, (_, row) => [keyAt(merged, row), BigInt(sumAt(merged, row))] as const)

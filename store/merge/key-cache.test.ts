@@ -6,7 +6,7 @@ import { sumOf, SumTable } from '../../batch/sum-rows.ts'
 
 type Row = readonly [key: string, sum: number]
 
-/** What a table holds after these batches, one after the other, merged by a cache for so many bytes. */
+/** Returns a table's content after these batches, one after the other, merged by a cache for so many bytes. */
 function merged(batches: readonly (readonly Row[])[], cacheBytes: number): Row[] {
   const rows = batches.flat()
   const table = new SumTable(rows.reduce((bytes, [key]) => bytes + Buffer.byteLength(key), 0))

@@ -12,7 +12,7 @@ const cellSize = 2
 const setSize = 4 * cellSize
 /** The share of looked-up keys that must be known; below it, looking costs more than it saves. */
 const knownShareMin = 1 / 8
-/** When that is judged: after so many for each cell, without the first batch, which finds nothing. */
+/** Looks per cell before that is judged; the first batch, which finds nothing, is left out. */
 const judgedAfter = 1 / 2
 
 /**

@@ -3,7 +3,7 @@ import { endOf, startOf, sumOf, type SumTable } from '../../batch/sum-rows.ts'
 import { rowsInByteOrder } from './byte-order.ts'
 
 /**
- * What each key gains, in the order in which the table keeps the keys: key `i` ends before unit `ends[i]`
+ * The sum of each key, in the order in which the table keeps the keys: key `i` ends before unit `ends[i]`
  * of `text` and begins where the one before ends.
  */
 export interface MergedSums {
@@ -57,7 +57,7 @@ function bytesOf({ places, count }: SumTable): number {
   return bytes
 }
 
-/** Where the rows with the key of the one at `start` end. */
+/** Returns the end of the rows that have the key of the one at `start`. */
 function endOfRun(table: SumTable, rows: Uint32Array, start: number): number {
   const first = rows[start]!
   let end = start + 1
@@ -110,7 +110,7 @@ function unitsOf(merged: Omit<MergedSums, 'text'> & { readonly text: Buffer }): 
   return { ...merged, ends, text }
 }
 
-/** How many UTF-16 units the character has that begins with this byte; none for a byte inside a character. */
+/** Returns the UTF-16 units of the character that begins with this byte; 0 for a byte inside a character. */
 function unitsOfByte(byte: number): number {
   if ((byte & 0xc0) === 0x80) return 0
   return byte >= 0xf0 ? 2 : 1

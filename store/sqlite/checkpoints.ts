@@ -1,13 +1,13 @@
 import type { Clock } from '../../lib/clock.ts'
 
 /**
- * What is committed and not yet in the database file: more is copied in fewer writes, as a page that changed
- * many times is copied once; less makes a shorter pause.
+ * Bytes that are committed and not yet in the database file. More are copied in fewer writes, as a page that
+ * changed many times is copied once; fewer make a shorter pause.
  */
 export const copyBytes = 32 * 1024 * 1024
 /** While a reader holds back the copying, it is not tried at each commit. */
 const retryMs = 1_000
-/** After so long without a batch the log is emptied. */
+/** The log is emptied after so long without a commit. */
 const idleMs = 1_000
 
 export interface CheckpointParts {
@@ -30,7 +30,7 @@ export class Checkpoints {
   readonly #clock: Clock
   readonly #checkpointed: (ms: number) => void
   #copiedMs = Number.NEGATIVE_INFINITY
-  /** When the last commit was; null when the log has been emptied since. */
+  /** The time of the last commit; null when the log has been emptied since. */
   #busyMs: number | null = null
 
   constructor({ store, clock, checkpointed }: CheckpointParts) {
@@ -53,7 +53,7 @@ export class Checkpoints {
     return true
   }
 
-  /** As above. */
+  /** Empties the log after a quiet second; the rest is as for `busy`. */
   idle(): boolean {
     const now = this.#clock.monotonicMs()
     if (this.#busyMs === null || now - this.#busyMs < idleMs) return false

@@ -4,16 +4,16 @@ import type { Clock } from '../../lib/clock.ts'
 import { storeError } from '../errors.ts'
 import { checkpoint, type Database, logBytes, logBytesInUse } from './sqlite.ts'
 
-/** What SQLite keeps beside the database: the write-ahead log, and an index of it that programs share. */
+/** The files beside the database: the write-ahead log, and an index of it that programs share. */
 const suffixes = ['-wal', '-shm'] as const
 
 /** A file that is being copied to the path grows all the time. */
 const settledAfterMs = 1_000
 
 /**
- * Whether the files of an open database are still those at its path. SQLite goes on without a word in files
- * that have no name any more. By their names alone: to open and close one of them by other means would drop
- * SQLite's locks.
+ * Checks that the files of an open database are still those at its path. SQLite goes on without a word in
+ * files that have no name any more. It looks at names alone: to open and close one of the files by other means
+ * would drop SQLite's locks.
  */
 export class DatabaseFiles {
   readonly #database: Database
@@ -81,7 +81,7 @@ export class DatabaseFiles {
       throw storeError('store_replaced', `${this.#path}-wal was cut off`)
   }
 
-  /** Whether it has something in it, and has not changed for a while. */
+  /** Reports whether there is something in it, and it has not changed for a while. */
   #hasSettled(found: BigIntStats): boolean {
     const now = this.#clock.monotonicMs()
     const before = this.#other?.found

@@ -38,7 +38,7 @@ function totals(path: string): number[] {
   }
 }
 
-/** Of every key after so many batches: each adds a decimal digit of its own. */
+/** The total of every key after so many batches: each adds a decimal digit of its own. */
 const totalAfter = (count: number) => Number('1'.repeat(count))
 
 /** Some containers forbid to trace even one's own children. */

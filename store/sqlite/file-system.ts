@@ -31,7 +31,7 @@ const sharedFileSystems = new Set([
   'smb3',
   'smbfs',
   'wekafs',
-  // From a host into its virtual machines and containers.
+  // A host shares these with its virtual machines and containers.
   '9p',
   'drvfs',
   'fakeowner',
@@ -45,7 +45,7 @@ const sharedFileSystems = new Set([
 ])
 
 /**
- * Of FUSE, where nearly everything comes from a host, a network or an object store, those that keep their
+ * The FUSE file systems, most of which come from a host, a network or an object store, that keep their
  * files on a disk of this machine.
  */
 const localFuse = new Set([
@@ -88,7 +88,7 @@ export function checkPlace(database: string, log: Log, mountinfo = readMountinfo
 }
 
 function isShared({ type, point }: Mount): boolean {
-  // As a root it is what some sandboxes have, each on its own.
+  // Some sandboxes have it as their root, each its own.
   if (type === '9p' && point === '/') return false
   return sharedFileSystems.has(type) || (/^fuse(\.|$)/.test(type) && !localFuse.has(type))
 }
@@ -101,7 +101,7 @@ function mountOf(path: string, mountinfo: string): Mount | null {
     const point = unescapeOctal(left?.split(' ')[4] ?? '')
     const type = right?.split(' ')[0] ?? ''
     const holds = point === '/' || path === point || path.startsWith(`${point}/`)
-    // Of mounts on the same point the last one is on top.
+    // The last of several mounts on one point is on top.
     if (point !== '' && holds && point.length >= (best?.point.length ?? 0)) best = { point, type }
   }
   return best
@@ -114,7 +114,7 @@ function unescapeOctal(text: string): string {
 const linksMax = 40
 
 /**
- * With links resolved as far as the path exists: neither the folder nor what a link points to may have been
+ * Resolves links as far as the path exists: neither the folder nor what a link points to may have been
  * made yet.
  */
 function realPath(path: string, linksLeft = linksMax): string {

@@ -3,7 +3,7 @@ import type { Clock } from '../../lib/clock.ts'
 const intervalMs = 1_000
 /** Between two sweeps when more is to be forgotten than one may. */
 const behindIntervalMs = 100
-/** How long one sweep takes, whatever else there is to do. */
+/** The time that one sweep may take, whatever else there is to do. */
 const budgetMs = 20
 /** Keys that are dropped in one transaction: bounds how long a commit waits for it. */
 const keysMin = 1_000
@@ -34,12 +34,12 @@ export class KeySweep {
     this.#windowMs = idempotencyWindowMs
   }
 
-  /** So many keys asked for room in the table. */
+  /** Tells that so many idempotency keys asked for room in the table. */
   arrived(count: number): void {
     this.#owedCount += 2 * count
   }
 
-  /** To be called often. Returns whether a sweep was due. Throws OperationError; it goes on in a second. */
+  /** Sweeps if that is due, and returns whether it was. Throws OperationError; the next call tries again. */
   sweep(): boolean {
     if (this.#windowMs === undefined) return false
     const startedMs = this.#clock.monotonicMs()

@@ -12,7 +12,7 @@ export interface ProducerLedger {
   /** Increments of repeated requests, not added again. */
   readonly duplicate: number
   readonly lost: number
-  /** In batches that wait for one before them; not in `sealed` yet. */
+  /** Increments in batches that wait for one before them; not in `sealed` yet. */
   readonly parked: number
 }
 
@@ -22,9 +22,9 @@ export interface Ledger {
   /** Number of totals. */
   readonly keyCount: number
   readonly sumOfTotals: bigint
-  /** What all producers together added. */
+  /** The sum that all producers together added. */
   readonly sumApplied: bigint
-  /** What no producer added: totals taken over, sums set aside. */
+  /** The sum that no producer added: totals taken over, sums set aside. */
   readonly sumAdjusted: bigint
   readonly setAsideCount: number
   readonly rejectedCount: number
@@ -51,7 +51,7 @@ export class LedgerReader {
     return translateErrors(() => this.#database.prepare('SELECT id FROM store').pluck().get() as string)
   }
 
-  /** What SQLite finds wrong with the file, at most 20 lines; none when it is sound. Reads every page. */
+  /** Lists what SQLite finds wrong with the file, at most 20 lines. Reads every page. */
   damages(): string[] {
     const findings = translateErrors(() => this.#database.pragma('integrity_check(20)')) as {
       integrity_check: string

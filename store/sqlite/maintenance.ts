@@ -7,7 +7,7 @@ import { KeySweep, type KeySweepParts } from './key-sweep.ts'
 
 export type MaintenanceParts = CheckpointParts & KeySweepParts & { readonly clock: Clock; readonly log: Log }
 
-/** What has to be done for the database now and then, between transactions: checkpoints and key sweeps. */
+/** The upkeep of the database between transactions: checkpoints, and sweeps of idempotency keys. */
 export class Maintenance {
   readonly #checkpoints: Checkpoints
   readonly #keySweep: KeySweep

@@ -35,7 +35,7 @@ export function openStore(path: string, parts: StoreParts & { readonly mustExist
   const lock = tryLock(`${file}-lock`)
   if (lock === null) throw storeError('store_locked', `another consumer has ${path}`)
   try {
-    // Before the first look: opening a database recovers it and takes its log away.
+    // This comes before the first look: opening a database recovers it and takes its log away.
     const isSuspect = sizeOf(`${file}-wal`) > 0 || sizeOf(file) <= checkedAlwaysBytesMax
     const database = openForWriting(file, opened => {
       refuseForeign(opened, path)
@@ -150,7 +150,7 @@ function makeSchema(database: Database, clock: Clock, log: Log): void {
   else log.warn({ ...taken }, 'took over a seed database; what no total can hold is in the table set_aside')
 }
 
-/** All steps in one transaction. */
+/** Takes all steps in one transaction. */
 function migrate(database: Database, log: Log): void {
   const from = database.pragma('user_version', { simple: true }) as number
   const steps = migrations.filter(({ version }) => version > from)

@@ -49,7 +49,7 @@ export class ParkedBatches {
     }
   }
 
-  /** What there is no room for goes to `rejected` instead: a producer that lives sends it again. */
+  /** Batches without room go to `rejected` instead: a producer that lives sends them again. */
   move({ park, unpark }: Pick<Sequenced, 'park' | 'unpark'>, nowMs: number, rejected: Rejected[]): void {
     for (const { producer, sequence } of unpark) this.#delete.run(producer, sequence)
     if (park.length === 0) return

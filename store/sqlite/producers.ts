@@ -14,7 +14,7 @@ interface GivenUpRow {
   readonly counted: number
 }
 
-/** What the database knows of each producer, inside the caller's transaction. */
+/** The tables of producers and of what was given up, inside the caller's transaction. */
 export class Producers {
   readonly #read: Statement
   readonly #write: Statement

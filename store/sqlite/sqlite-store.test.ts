@@ -332,7 +332,7 @@ describe('applying batches', () => {
 describe('batches that were given up', () => {
   const ledger = () => sql('SELECT watermark, sealed, applied, duplicate, lost FROM producers')
   const ranges = () => sql('SELECT first, last, counted FROM given_up ORDER BY first')
-  /** Of ten times as many increments as its sequence says. */
+  /** A batch of ten times as many increments as its sequence says. */
   const tenfold = (sequence: number, keyed: readonly KeyedRequest[] = []) =>
     batch({
       sequence,

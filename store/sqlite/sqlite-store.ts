@@ -12,22 +12,22 @@ import { Tables } from './tables.ts'
 /** A database in memory has no files to check. */
 const noFiles: Pick<DatabaseFiles, 'check'> = { check: () => {} }
 
-/** What a store is opened with, wherever its database is. */
+/** The parts that a store is opened with, wherever its database is. */
 export interface StoreParts {
   readonly clock: Clock
   readonly log: Log
   /** Gets the metrics of the database, if it is given. */
   readonly metrics?: Metrics
-  /** How long idempotency keys are kept, in ms. Default: for ever. */
+  /** The time for which idempotency keys are kept, in ms. Default: for ever. */
   readonly idempotencyWindowMs?: number
   /** A keyed request that would make more idempotency keys than this is refused. Default: no bound. */
   readonly idempotencyKeysMax?: number
 }
 
 /**
- * The store in a SQLite database that has our schema; see `openStore`. SQLite is called in the caller's thread,
- * which waits for it: a promise is settled when it is returned, and what happens meanwhile happens between
- * two calls.
+ * The store in a SQLite database that has our schema; see `openStore`. SQLite is called in the caller's
+ * thread, which waits for it: each promise is settled when it is returned, and other work of the process is
+ * done between two calls.
  */
 export class SqliteStore implements Store {
   readonly id: string
@@ -97,7 +97,7 @@ export class SqliteStore implements Store {
     try {
       this.#files.check()
     } catch {
-      // That saved what another database beside the log would be corrupted by.
+      // The check has emptied the log, which would corrupt another database at the path.
     }
     this.#database.close()
     this.#onClose()
@@ -136,7 +136,7 @@ export class SqliteStore implements Store {
     return translateErrors(() => {
       this.#files.check()
       const result = this.#database.transaction(work).immediate()
-      // What was committed to a file that has no name any more is told to nobody.
+      // Nobody is told of a commit to a file that has lost its name.
       this.#files.check()
       return result
     })

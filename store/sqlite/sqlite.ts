@@ -10,9 +10,9 @@ export type Statement<Parameters extends unknown[] = unknown[], Row = unknown> =
   Row
 >
 
-/** How long a statement waits for another program's lock before it fails with `store_busy`. */
+/** The time a statement waits for another program's lock before it fails with `store_busy`. */
 const busyTimeoutMs = 1_000
-/** What the log keeps of its size once it is used again from its start. */
+/** The size that the log is cut to once it is used again from its start. */
 const walBytesKept = 64 * 1024 * 1024
 /** A net: the consumer copies the log earlier and outside commits; see consumer/checkpoints.ts. */
 const walPagesMax = 32_768
@@ -80,12 +80,12 @@ interface CheckpointResult {
   readonly checkpointed: number
 }
 
-/** By its name alone: to open and close a file of the database by other means would drop its locks. */
+/** Looks at the name alone: to open and close a file of the database by other means would drop its locks. */
 export function logBytes(database: Database): number {
   return statSync(`${database.name}-wal`, { throwIfNoEntry: false })?.size ?? 0
 }
 
-/** What of the log SQLite goes by: its header, and a header for each page. */
+/** Returns the bytes of the log that SQLite goes by: its header, and each page with a header. */
 export function logBytesInUse(database: Database): number {
   const [result] = database.pragma('wal_checkpoint(NOOP)') as CheckpointResult[]
   const pageBytes = database.pragma('page_size', { simple: true }) as number
@@ -110,7 +110,7 @@ export function openForReading(path: string, check: (database: Database) => void
   }, path)
 }
 
-/** By its name alone, before SQLite waits for a pipe or reads a folder. Throws OperationError. */
+/** Looks at the name alone, before SQLite waits for a pipe or reads a folder. Throws OperationError. */
 export function kindOf(path: string): 'file' | 'nothing' {
   let found: Stats | undefined
   try {
@@ -124,7 +124,7 @@ export function kindOf(path: string): 'file' | 'nothing' {
   return 'file'
 }
 
-/** What SQLite says of a file that never was a database, with its path; any other error as it is. */
+/** Adds the path to what SQLite says of a file that never was a database; leaves any other error as it is. */
 function asForeign(path: string, error: unknown): unknown {
   if ((error as { code?: unknown }).code !== 'SQLITE_NOTADB') return error
   return storeError('store_unknown', `${path} is no SQLite database, or its first page is damaged`)

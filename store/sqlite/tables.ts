@@ -19,7 +19,7 @@ const backwards = 'a batch whose producer would have sealed less than before'
 
 /** A batch that is being applied, and what of it counts. */
 interface Decided extends Counted {
-  /** To be added to the totals. */
+  /** The keys and sums to add to the totals. */
   readonly parts: readonly KeysAndSums[]
   readonly outcomes: BatchOutcomes
 }
@@ -88,7 +88,7 @@ export class Tables {
     }
   }
 
-  /** What of a batch is to be added: all but the keyed requests that were counted before. */
+  /** Decides what of a batch is added: all but the keyed requests that were counted before. */
   #decide(batch: ReceivedBatch, now: number, keysMax: number): Decided {
     const { producer, sequence, increments, keyed } = batch
     const { codes, applied } = this.idempotencyKeys.decide(batch, now, keysMax)
@@ -135,7 +135,7 @@ function isRepeated(
   return keyed.length > 0 && sequence <= producers.get(producer)!.watermark
 }
 
-/** Those that are not zero. */
+/** Returns the counts that are not zero. */
 function countsOf(
   entered: ReadonlyMap<string, Entered<ProducerRow>>,
   count: (entered: Entered<ProducerRow>) => number,

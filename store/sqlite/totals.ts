@@ -94,7 +94,7 @@ export class Totals {
 
 function isOverflow(error: unknown): boolean {
   const code = (error as { code?: string }).code
-  // From the STRICT table, which refuses a REAL; from the driver, for a sum that is beyond 64 bits by itself.
+  // The STRICT table refuses a REAL; the driver refuses a sum that is beyond 64 bits by itself.
   return (
     code === 'SQLITE_CONSTRAINT_DATATYPE' || (error instanceof RangeError && /BigInt/i.test(error.message))
   )

@@ -38,7 +38,7 @@ CREATE TABLE given_up (
 export const overflowReason = 'the total would leave 64 bits'
 export const overflowAdjustment = 'set aside'
 
-/** What overflows comes again and again: one row a key, and one adjustment for all. */
+/** A total that overflows does so again and again: one row a key, and one adjustment for all. */
 export const overflowIndexes = `
 CREATE UNIQUE INDEX set_aside_by_key ON set_aside (key) WHERE reason = '${overflowReason}';
 CREATE UNIQUE INDEX adjustments_by_running_reason ON adjustments (reason)

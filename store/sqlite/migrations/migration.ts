@@ -4,6 +4,6 @@ export interface Migration {
   readonly version: number
   /** Runs in the transaction of all steps, with the function sum_of_decimals. */
   readonly sql: string
-  /** Whether a program that knows only the version before can still work with the result. */
+  /** True when a program that knows only the version before can still work with the result. */
   readonly isReadableBefore: boolean
 }
