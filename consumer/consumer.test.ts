@@ -8,7 +8,7 @@ import { EmbeddedQueue } from '../queue/embedded/embedded-queue.ts'
 import { queueError } from '../queue/errors.ts'
 import type { Publication, ReadBounds } from '../queue/queue.ts'
 import { storeError } from '../store/errors.ts'
-import { openStore } from '../store/sqlite/open.ts'
+import { openSqliteStore } from '../store/sqlite/open.ts'
 import type { Store } from '../store/store.ts'
 import { batch, producerId } from '../test/kit/builders.ts'
 import { until } from '../test/kit/condition.ts'
@@ -52,7 +52,7 @@ beforeEach(() => {
   maintenanceReasons = []
   skips = []
   queue = new FlakyQueue(systemClock)
-  store = openStore(folder.database, { clock: systemClock, log })
+  store = openSqliteStore(folder.database, { clock: systemClock, log })
   const flaky: Store = {
     id: store.id,
     async commit(request) {

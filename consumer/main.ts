@@ -11,7 +11,7 @@ import { StatusServer } from '../lib/process/status-server.ts'
 import { passingError } from '../queue/errors.ts'
 import { openQueue } from '../queue/open.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
-import { openStore } from '../store/sqlite/open.ts'
+import { openStore } from '../store/open.ts'
 import type { Store } from '../store/store.ts'
 import { bindShard } from './bind-shard.ts'
 import { Consumer } from './consumer.ts'
@@ -52,7 +52,7 @@ async function makeParts(
   const { idempotencyKeysMax } = options
   const idempotencyWindowMs = durationMs(options.idempotencyWindow)
   const storeParts = { clock, log, metrics, idempotencyWindowMs, idempotencyKeysMax }
-  const store = openStore(options.database, { ...storeParts, mustExist: isRestart })
+  const store = await openStore(options.database, { ...storeParts, mustExist: isRestart })
   const failureDetector = new FailureDetector(clock, options.producerGoneAfterMs, mayComeHome(clock, log))
   const consumer = new Consumer({
     queue,

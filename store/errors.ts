@@ -1,5 +1,4 @@
-import { descriptorsFull, nextDescriptor } from '../lib/process/descriptors.ts'
-import { errorText, type ErrorPolicy, OperationError } from '../lib/errors.ts'
+import { type ErrorPolicy, OperationError } from '../lib/errors.ts'
 
 /** The errors of a store and how to go on after each; docs/operations.md explains them. */
 export const storeErrors = {
@@ -54,35 +53,4 @@ export type StoreErrorCode = keyof typeof storeErrors
 
 export function storeError(code: StoreErrorCode, message: string, cause?: unknown): OperationError {
   return new OperationError(code, storeErrors[code], message, cause)
-}
-
-/** First letters of SQLite's result codes, and what they mean to us. */
-const resultCodes: readonly (readonly [string, StoreErrorCode])[] = [
-  ['SQLITE_BUSY', 'store_busy'],
-  ['SQLITE_LOCKED', 'store_busy'],
-  ['SQLITE_FULL', 'store_full'],
-  ['SQLITE_CORRUPT', 'store_corrupt'],
-  ['SQLITE_NOTADB', 'store_corrupt'],
-  ['SQLITE_CANTOPEN', 'store_unreadable'],
-  ['SQLITE_READONLY', 'store_unreadable'],
-  ['SQLITE_PERM', 'store_unreadable'],
-  ['SQLITE_AUTH', 'store_unreadable'],
-  ['SQLITE_IOERR', 'store_failed'],
-  ['SQLITE_NOMEM', 'store_failed'],
-  ['SQLITE_PROTOCOL', 'store_failed'],
-]
-
-/**
- * The OperationError of an exception from SQLite; anything else is an internal error and is returned as it
- * is. The message begins with the path, where one is given.
- */
-export function classifyStoreError(error: unknown, path?: string): unknown {
-  if (error instanceof OperationError) return error
-  const code = (error as { code?: unknown } | null)?.code
-  if (typeof code !== 'string') return error
-  const text = `${path === undefined ? '' : `${path}: `}${errorText(error)} (${code})`
-  const known = resultCodes.find(([prefix]) => code.startsWith(prefix))
-  // SQLite says only that it cannot open a file: for want of a descriptor, that is no fault of the path.
-  if (code.startsWith('SQLITE_CANTOPEN') && nextDescriptor() === null) return descriptorsFull(text, error)
-  return known ? storeError(known[1], text, error) : error
 }

@@ -1,3 +1,6 @@
+import type { Clock } from '../lib/clock.ts'
+import type { Log } from '../lib/process/log.ts'
+import type { Metrics } from '../lib/process/metrics.ts'
 import type { BatchId, Element, ReceivedBatch, Sum } from '../batch/batch.ts'
 import type { BatchOutcomes } from '../batch/outcomes.ts'
 import type { SequenceRange } from '../batch/sequence-ranges.ts'
@@ -18,6 +21,7 @@ export interface CommitRequest {
    * nothing else, which is usual; decided inside the transaction.
    */
   readonly merged?: MergedSums
+  /** Elements that are no batches; the newest ones are kept for the operator. */
   readonly rejected: readonly Rejected[]
   /** Producers whose missing batches are given up. */
   readonly presumedDead: ReadonlySet<string>
@@ -41,8 +45,6 @@ export interface CommitResult {
    * there was no room.
    */
   readonly duplicateCount: number
-  /** Keyed requests that asked for room for their key, whether they found any or not. */
-  readonly newKeyCount: number
   /** Rows of `numbers` that were written. */
   readonly rowCount: number
   /** Sums that did not fit into a total. */
@@ -82,7 +84,7 @@ export interface Store {
   /**
    * Applies batches in one durable transaction: totals and watermarks move together or not at all.
    * A batch at or below its producer's watermark is a redelivery and is skipped, unless it was given up; one
-   * that is ahead is parked.
+   * that is ahead is parked, or rejected where too many wait already.
    * After a rejection the batches are still in the queue, and the store is unchanged, or knows them again:
    * `store_gone` may come after a commit to files that have lost their name meanwhile.
    */
@@ -108,9 +110,26 @@ export interface Store {
   close(): Promise<void>
 }
 
-/** Reads totals beside the writer. */
+/** The parts that a store is opened with, wherever its database is. */
+export interface StoreParts {
+  readonly clock: Clock
+  readonly log: Log
+  /** Gets the metrics of the database, if it is given. */
+  readonly metrics?: Metrics
+  /** The time for which idempotency keys are kept, in ms. Default: for ever. */
+  readonly idempotencyWindowMs?: number
+  /** A keyed request that would make more idempotency keys than this is refused. Default: no bound. */
+  readonly idempotencyKeysMax?: number
+}
+
+export interface OpenParts extends StoreParts {
+  /** Refuse with `store_gone` where there is no database yet, rather than make one. Default: false. */
+  readonly mustExist?: boolean
+}
+
+/** Reads totals beside the writer. Rejects as a store does. */
 export interface StoreReader {
-  /** Zero for a key that was never counted. */
-  total(key: string): Sum
-  close(): void
+  /** Resolves to zero for a key that was never counted. */
+  total(key: string): Promise<Sum>
+  close(): Promise<void>
 }

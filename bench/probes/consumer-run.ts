@@ -8,7 +8,7 @@ import { type Batch, newProducerId } from '../../batch/batch.ts'
 import { encodeBatch } from '../../batch/writer.ts'
 import { EmbeddedQueue } from '../../queue/embedded/embedded-queue.ts'
 import type { ReadBounds } from '../../queue/queue.ts'
-import { openStore } from '../../store/sqlite/open.ts'
+import { openSqliteStore } from '../../store/sqlite/open.ts'
 import type { CommitRequest, CommitResult, Store } from '../../store/store.ts'
 
 /**
@@ -42,7 +42,7 @@ export class ConsumerRun {
 
   constructor(path: string) {
     const log = createLog({ level: 'silent', format: 'json', process: 'bench', isTerminal: false })
-    this.#store = openStore(path, { clock: systemClock, log, idempotencyWindowMs: 86_400_000 })
+    this.#store = openSqliteStore(path, { clock: systemClock, log, idempotencyWindowMs: 86_400_000 })
     this.#consumer = new Consumer({
       queue: this.#queue,
       store: this.#recording(),

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../lib/clock.ts'
 import { createLog } from '../../lib/process/log.ts'
 import type { Batch } from '../../batch/batch.ts'
-import { openStore } from '../../store/sqlite/open.ts'
+import { openSqliteStore } from '../../store/sqlite/open.ts'
 import { BareLoop, compareTotals, fill, type Row } from './bare-loop.ts'
 import { ConsumerRun } from './consumer-run.ts'
 
@@ -131,7 +131,7 @@ function outcomeOf({ name }: Scenario, rounds: readonly Round[]): Outcome {
 
 function prepare({ keyCount, keyAt }: Scenario, [first, ...others]: readonly string[]): void {
   const log = createLog({ level: 'silent', format: 'json', process: 'bench', isTerminal: false })
-  void openStore(first!, { clock: systemClock, log }).close()
+  void openSqliteStore(first!, { clock: systemClock, log }).close()
   if (keyAt === short) fill(first!, indices(keyCount, keyAt))
   else fill(first!, [...indices(keyCount, keyAt)].sort())
   for (const other of others) copyFileSync(first!, other)

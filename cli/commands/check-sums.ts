@@ -1,7 +1,7 @@
 import { sleep, systemClock } from '../../lib/clock.ts'
 import { exitCodes, UsageError } from '../../lib/errors.ts'
 import { integerOption, type Option } from '../../lib/config/options.ts'
-import { openStoreReader } from '../../store/sqlite/open.ts'
+import { openStoreReader } from '../../store/open.ts'
 import { storeOptions } from '../../store/options.ts'
 import type { StoreReader } from '../../store/store.ts'
 import { requestCountOf } from '../../vegeta/report.ts'
@@ -61,13 +61,13 @@ export const checkSumsCommand = command({
   },
   async run({ values }, { print }) {
     const expected = await expectedSums(values.folder, attacksOf(values))
-    const reader = openStoreReader(values.database)
+    const reader = await openStoreReader(values.database)
     try {
       const found = await compare(expected, reader, values.waitMs)
       for (const line of verdict(expected, found)) print(line)
       return found.length === 0 ? exitCodes.done : exitCodes.failed
     } finally {
-      reader.close()
+      await reader.close()
     }
   },
 })
@@ -91,7 +91,9 @@ function attacksOf({
 async function compare({ sums }: Expected, reader: StoreReader, waitMs: number): Promise<Difference[]> {
   const deadlineMs = systemClock.monotonicMs() + waitMs
   for (;;) {
-    const found = differences(sums, key => BigInt(reader.total(key)))
+    const totals = new Map<string, bigint>()
+    for (const key of sums.keys()) totals.set(key, BigInt(await reader.total(key)))
+    const found = differences(sums, key => totals.get(key)!)
     const leftMs = deadlineMs - systemClock.monotonicMs()
     if (found.length === 0 || leftMs <= 0) return found
     await sleep(systemClock, Math.min(pauseMs, leftMs))

@@ -1,5 +1,5 @@
 import { exitCodes, UsageError } from '../../lib/errors.ts'
-import { openStoreReader } from '../../store/sqlite/open.ts'
+import { openStoreReader } from '../../store/open.ts'
 import { storeOptions } from '../../store/options.ts'
 import { command } from '../command.ts'
 
@@ -12,11 +12,11 @@ export const totalCommand = command({
   async run({ values, positionals }, { print }) {
     const [key] = positionals
     if (key === undefined || key === '') throw new UsageError('piccolo total needs a key: piccolo total foo')
-    const reader = openStoreReader(values.database)
+    const reader = await openStoreReader(values.database)
     try {
-      print(String(reader.total(key)))
+      print(String(await reader.total(key)))
     } finally {
-      reader.close()
+      await reader.close()
     }
     return exitCodes.done
   },

@@ -7,7 +7,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { OperationError } from '../../lib/errors.ts'
 import { batch } from '../../test/kit/builders.ts'
 import { Folder } from '../../test/kit/service.ts'
-import { openStore } from './open.ts'
+import { openSqliteStore } from './open.ts'
 import type { SqliteStore } from './sqlite-store.ts'
 
 const log = pino({ level: 'silent' })
@@ -27,7 +27,7 @@ afterEach(async () => {
 })
 
 function open(path = folder.database): SqliteStore {
-  return openStore(path, { clock: { ...systemClock, monotonicMs: () => nowMs }, log })
+  return openSqliteStore(path, { clock: { ...systemClock, monotonicMs: () => nowMs }, log })
 }
 /** Calls `meanwhile` inside the transaction. */
 async function commit(sequence: number, meanwhile = () => {}): Promise<void> {
@@ -112,7 +112,8 @@ test('a log that is left behind by a stop has nothing in it that another databas
 test('what was there and is away is not made anew', async () => {
   await store.close()
   rmSync(folder.database)
-  const reopen = async () => void openStore(folder.database, { clock: systemClock, log, mustExist: true })
+  const reopen = async () =>
+    void openSqliteStore(folder.database, { clock: systemClock, log, mustExist: true })
   expect(await code(reopen)).toBe('store_gone')
   writeFileSync(folder.database, '')
   expect(await code(reopen)).toBe('store_gone')

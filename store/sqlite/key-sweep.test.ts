@@ -4,7 +4,7 @@ import { type Clock, systemClock } from '../../lib/clock.ts'
 import { batch, keyedRequest } from '../../test/kit/builders.ts'
 import { Folder } from '../../test/kit/service.ts'
 import { KeySweep } from './key-sweep.ts'
-import { openStore } from './open.ts'
+import { openSqliteStore } from './open.ts'
 import type { SqliteStore } from './sqlite-store.ts'
 
 const windowMs = 10_000
@@ -29,7 +29,7 @@ afterEach(async () => {
 })
 
 function open(idempotencyKeysMax = Number.POSITIVE_INFINITY): void {
-  store = openStore(folder.database, { clock, log: pino({ level: 'silent' }), idempotencyKeysMax })
+  store = openSqliteStore(folder.database, { clock, log: pino({ level: 'silent' }), idempotencyKeysMax })
   sweep = new KeySweep({ store, clock, idempotencyWindowMs: windowMs })
 }
 /** A transaction of so many new requests. */
@@ -37,7 +37,7 @@ async function commit(count: number) {
   const keyed = Array.from({ length: count }, () => keyedRequest(`key ${keyCount++}`, 'a', 1))
   const batches = [batch({ sequence: ++sequence, sums: {}, keyed, sealed: keyCount })]
   const result = await store.commit({ batches, rejected: [], presumedDead: new Set() })
-  sweep.arrived(result.newKeyCount)
+  sweep.arrived(count)
   return result
 }
 

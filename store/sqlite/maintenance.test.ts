@@ -28,7 +28,7 @@ function start() {
   const log = pino({ level: 'silent' })
   const parts = { store, clock, log, checkpointed: () => {}, idempotencyWindowMs: 1_000 }
   const maintenance = new Maintenance(parts)
-  maintenance.committed({ newKeyCount: 0 } as never)
+  maintenance.committed(0)
   const idle = () => {
     state.nowMs += 1_000
     return maintenance.run('idle')

@@ -1,7 +1,6 @@
 import type { Clock } from '../../lib/clock.ts'
 import { OperationError } from '../../lib/errors.ts'
 import { type Log, RepeatedError } from '../../lib/process/log.ts'
-import type { CommitResult } from '../store.ts'
 import { Checkpoints, type CheckpointParts } from './checkpoints.ts'
 import { KeySweep, type KeySweepParts } from './key-sweep.ts'
 
@@ -21,7 +20,8 @@ export class Maintenance {
     this.#sweepError = new RepeatedError(parts.log, parts.clock, 'idempotency keys cannot be forgotten')
   }
 
-  committed({ newKeyCount }: CommitResult): void {
+  /** `newKeyCount` requests of the commit asked for room for their idempotency keys. */
+  committed(newKeyCount: number): void {
     this.#keySweep.arrived(newKeyCount)
     this.#checkpoints.committed()
   }

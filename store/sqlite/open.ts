@@ -14,8 +14,8 @@ import { storeOptions } from '../options.ts'
 import { applicationId, migrations, schema, schemaVersion } from './schema.ts'
 import { takeOverSeedTable } from './seed-takeover.ts'
 import { type Database, kindOf, openForReading, openForWriting, translateErrors, tryLock } from './sqlite.ts'
-import { SqliteStore, type StoreParts } from './sqlite-store.ts'
-import type { StoreReader } from '../store.ts'
+import { SqliteStore } from './sqlite-store.ts'
+import type { OpenParts, StoreReader } from '../store.ts'
 
 /** A larger database is checked only when its last writer did not close it: the check reads every page. */
 const checkedAlwaysBytesMax = 64 * 1024 * 1024
@@ -26,7 +26,7 @@ const checkedAlwaysBytesMax = 64 * 1024 * 1024
  * database is on a file system that machines share, of a newer schema, somebody else's, or corrupt; it is
  * then as it was. With `mustExist` it makes none, and throws `store_gone` where there is nothing yet.
  */
-export function openStore(path: string, parts: StoreParts & { readonly mustExist?: boolean }): SqliteStore {
+export function openSqliteStore(path: string, parts: OpenParts): SqliteStore {
   const { clock, log, mustExist = false } = parts
   if (mustExist && sizeOf(path) === 0) throw storeError('store_gone', `there is no ${path} any more`)
   kindOf(path)
@@ -53,16 +53,16 @@ export function openStore(path: string, parts: StoreParts & { readonly mustExist
 }
 
 /** Opens the store at `path` to read totals, beside its writer. Throws OperationError. */
-export function openStoreReader(path: string): StoreReader {
+export function openSqliteReader(path: string): StoreReader {
   const database = openForReading(path, opened => refuseWithoutTotals(opened, path))
   return translateErrors(() => {
     const total = database.prepare('SELECT value FROM numbers WHERE key = ?').safeIntegers()
     return {
-      total(key) {
+      async total(key) {
         const row = translateErrors(() => total.get(key)) as { value: bigint } | undefined
         return row?.value ?? 0n
       },
-      close: () => database.close(),
+      close: async () => void database.close(),
     }
   })
 }

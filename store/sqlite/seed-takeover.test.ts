@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { Folder } from '../../test/kit/service.ts'
-import { openStore } from './open.ts'
+import { openSqliteStore } from './open.ts'
 
 let folder: Folder
 let lines: string[]
@@ -15,7 +15,7 @@ afterEach(() => folder[Symbol.dispose]())
 
 function takeOver(): void {
   const log = pino({}, { write: line => lines.push(line) })
-  void openStore(folder.database, { clock: systemClock, log }).close()
+  void openSqliteStore(folder.database, { clock: systemClock, log }).close()
 }
 const [most, least] = [2n ** 63n - 1n, -(2n ** 63n)]
 const row = (key: string, value: bigint | number) => `('${key}', ${value === least ? `-${most} - 1` : value})`

@@ -1,31 +1,16 @@
-import type { Clock } from '../../lib/clock.ts'
-import type { Log } from '../../lib/process/log.ts'
-import type { Metrics } from '../../lib/process/metrics.ts'
 import type { BatchId } from '../../batch/batch.ts'
 import type { DatabaseFiles } from './database-files.ts'
 import { Maintenance } from './maintenance.ts'
 import { publishStoreMetrics } from './metrics.ts'
 import { assertDurable, checkpoint, type Database, logBytes, translateErrors } from './sqlite.ts'
-import type { Account, CommitRequest, CommitResult, Store, Watermarks } from '../store.ts'
+import type { Account, CommitRequest, CommitResult, Store, StoreParts, Watermarks } from '../store.ts'
 import { Tables } from './tables.ts'
 
 /** A database in memory has no files to check. */
 const noFiles: Pick<DatabaseFiles, 'check'> = { check: () => {} }
 
-/** The parts that a store is opened with, wherever its database is. */
-export interface StoreParts {
-  readonly clock: Clock
-  readonly log: Log
-  /** Gets the metrics of the database, if it is given. */
-  readonly metrics?: Metrics
-  /** The time for which idempotency keys are kept, in ms. Default: for ever. */
-  readonly idempotencyWindowMs?: number
-  /** A keyed request that would make more idempotency keys than this is refused. Default: no bound. */
-  readonly idempotencyKeysMax?: number
-}
-
 /**
- * The store in a SQLite database that has our schema; see `openStore`. SQLite is called in the caller's
+ * The store in a SQLite database that has our schema; see `openSqliteStore`. SQLite is called in the caller's
  * thread, which waits for it: each promise is settled when it is returned, and other work of the process is
  * done between two calls.
  */
@@ -57,10 +42,11 @@ export class SqliteStore implements Store {
     return translateErrors(() => {
       const { clock, idempotencyKeysMax = Number.POSITIVE_INFINITY } = this.#parts
       const now = clock.nowMs()
-      const result = this.#transaction(() => this.#tables.write(request, now, idempotencyKeysMax))
+      const work = () => this.#tables.write(request, now, idempotencyKeysMax)
+      const { result, newKeyCount } = this.#transaction(work)
       if (!this.#checkedDurable) assertDurable(this.#database)
       this.#checkedDurable = true
-      this.#maintenance.committed(result)
+      this.#maintenance.committed(newKeyCount)
       return result
     })
   }

@@ -2,7 +2,8 @@ import { type Stats, statSync } from 'node:fs'
 import Sqlite from 'better-sqlite3'
 import { assert } from '../../lib/assert.ts'
 import { errorText } from '../../lib/errors.ts'
-import { classifyStoreError, storeError } from '../errors.ts'
+import { classifyError } from './errors.ts'
+import { storeError } from '../errors.ts'
 
 export type Database = Sqlite.Database
 export type Statement<Parameters extends unknown[] = unknown[], Row = unknown> = Sqlite.Statement<
@@ -14,7 +15,7 @@ export type Statement<Parameters extends unknown[] = unknown[], Row = unknown> =
 const busyTimeoutMs = 1_000
 /** The size that the log is cut to once it is used again from its start. */
 const walBytesKept = 64 * 1024 * 1024
-/** A net: the consumer copies the log earlier and outside commits; see consumer/checkpoints.ts. */
+/** A net: the consumer copies the log earlier and outside commits; see checkpoints.ts. */
 const walPagesMax = 32_768
 /**
  * For pages of the database, SQLite's own beside those of the operating system: inner pages stay, and leaves
@@ -159,6 +160,6 @@ export function translateErrors<T>(work: () => T, path?: string): T {
   try {
     return work()
   } catch (error) {
-    throw classifyStoreError(error, path)
+    throw classifyError(error, path)
   }
 }

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { OperationError } from '../../lib/errors.ts'
 import { batch, keyedRequest, producerId } from '../../test/kit/builders.ts'
-import { openStore } from './open.ts'
+import { openSqliteStore } from './open.ts'
 import { type Database, openForWriting } from './sqlite.ts'
 import { SqliteStore } from './sqlite-store.ts'
 import type { CommitRequest } from '../store.ts'
@@ -122,7 +122,7 @@ function faultyStatement(statement: ReturnType<Database['prepare']>, count: () =
 }
 
 async function commitAll(...requests: CommitRequest[]): Promise<void> {
-  const store = openStore(path, parts)
+  const store = openSqliteStore(path, parts)
   try {
     for (const request of requests) await store.commit(request)
   } finally {

@@ -24,6 +24,12 @@ interface Decided extends Counted {
   readonly outcomes: BatchOutcomes
 }
 
+interface Written {
+  readonly result: CommitResult
+  /** Keyed requests that asked for room for their idempotency keys, whether they found any or not. */
+  readonly newKeyCount: number
+}
+
 /** The tables of the store, and what one transaction does to all of them. */
 export class Tables {
   readonly producers: Producers
@@ -43,7 +49,7 @@ export class Tables {
   }
 
   /** Writes all of a commit, at the time `now`, in ms since the epoch. To be called within a transaction. */
-  write(request: CommitRequest, now: number, idempotencyKeysMax: number): CommitResult {
+  write(request: CommitRequest, now: number, idempotencyKeysMax: number): Written {
     const { batches, merged, rejected, presumedDead, waiting } = request
     const names = new Set([...batches.map(({ producer }) => producer), ...presumedDead, ...(waiting ?? [])])
     const producers = new Map([...names].map(producer => [producer, this.producers.row(producer)]))
@@ -69,7 +75,7 @@ export class Tables {
     for (const [producer, { account }] of entered) this.producers.write(producer, account, now)
     const appliedNow = new Set(sequenced.apply)
     const repeated = batches.filter(batch => isRepeated(batch, producers) && !appliedNow.has(batch))
-    return {
+    const result = {
       watermarks: sequenced.watermarks,
       parked: this.parked.of(names),
       applied: sequenced.apply,
@@ -79,13 +85,14 @@ export class Tables {
         ...decided.map(({ outcomes }) => outcomes).filter(({ codes }) => codes !== ''),
       ],
       duplicateCount: decided.reduce((count, { duplicate }) => count + duplicate, 0),
-      newKeyCount: decided.reduce((count, { outcomes: { codes } }) => count + newKeysIn(codes), 0),
       rowCount: sums.ends.length - setAside.length,
       setAsideCount: setAside.length,
       lost: countsOf(entered, ({ lost }) => lost),
       recovered: countsOf(entered, ({ recovered }) => recovered),
       givenUp: this.#writeGivenUp(givenUp, sequenced.givenUp, entered),
     }
+    const newKeyCount = decided.reduce((count, { outcomes: { codes } }) => count + newKeysIn(codes), 0)
+    return { result, newKeyCount }
   }
 
   /** Decides what of a batch is added: all but the keyed requests that were counted before. */

@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { systemClock } from '../../lib/clock.ts'
 import { OperationError } from '../../lib/errors.ts'
-import { openStore } from '../../store/sqlite/open.ts'
+import { openSqliteStore } from '../../store/sqlite/open.ts'
 import type { Store } from '../../store/store.ts'
 import { batch } from '../kit/builders.ts'
 
@@ -18,7 +18,7 @@ export async function commitAll(
   count: number,
   committed: (sequence: number) => void,
 ): Promise<void> {
-  const store = openStore(path, { clock: systemClock, log: pino({ level: 'silent' }) })
+  const store = openSqliteStore(path, { clock: systemClock, log: pino({ level: 'silent' }) })
   try {
     for (let sequence = 1; sequence <= count; sequence++) {
       await commit(store, sequence)

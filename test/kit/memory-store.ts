@@ -1,14 +1,20 @@
 import type { Batch, BatchId, ReceivedBatch } from '../../batch/batch.ts'
-import type { BatchOutcomes } from '../../batch/outcomes.ts'
+import { type BatchOutcomes, outcomes as outcomeCodes } from '../../batch/outcomes.ts'
 import { type Counted, enterBatches, type ProducerAccount } from '../../store/accounts.ts'
-import { countedRanges, type GivenUpRange } from '../../store/given-up.ts'
+import { countedRanges, type GivenUpRange, withRange } from '../../store/given-up.ts'
 import type { Publication } from '../../queue/queue.ts'
-import { decideKeyed, type KnownKey, newKeysIn, recallKeyed } from '../../store/idempotency.ts'
+import { decideKeyed, type KnownKey, recallKeyed } from '../../store/idempotency.ts'
 import { sequenceBatches } from '../../store/sequencing.ts'
 import type { Account, CommitRequest, CommitResult, Store, Watermarks } from '../../store/store.ts'
 
 const nothing: ProducerAccount = { watermark: 0, sealed: 0, applied: 0, duplicate: 0, lost: 0, sum: '0' }
 const totalMax = 2n ** 63n - 1n
+
+export interface MemoryStoreOptions {
+  readonly idempotencyKeysMax?: number
+  readonly idempotencyWindowMs?: number
+  readonly nowMs?: () => number
+}
 
 /**
  * A store in memory, whose every method is one transaction: what each batch does is decided by the code of
@@ -22,11 +28,13 @@ export class MemoryStore implements Store {
   readonly parkedBatches = new Map<string, ReceivedBatch>()
   readonly givenUp = new Map<string, readonly GivenUpRange[]>()
   readonly accounts = new Map<string, ProducerAccount>()
-  readonly #keys = new Map<string, KnownKey>()
-  readonly #idempotencyKeysMax: number
+  readonly #counted = new Map<string, KnownKey & { readonly countedMs: number }>()
+  /** The outcome codes of batches with a request that was refused: it left no idempotency key. */
+  readonly #refused = new Map<string, string>()
+  readonly #options: MemoryStoreOptions
 
-  constructor({ idempotencyKeysMax = Number.POSITIVE_INFINITY } = {}) {
-    this.#idempotencyKeysMax = idempotencyKeysMax
+  constructor(options: MemoryStoreOptions = {}) {
+    this.#options = options
   }
 
   async commit(request: CommitRequest): Promise<CommitResult> {
@@ -46,19 +54,22 @@ export class MemoryStore implements Store {
   }
 
   async parked(): Promise<BatchId[]> {
-    return this.#parkedOf(new Set(this.accounts.keys()))
+    return [...this.parkedBatches.values()].map(idOf)
   }
 
   async acceptLoss(watermarks: ReadonlyMap<string, number>): Promise<void> {
     for (const [producer, watermark] of watermarks) {
       const account = this.accounts.get(producer) ?? nothing
-      const range = { first: account.watermark + 1, last: watermark, isCounted: false }
+      if (watermark <= account.watermark) continue
+      const range = { first: account.watermark + 1, last: watermark }
+      this.givenUp.set(producer, withRange(this.givenUp.get(producer) ?? [], range))
       this.accounts.set(producer, { ...account, watermark })
-      this.givenUp.set(producer, [...(this.givenUp.get(producer) ?? []), range])
     }
   }
 
   async maintain(): Promise<string[]> {
+    const beforeMs = this.#nowMs() - (this.#options.idempotencyWindowMs ?? Number.POSITIVE_INFINITY)
+    for (const [key, { countedMs }] of this.#counted) if (countedMs < beforeMs) this.#counted.delete(key)
     return []
   }
 
@@ -67,12 +78,12 @@ export class MemoryStore implements Store {
   /** A commit that is over when it returns. */
   apply({ batches, presumedDead, waiting }: CommitRequest): CommitResult {
     const names = new Set([...batches.map(({ producer }) => producer), ...presumedDead, ...(waiting ?? [])])
-    for (const producer of names) if (!this.accounts.has(producer)) this.accounts.set(producer, nothing)
+    const accounts = new Map([...names].map(name => [name, this.accounts.get(name) ?? nothing]))
     const isRepeated = ({ producer, sequence, keyed }: Batch) =>
-      keyed.length > 0 && sequence <= this.accounts.get(producer)!.watermark
+      keyed.length > 0 && sequence <= accounts.get(producer)!.watermark
     const sequenced = sequenceBatches({
       batches,
-      progress: this.accounts,
+      progress: accounts,
       givenUp: this.givenUp,
       parked: this.#parkedOf(names),
       loadParked: id => this.parkedBatches.get(nameOf(id))!,
@@ -81,10 +92,10 @@ export class MemoryStore implements Store {
     const repeated = batches.filter(batch => isRepeated(batch) && !sequenced.apply.includes(batch))
     for (const batch of sequenced.park) this.parkedBatches.set(nameOf(batch), batch)
     for (const id of sequenced.unpark) this.parkedBatches.delete(nameOf(id))
-    const outcomes = repeated.map(batch => outcomesOf(batch, recallKeyed(batch, this.#known)))
+    const outcomes = repeated.map(batch => outcomesOf(batch, this.#recall(batch)))
     const sums = new Map<string, bigint>()
     const counted = sequenced.apply.map(batch => this.#count(batch, sums, outcomes))
-    const entered = enterBatches(this.accounts, this.givenUp, counted)
+    const entered = enterBatches(accounts, this.givenUp, counted)
     for (const [producer, { account }] of entered) this.accounts.set(producer, account)
     for (const [producer, ranges] of sequenced.givenUp)
       this.givenUp.set(producer, entered.get(producer)?.hasAdvanced ? countedRanges(ranges) : ranges)
@@ -98,7 +109,6 @@ export class MemoryStore implements Store {
       rejected: sequenced.reject.map(({ element }) => ({ element, reason: 'sealed less than before' })),
       outcomes,
       duplicateCount: counted.reduce((sum, { duplicate }) => sum + duplicate, 0),
-      newKeyCount: outcomes.slice(repeated.length).reduce((sum, { codes }) => sum + newKeysIn(codes), 0),
       rowCount: sums.size - setAsideCount,
       setAsideCount,
       lost: new Map(changes.map(([name, { lost }]) => [name, lost] as const).filter(isPositive)),
@@ -120,6 +130,7 @@ export class MemoryStore implements Store {
   #count(batch: ReceivedBatch, sums: Map<string, bigint>, outcomes: BatchOutcomes[]): Counted {
     const { codes, applied } = decideKeyed(batch, this.#known)
     if (codes !== '') outcomes.push(outcomesOf(batch, codes))
+    if (codes.includes(outcomeCodes.full)) this.#refused.set(nameOf(batch), codes)
     let sum = 0n
     for (const part of [batch, ...applied])
       for (const [index, key] of part.keys.entries()) {
@@ -132,6 +143,14 @@ export class MemoryStore implements Store {
       requests.reduce((count, request) => count + request.increments, 0)
     const duplicate = increments(batch.keyed) - increments(applied)
     return { batch, applied: batch.increments - duplicate, duplicate, sum }
+  }
+
+  #recall(batch: Batch): string {
+    return this.#refused.get(nameOf(batch)) ?? recallKeyed(batch, this.#known)
+  }
+
+  #nowMs(): number {
+    return this.#options.nowMs?.() ?? 0
   }
 
   /** Returns how many sums did not fit into their totals. */
@@ -147,20 +166,23 @@ export class MemoryStore implements Store {
   }
 
   #parkedOf(names: ReadonlySet<string>): BatchId[] {
-    return [...this.parkedBatches.values()]
-      .filter(({ producer }) => names.has(producer))
-      .map(({ producer, sequence }) => ({ producer, sequence }))
+    return [...this.parkedBatches.values()].filter(({ producer }) => names.has(producer)).map(idOf)
   }
 
   readonly #known = {
-    find: (key: string) => this.#keys.get(key),
-    hasRoom: () => this.#keys.size < this.#idempotencyKeysMax,
-    add: (key: string, known: KnownKey) => void this.#keys.set(key, known),
+    find: (key: string) => this.#counted.get(key),
+    hasRoom: () => this.#counted.size < (this.#options.idempotencyKeysMax ?? Number.POSITIVE_INFINITY),
+    add: (key: string, known: KnownKey) =>
+      void this.#counted.set(key, { ...known, countedMs: this.#nowMs() }),
   }
 }
 
 function outcomesOf({ producer, sequence }: Batch, codes: string): BatchOutcomes {
   return { producer, sequence, codes }
+}
+
+function idOf({ producer, sequence }: BatchId): BatchId {
+  return { producer, sequence }
 }
 
 function nameOf({ producer, sequence }: BatchId): string {

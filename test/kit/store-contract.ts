@@ -1,26 +1,33 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type Clock, systemClock } from '../../lib/clock.ts'
 import type { KeyedRequest, ReceivedBatch, Sum } from '../../batch/batch.ts'
+import { SumTable } from '../../batch/sum-rows.ts'
+import { mergeSums } from '../../store/merge/merged-sums.ts'
 import type { CommitRequest, CommitResult, Store } from '../../store/store.ts'
 import { batch, keyedRequest, producerId } from './builders.ts'
 
-/** Idempotency keys that the stores under test may keep. */
-export const contractKeysMax = 4
+/** The options of the stores under test. */
+export const contractOptions = { idempotencyKeysMax: 4, idempotencyWindowMs: 10_000 }
 
 export interface OpenedStore {
   readonly store: Store
-  /** The total of a key, 0 where there is none. */
-  total(key: string): Sum | Promise<Sum>
+  /** Resolves to the total of a key, 0 where there is none. */
+  total(key: string): Promise<Sum>
+  /** Closes the store and opens it again, as the next process does. */
+  reopen(): Promise<Store>
   dispose(): Promise<void>
 }
 
-/** What every store promises; `open` makes an empty one. */
-export function storeContract(open: () => Promise<OpenedStore>): void {
+/** Tests of what every store promises; `open` makes an empty one, whose clock is `clock`. */
+export function storeContract(open: (clock: Clock) => Promise<OpenedStore>): void {
   const [p1, p2, p9] = [1, 2, 9].map(producerId) as [string, string, string]
   let opened: OpenedStore
   let store: Store
 
+  let nowMs: number
   beforeEach(async () => {
-    opened = await open()
+    nowMs = 1_000_000
+    opened = await open({ ...systemClock, nowMs: () => nowMs, monotonicMs: () => nowMs })
     store = opened.store
   })
   afterEach(() => opened.dispose())
@@ -106,10 +113,69 @@ export function storeContract(open: () => Promise<OpenedStore>): void {
     expect(await store.account()).toEqual({ sealed: 20, applied: 5, duplicate: 0, lost: 15 })
   })
 
+  test('a loss that is accepted is of batches that have not come, and count if they do', async () => {
+    await commit([batch({ sequence: 1, sealed: 1 })])
+    await store.acceptLoss(new Map([[p1, 3]]))
+    await store.acceptLoss(new Map([[p1, 5]]))
+    await store.acceptLoss(new Map([[p1, 2]]))
+    const { applied, givenUp } = await store.watermarks()
+    expect([applied.get(p1), [...givenUp]]).toMatchObject([5, [[p1, [{ first: 2, last: 5 }]]]])
+    const before = await commit([batch({ sequence: 2, sealed: 2 })])
+    expect([before.recovered, before.lost]).toEqual([new Map(), new Map()])
+    expect((await commit([batch({ sequence: 6, sealed: 6 })])).lost).toEqual(new Map([[p1, 3]]))
+    expect((await commit([batch({ sequence: 4, sealed: 4 })])).recovered).toEqual(new Map([[p1, 1]]))
+    expect(await store.account()).toEqual({ sealed: 6, applied: 4, duplicate: 0, lost: 2 })
+    expect(await totals('a')).toEqual([4n])
+  })
+
+  test('sums that were merged ahead are used only where all of their batches count', async () => {
+    const batches = [batch({ sequence: 1, sums: { a: 1, b: 2 } }), batch({ producer: 2, sequence: 1 })]
+    const merged = mergeSums(SumTable.of(batches))
+    expect(await commit(batches, { merged })).toMatchObject({ applied: batches, rowCount: 2 })
+    expect(await commit(batches, { merged })).toMatchObject({ applied: [], rowCount: 0 })
+    expect(await totals('a', 'b')).toEqual([2n, 2n])
+  })
+
+  test('a store that is opened again is the same one, and knows all that it was told', async () => {
+    const { id } = store
+    await commit([
+      batch({ sequence: 1, sums: { a: 5 }, keyed: keyed('k') }),
+      batch({ sequence: 3, sealed: 9 }),
+    ])
+    await store.acceptLoss(new Map([[p9, 2]]))
+    const before = [await store.watermarks(), await store.parked(), await store.account()]
+    store = await opened.reopen()
+    expect(store.id).toBe(id)
+    expect([await store.watermarks(), await store.parked(), await store.account()]).toEqual(before)
+    expect(codes(await commit([batch({ producer: 2, sequence: 1, sums: {}, keyed: keyed('k') })]))).toEqual([
+      '2 1 d',
+    ])
+    expect(await totals('a')).toEqual([6n])
+  })
+
+  test('watermarks are those of producers of which something was committed', async () => {
+    await commit([batch({ sequence: 2 }), batch({ producer: 2, sequence: 1 })])
+    expect(await store.watermarks()).toEqual({ applied: new Map([[p2, 1]]), givenUp: new Map() })
+  })
+
+  test('an idempotency key is kept for its window, and forgotten by maintenance after it', async () => {
+    const repeated = async (sequence: number) => {
+      const { outcomes } = await commit([batch({ sequence, sums: {}, keyed: keyed('k') })])
+      return outcomes[0]!.codes
+    }
+    expect(await repeated(1)).toBe('a')
+    nowMs += contractOptions.idempotencyWindowMs
+    await store.maintain('idle')
+    expect(await repeated(2)).toBe('d')
+    nowMs += 2_000
+    await store.maintain('idle')
+    expect(await repeated(3)).toBe('a')
+  })
+
   test('a request with an idempotency key counts once, and each is told what became of it', async () => {
     const first = batch({ sequence: 1, sums: { a: 1 }, keyed: keyed('k', 'k') })
     const decided = await commit([first])
-    expect([codes(decided), decided.duplicateCount, decided.newKeyCount]).toEqual([['1 1 ad'], 1, 1])
+    expect([codes(decided), decided.duplicateCount]).toEqual([['1 1 ad'], 1])
     const other = keyedRequest('k', 'a', 6)
     const second = batch({ producer: 2, sequence: 1, sums: {}, keyed: [...keyed('k'), other, ...keyed('l')] })
     expect(codes(await commit([second]))).toEqual(['2 1 dca'])
@@ -119,8 +185,10 @@ export function storeContract(open: () => Promise<OpenedStore>): void {
   })
 
   test('a request whose key there is no room for is not counted', async () => {
-    const full = await commit([batch({ sequence: 1, sums: {}, keyed: keyed('1', '2', '3', '4', '5', '1') })])
-    expect([codes(full), full.duplicateCount, full.newKeyCount]).toEqual([['1 1 aaaafd'], 2, 5])
+    const batchOfAll = batch({ sequence: 1, sums: {}, keyed: keyed('1', '2', '3', '4', '5', '1') })
+    const full = await commit([batchOfAll])
+    expect([codes(full), full.duplicateCount]).toEqual([['1 1 aaaafd'], 2])
+    expect(codes(await commit([batchOfAll]))).toEqual(['1 1 aaaafd'])
     expect(await totals('a')).toEqual([4n])
   })
 

@@ -11,7 +11,7 @@ import { LogOutput } from '../../lib/process/log-output.ts'
 import { parseOptions } from '../../lib/config/options.ts'
 import { storeError } from '../../store/errors.ts'
 import { LedgerReader } from '../../store/sqlite/ledger.ts'
-import { openStore, openStoreReader } from '../../store/sqlite/open.ts'
+import { openSqliteStore, openSqliteReader } from '../../store/sqlite/open.ts'
 import { Folder, freePort, Program } from '../kit/service.ts'
 
 // What an operator reads at the end of a command that did not work: one line, and never a stack.
@@ -60,13 +60,13 @@ function refusal(open: () => unknown): string {
 
 test.each(notOurs)('%s in the place of the database is refused by total and verify', (_, make, message) => {
   make(folder.database)
-  expect(refusal(() => openStoreReader(folder.database))).toMatch(message)
+  expect(refusal(() => openSqliteReader(folder.database))).toMatch(message)
   expect(refusal(() => new LedgerReader(folder.database))).toMatch(message)
 })
 
 test('what is no file is refused before anything is made beside it', () => {
   mkdirSync(folder.database)
-  expect(refusal(() => openStore(folder.database, { clock: systemClock, log: silent }))).toMatch(
+  expect(refusal(() => openSqliteStore(folder.database, { clock: systemClock, log: silent }))).toMatch(
     /is a folder \[store_unknown\]/,
   )
   expect(folder.files()).toEqual(['numbers.db'])
@@ -90,13 +90,13 @@ test.each([
   if (exitCode !== 0) expect(output.trimEnd().split('\n')).toHaveLength(1)
 })
 
-test('a database of the older Python program has totals, and no ledger', () => {
+test('a database of the older Python program has totals, and no ledger', async () => {
   folder.sql(
     "CREATE TABLE numbers (key TEXT, value INTEGER DEFAULT 0); INSERT INTO numbers VALUES ('foo', 3)",
   )
-  const reader = openStoreReader(folder.database)
-  expect(reader.total('foo')).toBe(3n)
-  reader.close()
+  const reader = openSqliteReader(folder.database)
+  expect(await reader.total('foo')).toBe(3n)
+  await reader.close()
   expect(refusal(() => new LedgerReader(folder.database))).toMatch(/no ledger.*\[store_unknown\]/)
 })
 
@@ -104,7 +104,7 @@ test.each([
   [9_999, 'store_newer'],
   [1, 'store_older'],
 ])('a ledger of schema version %d is not read: %s', (version, code) => {
-  void openStore(folder.database, { clock: systemClock, log: silent }).close()
+  void openSqliteStore(folder.database, { clock: systemClock, log: silent }).close()
   folder.sql(`PRAGMA user_version = ${version}`)
   expect(refusal(() => new LedgerReader(folder.database))).toContain(`[${code}]`)
 })

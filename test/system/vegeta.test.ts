@@ -9,7 +9,7 @@ import type { Command, CommandContext } from '../../cli/command.ts'
 import { targetsCommand } from '../../cli/commands/targets.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { parseOptions } from '../../lib/config/options.ts'
-import { openStore } from '../../store/sqlite/open.ts'
+import { openSqliteStore } from '../../store/sqlite/open.ts'
 import { Folder, Service } from '../kit/service.ts'
 
 const repository = join(import.meta.dirname, '../..')
@@ -116,7 +116,7 @@ test('check-sums waits for totals that are still under way, and counts every pas
 })
 
 test('check-sums shows the first differences and how many there are', async () => {
-  openStore(folder.database, { clock: systemClock, log: pino({ level: 'silent' }) }).close()
+  openSqliteStore(folder.database, { clock: systemClock, log: pino({ level: 'silent' }) }).close()
   await makeTargets('30', 'localhost', '--seed', '1')
   const { exitCode, output } = await checkSums('--passes', '1', '--wait-ms', '0')
   expect(exitCode).toBe(1)

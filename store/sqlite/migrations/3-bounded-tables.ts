@@ -1,4 +1,3 @@
-import { rejectedBytesKept, rejectedMax } from '../../../batch/limits.ts'
 import type { Migration } from './migration.ts'
 
 export const rejectedByDigest = `
@@ -60,8 +59,8 @@ ${overflowIndexes}
 `
 
 const rejectedMigration = `
-DELETE FROM rejected_elements WHERE id <= (SELECT max(id) FROM rejected_elements) - ${rejectedMax};
-UPDATE rejected_elements SET element = substr(element, 1, ${rejectedBytesKept});
+DELETE FROM rejected_elements WHERE id <= (SELECT max(id) FROM rejected_elements) - 2000;
+UPDATE rejected_elements SET element = substr(element, 1, 2048);
 ALTER TABLE rejected_elements ADD COLUMN bytes INTEGER;
 ALTER TABLE rejected_elements ADD COLUMN digest BLOB;
 ${rejectedByDigest}
