@@ -240,11 +240,11 @@ test('a shard of another store is refused', async () => {
 
 test('a store that lacks what was confirmed is refused until the loss is accepted', async () => {
   await queue.publish({ watermarks: new Map([[producerId(7), 3]]), parked: [], outcomes: [], discarded: [] })
-  const claim = (acceptOlderStore: boolean) => bindShard(queue, store, { acceptOlderStore, log })
-  await expect(claim(false)).rejects.toMatchObject({ code: 'store_outdated' })
-  await claim(true)
+  const bind = (acceptOlderStore: boolean) => bindShard(queue, store, { acceptOlderStore, log })
+  await expect(bind(false)).rejects.toMatchObject({ code: 'store_outdated' })
+  await bind(true)
   expect((await store.watermarks()).applied).toEqual(new Map([[producerId(7), 3]]))
-  await claim(false)
+  await bind(false)
 })
 
 test('a consumer that starts tells the queue what was given up, so that such batches are let through', async () => {

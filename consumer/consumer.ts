@@ -9,8 +9,8 @@ import { CommitLog } from './commit-log.ts'
 import { EndedProducers } from './ended-producers.ts'
 import type { FailureDetector } from './failure-detector.ts'
 import type { ConsumerMetrics } from './metrics.ts'
-import type { Prepared } from './merge/merge.ts'
-import { Reader, type ReadingParts, type Taken, usualReading } from './prefetcher.ts'
+import type { Prepared } from './prepare/prepare.ts'
+import { Prefetcher, type PrefetcherParts, type Taken, usualPrefetcherParts } from './prefetcher.ts'
 
 /** The consumer sleeps so long when the list is empty and no hint comes: longer and longer. */
 const idlePollMsMin = 50
@@ -18,7 +18,7 @@ const idlePollMsMax = 400
 const retryDelayMs = { soon: 100, later: 1_000 } as const
 
 /** The producers that a transaction is about besides those whose batches it applies. */
-type Producers = Required<Pick<CommitRequest, 'presumedDead' | 'waiting'>>
+type Producers = Required<Pick<CommitRequest, 'presumedDead' | 'askedAbout'>>
 
 interface Round {
   /**
@@ -36,7 +36,7 @@ export interface ConsumerParts {
   readonly log: Log
   readonly metrics: ConsumerMetrics
   readonly failureDetector: FailureDetector
-  readonly reading?: ReadingParts
+  readonly prefetcherParts?: PrefetcherParts
 }
 
 /**
@@ -59,13 +59,13 @@ export class Consumer {
   #running: Promise<void> | null = null
   /** Until something is pushed. */
   readonly #sleep: WakeableSleep
-  readonly #reader: Reader
+  readonly #prefetcher: Prefetcher
   readonly #commitLog: CommitLog
   readonly #ended: EndedProducers
 
   constructor(parts: ConsumerParts) {
     this.#parts = parts
-    this.#reader = new Reader(parts.queue, parts.reading ?? usualReading(parts.log))
+    this.#prefetcher = new Prefetcher(parts.queue, parts.prefetcherParts ?? usualPrefetcherParts(parts.log))
     this.#commitLog = new CommitLog(parts.log, parts.clock)
     this.#ended = new EndedProducers(parts)
     this.#queueError = new RepeatedError(parts.log, parts.clock, 'the queue cannot be read')
@@ -86,7 +86,7 @@ export class Consumer {
   run(): Promise<void> {
     this.#running ??= this.#loop().finally(() => {
       this.#commitLog.tell(true)
-      return this.#reader.close()
+      return this.#prefetcher.close()
     })
     return this.#running
   }
@@ -134,16 +134,16 @@ export class Consumer {
     } catch (error) {
       return this.#failed(error, this.#storeError)
     }
-    const waiting = isLookDue ? failureDetector.watched : new Set<string>()
+    const askedAbout = isLookDue ? failureDetector.watched : new Set<string>()
     try {
-      ;({ taken, ahead } = await this.#reader.take())
+      ;({ taken, ahead } = await this.#prefetcher.take())
       presumedDead = isLookDue ? await failureDetector.look(queue) : new Set()
       this.#queueError.over()
     } catch (error) {
       return this.#failed(error, this.#queueError)
     }
     const elementCount = taken.elements.length
-    if (elementCount === 0 && waiting.size === 0) {
+    if (elementCount === 0 && askedAbout.size === 0) {
       await this.#forgetProducers()
       return { outcome: 'idle', elementCount }
     }
@@ -155,7 +155,7 @@ export class Consumer {
     }
     let result: CommitResult
     try {
-      result = await this.#commit(prepared, taken, { presumedDead, waiting })
+      result = await this.#commit(prepared, taken, { presumedDead, askedAbout })
       this.#storeError.over()
     } catch (error) {
       return this.#failed(error, this.#storeError)
@@ -167,7 +167,7 @@ export class Consumer {
     } catch (error) {
       return this.#failed(error, this.#queueError)
     }
-    this.#reader.published(ahead)
+    this.#prefetcher.published(ahead)
     return { outcome: elementCount > 0 ? 'busy' : 'idle', elementCount }
   }
 
@@ -177,7 +177,7 @@ export class Consumer {
     const startedMs = clock.monotonicMs()
     const result = await store.commit({ ...prepared, ...producers })
     const [ms, now] = [clock.monotonicMs() - startedMs, clock.nowMs()]
-    this.#reader.committed({ bytes, ms, ageMs: now - (result.applied[0]?.oldestMs ?? now) })
+    this.#prefetcher.committed({ bytes, ms, ageMs: now - (result.applied[0]?.oldestMs ?? now) })
     const rejected = [...prepared.rejected, ...result.rejected]
     metrics.committed(result, now, ms, rejected.length)
     this.#commitLog.committed(result, rejected)

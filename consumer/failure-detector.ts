@@ -7,7 +7,7 @@ const lookIntervalMs = 1_000
 
 interface Watch {
   /** The heartbeat that was seen last. */
-  sign: string
+  heartbeat: string
   /**
    * Since when it has not changed, by our own clock: it runs even if the queue forgot, or its clock jumps.
    */
@@ -47,7 +47,7 @@ export class FailureDetector {
     for (const producer of this.#watched.keys()) if (!producers.has(producer)) this.#watched.delete(producer)
     for (const producer of producers) {
       if (!this.#watched.has(producer))
-        this.#watched.set(producer, { sign: '', sinceMs: this.#clock.monotonicMs() })
+        this.#watched.set(producer, { heartbeat: '', sinceMs: this.#clock.monotonicMs() })
     }
   }
 
@@ -55,13 +55,13 @@ export class FailureDetector {
   async look(queue: ConsumerQueue): Promise<ReadonlySet<string>> {
     const now = this.#clock.monotonicMs()
     const isAsked = this.#watched.size > 0
-    const signs = isAsked ? await queue.heartbeats([...this.#watched.keys()]) : new Map<string, string>()
+    const heartbeats = isAsked ? await queue.heartbeats([...this.#watched.keys()]) : new Map<string, string>()
     this.#lookedMs = now
     const presumedDead = new Set<string>()
     for (const [producer, watch] of this.#watched) {
-      const sign = signs.get(producer) ?? ''
-      if (sign !== watch.sign) {
-        watch.sign = sign
+      const heartbeat = heartbeats.get(producer) ?? ''
+      if (heartbeat !== watch.heartbeat) {
+        watch.heartbeat = heartbeat
         watch.sinceMs = now
       } else if (now - watch.sinceMs >= this.#silenceMs && !this.#isHandedOver(producer)) {
         presumedDead.add(producer)

@@ -80,7 +80,7 @@ async function makeParts(
     { name: 'store', stop: () => store.close() },
     {
       name: 'queue',
-      start: () => claim(queue, store, { acceptOlderStore: options.acceptOlderStore, log, isRestart }),
+      start: () => bindAtStart(queue, store, { acceptOlderStore: options.acceptOlderStore, log, isRestart }),
       stop: () => queue.close(),
     },
     // This starts before the consumer decides about any idempotency key.
@@ -120,7 +120,7 @@ function publishGauges(metrics: Metrics, queue: ConsumerQueue, store: Store): vo
 }
 
 /** Binds the shard. A refusal while the service runs may pass: it must not stop the web processes. */
-async function claim(
+async function bindAtStart(
   queue: ConsumerQueue,
   store: Store,
   { isRestart, ...options }: { acceptOlderStore: boolean; log: Log; isRestart: boolean },

@@ -5,8 +5,8 @@ import { EmbeddedQueue } from '../queue/embedded/embedded-queue.ts'
 import type { Element } from '../batch/batch.ts'
 import { batch, producerId } from '../test/kit/builders.ts'
 import { TransactionSize } from './transaction-size.ts'
-import { prepareElements } from './merge/merge.ts'
-import { Reader } from './prefetcher.ts'
+import { prepareElements } from './prepare/prepare.ts'
+import { Prefetcher } from './prefetcher.ts'
 
 const keysPerBatch = 5_000
 
@@ -35,7 +35,7 @@ test('a backlog is begun with little, and every batch is taken once, in order', 
     prepare: async (elements: readonly Element[]) => prepareElements(elements),
     close: async () => {},
   }
-  const reader = new Reader(queue, { size, preparer })
+  const reader = new Prefetcher(queue, { size, preparer })
   const sizes: number[] = []
   const sequences: number[] = []
   for (;;) {

@@ -2,8 +2,8 @@ import type { Log } from '../lib/process/log.ts'
 import type { Element } from '../batch/batch.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
 import { TransactionSize } from './transaction-size.ts'
-import { type Prepared, prepareElements } from './merge/merge.ts'
-import { Preparer } from './merge/worker-client.ts'
+import { type Prepared, prepareElements } from './prepare/prepare.ts'
+import { Preparer } from './prepare/worker-client.ts'
 
 /**
  * A backlog is begun with this share of a transaction, and each of the next ones is larger by so much: there
@@ -26,12 +26,12 @@ export interface Taken extends Read {
 }
 
 /** The amount to take at a time, and who prepares it; a simulation has its own. */
-export interface ReadingParts {
+export interface PrefetcherParts {
   readonly size: Pick<TransactionSize, 'next' | 'isFull' | 'committed'>
   readonly preparer: Pick<Preparer, 'prepare' | 'close'>
 }
 
-export function usualReading(log: Log): ReadingParts {
+export function usualPrefetcherParts(log: Log): PrefetcherParts {
   return { size: new TransactionSize(), preparer: new Preparer(log) }
 }
 
@@ -39,16 +39,16 @@ export function usualReading(log: Log): ReadingParts {
  * Takes elements from the head of the queue, as many as make a transaction of the right length. While the
  * list is long, the next ones are read and prepared during the transaction of those before.
  */
-export class Reader {
+export class Prefetcher {
   readonly #queue: ConsumerQueue
-  readonly #size: ReadingParts['size']
-  readonly #preparer: ReadingParts['preparer']
+  readonly #size: PrefetcherParts['size']
+  readonly #preparer: PrefetcherParts['preparer']
   /** Behind the last ones; null when there was nothing, or anything went wrong since. */
   #ahead: Taken | null = null
   /** The share of what the size allows, for the next read. */
   #share = shareFirst
 
-  constructor(queue: ConsumerQueue, { size, preparer }: ReadingParts) {
+  constructor(queue: ConsumerQueue, { size, preparer }: PrefetcherParts) {
     this.#queue = queue
     this.#size = size
     this.#preparer = preparer

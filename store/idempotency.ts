@@ -1,8 +1,8 @@
 import type { Batch, KeyedRequest } from '../batch/batch.ts'
 import { outcomes } from '../batch/outcomes.ts'
 
-/** The place at which a request with an idempotency key was counted. */
-export interface KnownKey {
+/** The batch and the position in it at which a request with an idempotency key was counted. */
+export interface CountedRequest {
   readonly fingerprint: string
   readonly producer: string
   readonly sequence: number
@@ -10,27 +10,30 @@ export interface KnownKey {
   readonly position: number
 }
 
-/** The keys that were counted, inside one transaction. */
-export interface KnownKeys {
-  find(key: string): KnownKey | undefined
+/** The counted requests by idempotency key, inside one transaction. */
+export interface CountedRequests {
+  find(idempotencyKey: string): CountedRequest | undefined
   /** Reports whether there is room for one more. */
   hasRoom(): boolean
-  add(key: string, known: KnownKey): void
+  add(idempotencyKey: string, request: CountedRequest): void
 }
 
 /**
- * Decides about each keyed request of a batch that is being applied: the first with its key counts, if its
- * key can be kept. The codes are in their order. No clock, no I/O of its own.
+ * Decides about each keyed request of a batch that is being applied: the first with its idempotency key counts,
+ * if that can be kept. The outcome codes are in the order of the requests. No clock, no I/O of its own.
  */
-export function decideKeyed(batch: Batch, keys: KnownKeys): { codes: string; applied: KeyedRequest[] } {
+export function decideKeyed(
+  batch: Batch,
+  counted: CountedRequests,
+): { codes: string; applied: KeyedRequest[] } {
   const applied: KeyedRequest[] = []
   const { producer, sequence } = batch
   const codes = batch.keyed.map((request, position) => {
     const { idempotencyKey, fingerprint } = request
-    const known = keys.find(idempotencyKey)
+    const known = counted.find(idempotencyKey)
     if (known !== undefined) return known.fingerprint === fingerprint ? outcomes.duplicate : outcomes.conflict
-    if (!keys.hasRoom()) return outcomes.full
-    keys.add(idempotencyKey, { fingerprint, producer, sequence, position })
+    if (!counted.hasRoom()) return outcomes.full
+    counted.add(idempotencyKey, { fingerprint, producer, sequence, position })
     applied.push(request)
     return outcomes.applied
   })
@@ -38,14 +41,14 @@ export function decideKeyed(batch: Batch, keys: KnownKeys): { codes: string; app
 }
 
 /**
- * What was decided about the keyed requests of a batch that was applied before. Not for a batch with one that
- * found no room: it left no key by which to know.
+ * Returns the outcome codes of a batch that was applied before. Not for a batch with a request that found no
+ * room: it left no idempotency key by which to know.
  */
-export function recallKeyed(batch: Batch, keys: Pick<KnownKeys, 'find'>): string {
+export function recallKeyed(batch: Batch, counted: Pick<CountedRequests, 'find'>): string {
   const { producer, sequence } = batch
   const codes = batch.keyed.map((request, position) => {
-    const known = keys.find(request.idempotencyKey)
-    // Forgotten since: whichever request it was that counted, it did.
+    const known = counted.find(request.idempotencyKey)
+    // It was forgotten since: whichever request it was that counted, it did.
     if (known === undefined) return outcomes.applied
     const isOwn = known.producer === producer && known.sequence === sequence && known.position === position
     if (isOwn) return outcomes.applied
@@ -55,7 +58,7 @@ export function recallKeyed(batch: Batch, keys: Pick<KnownKeys, 'find'>): string
 }
 
 /** Counts the requests whose idempotency key was not there before. */
-export function newKeysIn(codes: string): number {
+export function newIdempotencyKeysIn(codes: string): number {
   let count = 0
   for (const outcome of codes) if (outcome === outcomes.applied || outcome === outcomes.full) count++
   return count

@@ -26,7 +26,7 @@ export interface CommitRequest {
   /** Producers whose missing batches are given up. */
   readonly presumedDead: ReadonlySet<string>
   /** Producers with parked batches that are to be told of, besides those of `batches`; default none. */
-  readonly waiting?: ReadonlySet<string>
+  readonly askedAbout?: ReadonlySet<string>
 }
 
 export interface CommitResult {

@@ -1,7 +1,7 @@
 import type { Batch } from '../../batch/batch.ts'
 import { windowBatchesMax } from '../../batch/limits.ts'
 import { outcomes } from '../../batch/outcomes.ts'
-import { decideKeyed, type KnownKey, recallKeyed } from '../idempotency.ts'
+import { decideKeyed, type CountedRequest, recallKeyed } from '../idempotency.ts'
 import type { Database, Statement } from './sqlite.ts'
 
 /** Batches of one producer whose outcomes are kept: more than it may have under way. */
@@ -77,8 +77,8 @@ export class IdempotencyKeys {
     return changes
   }
 
-  #known(key: string): KnownKey | undefined {
-    return this.#find.get(key) as KnownKey | undefined
+  #known(key: string): CountedRequest | undefined {
+    return this.#find.get(key) as CountedRequest | undefined
   }
 
   /** Until the producer has heard, which it has when it sends a batch that is far behind this one. */

@@ -2,27 +2,28 @@ import type { Clock } from '../../lib/clock.ts'
 import { OperationError } from '../../lib/errors.ts'
 import { type Log, RepeatedError } from '../../lib/process/log.ts'
 import { Checkpoints, type CheckpointParts } from './checkpoints.ts'
-import { KeySweep, type KeySweepParts } from './key-sweep.ts'
+import { IdempotencyKeySweep, type IdempotencyKeySweepParts } from './idempotency-key-sweep.ts'
 
-export type MaintenanceParts = CheckpointParts & KeySweepParts & { readonly clock: Clock; readonly log: Log }
+export type MaintenanceParts = CheckpointParts &
+  IdempotencyKeySweepParts & { readonly clock: Clock; readonly log: Log }
 
 /** The upkeep of the database between transactions: checkpoints, and sweeps of idempotency keys. */
 export class Maintenance {
   readonly #checkpoints: Checkpoints
-  readonly #keySweep: KeySweep
+  readonly #idempotencyKeySweep: IdempotencyKeySweep
   readonly #checkpointError: RepeatedError
   readonly #sweepError: RepeatedError
 
   constructor(parts: MaintenanceParts) {
     this.#checkpoints = new Checkpoints(parts)
-    this.#keySweep = new KeySweep(parts)
+    this.#idempotencyKeySweep = new IdempotencyKeySweep(parts)
     this.#checkpointError = new RepeatedError(parts.log, parts.clock, 'the database log cannot be copied')
     this.#sweepError = new RepeatedError(parts.log, parts.clock, 'idempotency keys cannot be forgotten')
   }
 
-  /** `newKeyCount` requests of the commit asked for room for their idempotency keys. */
-  committed(newKeyCount: number): void {
-    this.#keySweep.arrived(newKeyCount)
+  /** `newIdempotencyKeyCount` requests of the commit asked for room for their idempotency keys. */
+  committed(newIdempotencyKeyCount: number): void {
+    this.#idempotencyKeySweep.arrived(newIdempotencyKeyCount)
     this.#checkpoints.committed()
   }
 
@@ -31,7 +32,7 @@ export class Maintenance {
    * no other from being done.
    */
   run(when: 'busy' | 'idle'): string[] {
-    attempt(() => this.#keySweep.sweep(), this.#sweepError)
+    attempt(() => this.#idempotencyKeySweep.sweep(), this.#sweepError)
     attempt(() => this.#checkpoints[when](), this.#checkpointError)
     return [this.#sweepError, this.#checkpointError].flatMap(({ code, message }) =>
       code === null ? [] : [`${message}: ${code}`],

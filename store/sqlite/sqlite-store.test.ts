@@ -398,8 +398,8 @@ describe('batches that were given up', () => {
     await store.acceptLoss(new Map([[producerId(1), 5]]))
     expect(ranges()).toBe('2|5|0')
     // It was parked.
-    const waiting = new Set([producerId(1)])
-    const unparked = await store.commit({ batches: [], rejected: [], presumedDead: new Set(), waiting })
+    const askedAbout = new Set([producerId(1)])
+    const unparked = await store.commit({ batches: [], rejected: [], presumedDead: new Set(), askedAbout })
     expect(unparked.applied).toHaveLength(1)
     expect([ledger(), ranges()]).toEqual(['5|50|50|0|0', '2|3|0\n5|5|0'])
     await commit(store, [tenfold(2)])

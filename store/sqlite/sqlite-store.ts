@@ -43,10 +43,10 @@ export class SqliteStore implements Store {
       const { clock, idempotencyKeysMax = Number.POSITIVE_INFINITY } = this.#parts
       const now = clock.nowMs()
       const work = () => this.#tables.write(request, now, idempotencyKeysMax)
-      const { result, newKeyCount } = this.#transaction(work)
+      const { result, newIdempotencyKeyCount } = this.#transaction(work)
       if (!this.#checkedDurable) assertDurable(this.#database)
       this.#checkedDurable = true
-      this.#maintenance.committed(newKeyCount)
+      this.#maintenance.committed(newIdempotencyKeyCount)
       return result
     })
   }

@@ -4,7 +4,7 @@ import { type Counted, type Entered, enterBatches } from '../accounts.ts'
 import { countedRanges, type GivenUpRange } from '../given-up.ts'
 import { SumTable } from '../../batch/sum-rows.ts'
 import { IdempotencyKeys } from './idempotency-keys.ts'
-import { newKeysIn } from '../idempotency.ts'
+import { newIdempotencyKeysIn } from '../idempotency.ts'
 import { mergeSums } from '../merge/merged-sums.ts'
 import { ParkedBatches } from './parked-batches.ts'
 import { type ProducerRow, Producers } from './producers.ts'
@@ -27,7 +27,7 @@ interface Decided extends Counted {
 interface Written {
   readonly result: CommitResult
   /** Keyed requests that asked for room for their idempotency keys, whether they found any or not. */
-  readonly newKeyCount: number
+  readonly newIdempotencyKeyCount: number
 }
 
 /** The tables of the store, and what one transaction does to all of them. */
@@ -50,8 +50,12 @@ export class Tables {
 
   /** Writes all of a commit, at the time `now`, in ms since the epoch. To be called within a transaction. */
   write(request: CommitRequest, now: number, idempotencyKeysMax: number): Written {
-    const { batches, merged, rejected, presumedDead, waiting } = request
-    const names = new Set([...batches.map(({ producer }) => producer), ...presumedDead, ...(waiting ?? [])])
+    const { batches, merged, rejected, presumedDead, askedAbout } = request
+    const names = new Set([
+      ...batches.map(({ producer }) => producer),
+      ...presumedDead,
+      ...(askedAbout ?? []),
+    ])
     const producers = new Map([...names].map(producer => [producer, this.producers.row(producer)]))
     const givenUp = new Map([...names].map(producer => [producer, this.producers.givenUp(producer)]))
     const found: Rejected[] = []
@@ -91,8 +95,11 @@ export class Tables {
       recovered: countsOf(entered, ({ recovered }) => recovered),
       givenUp: this.#writeGivenUp(givenUp, sequenced.givenUp, entered),
     }
-    const newKeyCount = decided.reduce((count, { outcomes: { codes } }) => count + newKeysIn(codes), 0)
-    return { result, newKeyCount }
+    const newIdempotencyKeyCount = decided.reduce(
+      (count, { outcomes: { codes } }) => count + newIdempotencyKeysIn(codes),
+      0,
+    )
+    return { result, newIdempotencyKeyCount }
   }
 
   /** Decides what of a batch is added: all but the keyed requests that were counted before. */

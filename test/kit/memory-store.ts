@@ -3,7 +3,7 @@ import { type BatchOutcomes, outcomes as outcomeCodes } from '../../batch/outcom
 import { type Counted, enterBatches, type ProducerAccount } from '../../store/accounts.ts'
 import { countedRanges, type GivenUpRange, withRange } from '../../store/given-up.ts'
 import type { Publication } from '../../queue/queue.ts'
-import { decideKeyed, type KnownKey, recallKeyed } from '../../store/idempotency.ts'
+import { decideKeyed, type CountedRequest, recallKeyed } from '../../store/idempotency.ts'
 import { sequenceBatches } from '../../store/sequencing.ts'
 import type { Account, CommitRequest, CommitResult, Store, Watermarks } from '../../store/store.ts'
 
@@ -28,7 +28,7 @@ export class MemoryStore implements Store {
   readonly parkedBatches = new Map<string, ReceivedBatch>()
   readonly givenUp = new Map<string, readonly GivenUpRange[]>()
   readonly accounts = new Map<string, ProducerAccount>()
-  readonly #counted = new Map<string, KnownKey & { readonly countedMs: number }>()
+  readonly #counted = new Map<string, CountedRequest & { readonly countedMs: number }>()
   /** The outcome codes of batches with a request that was refused: it left no idempotency key. */
   readonly #refused = new Map<string, string>()
   readonly #options: MemoryStoreOptions
@@ -76,8 +76,12 @@ export class MemoryStore implements Store {
   async close(): Promise<void> {}
 
   /** A commit that is over when it returns. */
-  apply({ batches, presumedDead, waiting }: CommitRequest): CommitResult {
-    const names = new Set([...batches.map(({ producer }) => producer), ...presumedDead, ...(waiting ?? [])])
+  apply({ batches, presumedDead, askedAbout }: CommitRequest): CommitResult {
+    const names = new Set([
+      ...batches.map(({ producer }) => producer),
+      ...presumedDead,
+      ...(askedAbout ?? []),
+    ])
     const accounts = new Map([...names].map(name => [name, this.accounts.get(name) ?? nothing]))
     const isRepeated = ({ producer, sequence, keyed }: Batch) =>
       keyed.length > 0 && sequence <= accounts.get(producer)!.watermark
@@ -121,8 +125,8 @@ export class MemoryStore implements Store {
 
   /** Commits as a consumer does that has just looked after all that wait; returns what it publishes. */
   publicationOf(batches: readonly ReceivedBatch[], presumedDead: ReadonlySet<string>): Publication {
-    const waiting = new Set([...this.parkedBatches.values()].map(({ producer }) => producer))
-    const request = { batches, rejected: [], presumedDead, waiting }
+    const askedAbout = new Set([...this.parkedBatches.values()].map(({ producer }) => producer))
+    const request = { batches, rejected: [], presumedDead, askedAbout }
     const { watermarks, parked, outcomes, givenUp } = this.apply(request)
     return { watermarks, parked, outcomes, discarded: [], givenUp }
   }
@@ -172,7 +176,7 @@ export class MemoryStore implements Store {
   readonly #known = {
     find: (key: string) => this.#counted.get(key),
     hasRoom: () => this.#counted.size < (this.#options.idempotencyKeysMax ?? Number.POSITIVE_INFINITY),
-    add: (key: string, known: KnownKey) =>
+    add: (key: string, known: CountedRequest) =>
       void this.#counted.set(key, { ...known, countedMs: this.#nowMs() }),
   }
 }

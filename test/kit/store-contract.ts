@@ -78,7 +78,7 @@ export function storeContract(open: (clock: Clock) => Promise<OpenedStore>): voi
 
   test('one that waits is told of whenever its producer is asked about', async () => {
     await commit([batch({ sequence: 2 })])
-    const asked = await commit([], { waiting: new Set([p1]) })
+    const asked = await commit([], { askedAbout: new Set([p1]) })
     expect(asked).toMatchObject({ parked: [{ producer: p1, sequence: 2 }], watermarks: new Map([[p1, 0]]) })
     expect((await commit([])).parked).toEqual([])
   })

@@ -301,14 +301,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a repeated request counts again',
     file: 'store/idempotency.ts',
-    find: 'keys.add(idempotencyKey, { fingerprint, producer, sequence, position })',
+    find: 'counted.add(idempotencyKey, { fingerprint, producer, sequence, position })',
     replace: '',
     tests: [storeTests, simulation],
   },
   {
     name: 'a request counts though there is no room for its key',
     file: 'store/idempotency.ts',
-    find: 'if (!keys.hasRoom()) return outcomes.full',
+    find: 'if (!counted.hasRoom()) return outcomes.full',
     replace: '',
     tests: [storeTests],
   },
@@ -321,10 +321,10 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'idempotency keys are forgotten at one rate, however fast they come',
-    file: 'store/sqlite/key-sweep.ts',
+    file: 'store/sqlite/idempotency-key-sweep.ts',
     find: 'this.#owedCount += 2 * count',
     replace: '',
-    tests: ['store/sqlite/key-sweep.test.ts'],
+    tests: ['store/sqlite/idempotency-key-sweep.test.ts'],
   },
   {
     name: 'another request with the same key passes for a repetition',
@@ -371,9 +371,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the queue is told before the store has committed',
     file: 'consumer/consumer.ts',
-    find: 'result = await this.#commit(prepared, taken, { presumedDead, waiting })',
+    find: 'result = await this.#commit(prepared, taken, { presumedDead, askedAbout })',
     replace:
-      'void queue.publish({ watermarks: new Map(prepared.batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      result = await this.#commit(prepared, taken, { presumedDead, waiting })',
+      'void queue.publish({ watermarks: new Map(prepared.batches.map(each => [each.producer, each.sequence])), parked: [], outcomes: [], discarded: [] })\n      result = await this.#commit(prepared, taken, { presumedDead, askedAbout })',
     tests: ['consumer/consumer.test.ts'],
   },
   {

@@ -4,8 +4,8 @@ import { Consumer } from '../../consumer/consumer.ts'
 import { FailureDetector } from '../../consumer/failure-detector.ts'
 import { mayComeHome } from '../../intake/handover/may-come-home.ts'
 import { ConsumerMetrics } from '../../consumer/metrics.ts'
-import { prepareElements } from '../../consumer/merge/merge.ts'
-import type { ReadingParts } from '../../consumer/prefetcher.ts'
+import { prepareElements } from '../../consumer/prepare/prepare.ts'
+import type { PrefetcherParts } from '../../consumer/prefetcher.ts'
 import { Metrics } from '../../lib/process/metrics.ts'
 import { readBytesMax } from '../../batch/limits.ts'
 import type { Element } from '../../batch/batch.ts'
@@ -18,7 +18,7 @@ const log = pino({ level: 'silent' })
 export const producerGoneAfterMs = 20_000
 
 /** A few batches at a time, and at times the next ones ahead, however short the list is. */
-function randomReading(random: Random): ReadingParts {
+function randomPrefetcherParts(random: Random): PrefetcherParts {
   const size = {
     next: () => ({ batchesMax: 1 + random.below(8), bytesMax: readBytesMax }),
     isFull: ({ batchCount }: { batchCount: number }) => batchCount > 0 && random.chance(0.5),
@@ -55,7 +55,7 @@ export class ConsumerProcess {
     this.life = life
     this.#queue = queue
     this.#store = store
-    const reading = randomReading(random)
+    const prefetcherParts = randomPrefetcherParts(random)
     this.#consumer = new Consumer({
       queue,
       store,
@@ -63,7 +63,7 @@ export class ConsumerProcess {
       log,
       failureDetector,
       metrics,
-      reading,
+      prefetcherParts,
     })
   }
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { encodeBatch } from '../../batch/writer.ts'
 import { keyAt, sumAt } from '../../store/merge/merged-sums.ts'
 import { batch, keyedRequest, producerId } from '../../test/kit/builders.ts'
-import { type Prepared, prepareElements } from './merge.ts'
+import { type Prepared, prepareElements } from './prepare.ts'
 import { Preparer } from './worker-client.ts'
 
 const usual = [

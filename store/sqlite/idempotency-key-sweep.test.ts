@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { batch, keyedRequest } from '../../test/kit/builders.ts'
 import { Folder } from '../../test/kit/service.ts'
-import { KeySweep } from './key-sweep.ts'
+import { IdempotencyKeySweep } from './idempotency-key-sweep.ts'
 import { openSqliteStore } from './open.ts'
 import type { SqliteStore } from './sqlite-store.ts'
 
@@ -12,7 +12,7 @@ let folder: Folder
 let nowMs: number
 let clock: Clock
 let store: SqliteStore
-let sweep: KeySweep
+let sweep: IdempotencyKeySweep
 let keyCount: number
 let sequence: number
 
@@ -30,7 +30,7 @@ afterEach(async () => {
 
 function open(idempotencyKeysMax = Number.POSITIVE_INFINITY): void {
   store = openSqliteStore(folder.database, { clock, log: pino({ level: 'silent' }), idempotencyKeysMax })
-  sweep = new KeySweep({ store, clock, idempotencyWindowMs: windowMs })
+  sweep = new IdempotencyKeySweep({ store, clock, idempotencyWindowMs: windowMs })
 }
 /** A transaction of so many new requests. */
 async function commit(count: number) {
@@ -56,7 +56,7 @@ test('what was left by a busier day is forgotten in bounded pieces, and nothing 
     sweep.sweep()
     return store.idempotencyKeyCount()
   }
-  sweep = new KeySweep({ store, clock, idempotencyWindowMs: windowMs })
+  sweep = new IdempotencyKeySweep({ store, clock, idempotencyWindowMs: windowMs })
   expect(counts()).toBe(4_500)
   nowMs += windowMs
   await commit(10)

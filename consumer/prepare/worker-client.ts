@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { Log } from '../../lib/process/log.ts'
 import type { Element } from '../../batch/batch.ts'
-import { type Answer, type Prepared, prepareElements, unpackPrepared } from './merge.ts'
+import { type Answer, type Prepared, prepareElements, unpackPrepared } from './prepare.ts'
 
 /**
  * Prepares elements in a thread of its own, so that it happens while this one is inside SQLite. Where there
