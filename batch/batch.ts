@@ -7,12 +7,15 @@ import { elementBytesMax } from './limits.ts'
 export type Sum = number | bigint
 
 /**
- * What one request with an Idempotency-Key asked to count. It travels unsummed: only the store knows whether
- * it was counted before. `keys[i]` is to be incremented by `sums[i]`; a key stands at most once.
+ * The increments of one request with an Idempotency-Key. It travels unsummed: only the store knows whether it
+ * was counted before. `keys[i]` is incremented by `sums[i]`; a key occurs at most once.
  */
 export interface KeyedRequest {
   readonly idempotencyKey: string
-  /** A hash of what it asks for: the same key with another fingerprint is another request, and refused. */
+  /**
+   * A hash of what it asks for: the same idempotency key with another fingerprint is another request, and
+   * refused.
+   */
   readonly fingerprint: string
   /** How many increments its sums are made of. */
   readonly increments: number
@@ -55,8 +58,8 @@ export interface BatchId {
 }
 
 /**
- * What stands in the list, exactly as it does: text, or the bytes of what is no text in UTF-8, and no batch
- * of a format that we know.
+ * An element of the list, exactly as it is there: text, or, for an element that is not valid UTF-8 and so no
+ * batch of any format we know, its bytes.
  */
 export type Element = string | Buffer
 
@@ -65,13 +68,13 @@ export function newProducerId(): string {
   return randomBytes(10).toString('hex')
 }
 
-/** Without keyed requests; what every version reads. */
+/** The format without keyed requests, which every version reads. */
 export const plainFormat = 1
 export const keyedFormat = 2
 
 /** A batch that came out of the queue. */
 export interface ReceivedBatch extends Batch {
-  /** As it stood there; no part of what the batch is equal to. */
+  /** The text in the list. Equality of batches ignores it. */
   readonly element: string
 }
 

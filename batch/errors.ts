@@ -1,6 +1,6 @@
 import { type ErrorPolicy, OperationError } from '../lib/errors.ts'
 
-/** What can be wrong with an encoded batch, and how to go on; documented in docs/operations.md. */
+/** Errors of an encoded batch, and how to go on after each; documented in docs/operations.md. */
 export const batchErrors = {
   batch_newer: {
     retry: 'later',

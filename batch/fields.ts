@@ -17,7 +17,9 @@ const printableAscii = /^[ -~]*$/
 /** So short a text can be read whatever is in it. */
 const anyNestingUnits = 64 * 1024
 
-/** What of a batch can be wrong although each of its fields is well; null when nothing is. */
+/**
+ * Returns the fault of a batch whose fields are each valid but do not fit together; null when there is none.
+ */
 export function faultOfCounts({
   increments,
   sealed,

@@ -28,13 +28,14 @@ export const entryBytesMax = 2 * keyBytesMax + 3 + 34
 export const batchHeaderBytesMax = 512
 /** An Idempotency-Key, in ASCII. */
 export const idempotencyKeyBytesMax = 255
-/** What tells two requests with the same key apart, in ASCII. */
+/** Bytes, in ASCII, of the hash that distinguishes two requests with the same idempotency key. */
 export const fingerprintBytesMax = 64
-/** What an idempotency key adds to the entries of its request as JSON: itself, escaped, and other fields. */
-const keyedBytesMax = 2 * idempotencyKeyBytesMax + 160
 /**
- * A batch: over a slow link a larger one would not arrive in time. Those of earlier versions may be larger.
+ * Bytes that an idempotency key adds to the entries of its request in JSON: itself, escaped, and other
+ * fields.
  */
+const keyedBytesMax = 2 * idempotencyKeyBytesMax + 160
+/** A batch. A larger one would not arrive in time over a slow link; earlier versions may have written one. */
 export const batchBytesMax = mebibyte
 assert(batchHeaderBytesMax + entryBytesMax + keyedBytesMax <= batchBytesMax)
 /** A batch that holds one keyed request, which is never divided, and nothing else. */
@@ -50,8 +51,8 @@ assert(elementBytesMax < redisValueBytesMax)
 export const batchNestingMax = 4
 
 /**
- * Sealed and not yet confirmed, per producer: when the window is full, the accumulator keeps merging
- * instead.
+ * Batches that one producer has sealed and that are not confirmed: when this window is full, the accumulator
+ * keeps merging instead.
  */
 export const windowBatchesMax = 32
 export const windowBytesMax = 64 * mebibyte
@@ -72,12 +73,12 @@ assert(parkedBytesMax > windowBytesMax + elementBytesMax)
  */
 export const listBatchesMax = 10_000
 
-/** What the consumer reads at a time; at least one batch, whatever its size. */
+/** The most that the consumer reads at a time; it reads at least one batch, whatever its size. */
 export const readBatchesMax = 64
 export const readBytesMax = 32 * mebibyte
-/** What it comes down to over a slow link. */
+/** The least that `readBytesMax` shrinks to over a slow link. */
 export const readBytesMin = mebibyte / 16
-/** What is read of an element that is larger than any batch. */
+/** Bytes that are read of an element larger than any batch. */
 export const oversizedBytesKept = 1_000
 
 /** Elements that are no batches, kept for the operator: the newest ones, and of each one its beginning. */

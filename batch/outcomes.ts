@@ -1,14 +1,14 @@
 import type { BatchId } from './batch.ts'
 
-/** What the store made of a keyed request. */
+/** Outcomes that a keyed request can have in the store. */
 export const outcomes = {
   /** It was counted. */
   applied: 'a',
   /** It was counted before, and is not counted again. */
   duplicate: 'd',
-  /** Its key was used before, for something else. */
+  /** Its idempotency key was used before, for something else. */
   conflict: 'c',
-  /** The store has no room for another key. It was not counted. */
+  /** The store has no room for another idempotency key. It was not counted. */
   full: 'f',
 } as const
 

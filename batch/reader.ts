@@ -13,7 +13,7 @@ const betweenKeysAndSums = ',"sums":['
 const [quote, comma, minus, zero, bracket, backslash, brace] = [34, 44, 45, 48, 93, 92, 125]
 const [space, erase] = [32, 127]
 
-/** What a batch says of itself, beside its keys and sums. */
+/** The fields of a batch beside its keys and sums. */
 export interface BatchHead {
   readonly producer: string
   readonly sequence: number

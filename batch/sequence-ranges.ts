@@ -8,7 +8,7 @@ export function isWithin(ranges: readonly SequenceRange[], sequence: number): bo
   return ranges.some(({ first, last }) => first <= sequence && sequence <= last)
 }
 
-/** As they are in Redis: `5-7 9-9`. */
+/** Returns the ranges as Redis holds them: `5-7 9-9`. */
 export function rangesText(ranges: readonly SequenceRange[]): string {
   return ranges.map(({ first, last }) => `${first}-${last}`).join(' ')
 }

@@ -16,11 +16,11 @@ const rowBytes = 16
  * be a million, and they compare as bytes, as SQLite compares them.
  */
 export class SumTable {
-  /** What the rows point into; written by who adds rows. */
+  /** The keys that the rows point into; written by the code that adds the rows. */
   readonly bytes: Buffer
-  /** At `sumOf(row)`; NaN where the sum is in `large`. */
+  /** The sum at `sumOf(row)`; NaN where the sum is in `large`. */
   sums = new Float64Array(2 * firstCapacity)
-  /** The same memory: at `startOf(row)` and `endOf(row)`. */
+  /** The same memory, for `startOf(row)` and `endOf(row)`. */
   places = new Uint32Array(this.sums.buffer)
   /** Sums beyond ±(2^53-1), by row. */
   readonly large = new Map<number, bigint>()

@@ -14,7 +14,7 @@ function writeSums(writer: BatchWriter, { keys, sums }: Batch): void {
 
 const sum = fc.oneof(fc.maxSafeInteger(), fc.bigInt({ min: 2n ** 53n, max: 2n ** 62n }))
 
-/** What JSON.stringify makes of the same. */
+/** Encodes the same batch by JSON.stringify. */
 function byJson({ producer, sequence, oldestMs, increments, sealed, keys, sums, keyed }: Batch): string {
   const plain = sums.map(each => (typeof each === 'bigint' ? String(each) : each))
   const v = keyed.length > 0 ? 2 : 1

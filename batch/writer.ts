@@ -16,7 +16,7 @@ import {
   keyedBatchBytesMax,
 } from './limits.ts'
 
-/** What a batch says of all its sums together; see Batch. */
+/** The fields of a batch that concern all its sums together; see Batch. */
 export interface BatchHeader extends BatchId {
   readonly oldestMs: number
   readonly increments: number
@@ -130,7 +130,7 @@ export class BatchWriter {
     return element
   }
 
-  /** What the batch takes at most so far. */
+  /** The most bytes that the batch takes so far. */
   get #bytes(): number {
     return this.#keysEnd + this.#sumsEnd + this.#keyedBytes
   }

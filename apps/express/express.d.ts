@@ -1,6 +1,6 @@
 /**
- * What we use of Express. Its own types would be one more package, and this folder's packages are only
- * installed where the app runs.
+ * The part of Express that we use. Its own types would be one more package, and this folder's packages are
+ * only installed where the app runs.
  */
 declare module 'express' {
   import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'

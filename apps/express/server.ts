@@ -53,7 +53,7 @@ export class Server {
     app.post('/increment', (request, response, next) => {
       const head = this.#admit(request, response)
       if (head === null) return
-      // What it decodes is in `head`.
+      // Without the header `read` decodes nothing; the coding is in `head`.
       delete request.headers['content-encoding']
       read(request, response, error => (error ? next(error) : this.#count(response, head, request.body)))
     })

@@ -2,9 +2,9 @@ import { descriptorsFull, descriptorsMax } from '../../lib/process/descriptors.t
 import { exitCodes, UsageError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/process/log.ts'
 
-/** What a web process has open beside connections: Node's (24, measured), Redis, its 16 listeners. */
+/** Descriptors of a web process beside its connections: Node's (24, measured), Redis, its 16 listeners. */
 const ownDescriptors = 48
-/** Never left to the connections of clients: for files, and for connecting to Redis again. */
+/** Descriptors that clients never get: for files, and for connecting to Redis again. */
 export const keptDescriptors = 32
 const reservedDescriptors = ownDescriptors + keptDescriptors
 const descriptorsMin = 128

@@ -11,7 +11,7 @@ beforeEach(() => {
   turn = new EventLoopTurn(connections)
 })
 
-/** Whether the turn is deep at the end of so many requests. */
+/** Reports whether the turn is deep after `count` requests. */
 function isDeepAfter(count: number): boolean {
   for (let index = 0; index < count; index++) turn.requestCame()
   return turn.isDeep

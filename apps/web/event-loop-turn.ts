@@ -5,7 +5,7 @@ const keptAnswers = 64
 /** To cork answers one by one costs something: not before so many connections can have had 64 of them. */
 const deepConnectionsMax = 16
 
-/** What a stream does when everything that came in one go has been looked at. */
+/** A stream that wants to know when everything that came in one go has been looked at. */
 export interface TurnEnd {
   endTurn(): void
 }
@@ -23,7 +23,7 @@ export class EventLoopTurn {
     this.#connections = connections
   }
 
-  /** To be called for each request. */
+  /** Must be called for each request. */
   requestCame(): void {
     if (++this.#requestCount === keptAnswers) this.#expectEnd()
   }

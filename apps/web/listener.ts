@@ -19,9 +19,9 @@ const pauseMs = 5_000
 const calmMs = 2_000
 
 /**
- * What one connection can bring in one turn of the event loop. uWebSockets.js reads on from a connection, in
- * the same turn, while each read fills its own buffer of 512 KiB: whoever sends faster than it can be served
- * would keep every timer, and all other clients, waiting. What is kept here never fills it.
+ * The bytes that one connection can bring in one turn of the event loop. uWebSockets.js goes on reading from
+ * a connection, in the same turn, while each read fills its own buffer of 512 KiB: a client that sends faster
+ * than it can be served would keep every timer and all other clients waiting. This buffer never fills it.
  */
 const receiveBufferBytes = 32 * 1024
 
@@ -35,9 +35,9 @@ export interface ListenerOptions {
 }
 
 /**
- * What takes new connections. Its socket is closed while descriptors are short: uWebSockets.js would try
- * without a pause to take what it has no descriptor for. Other processes on the same port get what comes
- * meanwhile. Open connections are served all the time.
+ * Takes new connections. Its socket is closed while descriptors are short, as uWebSockets.js would try
+ * without a pause to accept connections that it has no descriptor for. Other processes on the same port get
+ * those that come meanwhile. Open connections are served all the time.
  *
  *     listening ──(descriptors are short)──▶ paused ──(connections are gone, or time is)──▶ listening
  */
@@ -73,7 +73,7 @@ export class Listener {
     return true
   }
 
-  /** To be called for each new connection: closing the socket here ends uWebSockets.js' loop of accepts. */
+  /** Must be called for each new connection: closing the socket here ends uWebSockets.js' loop of accepts. */
   accepted(): void {
     if (--this.#untilLook > 0) return
     this.#untilLook = connectionsALook

@@ -7,12 +7,12 @@ import type { UnreadAnswers } from './write-buffers.ts'
 const mebibyte = 1024 * 1024
 /** Native memory for what cannot be counted: messages of streams that have not come to their end. */
 export const nativeBytesMax = 128 * mebibyte
-/** What a connection takes at most while nothing big is under way on it; measured are 3.8 to 4.6 KiB. */
+/** The most that a connection takes while nothing big is under way on it; 3.8 to 4.6 KiB were measured. */
 export const connectionBytesMax = 8 * 1024
 const lookIntervalMs = 100
-/** What closing streams gives back is not to be taken again at once. */
+/** Time without new streams after some were closed: their memory must not be taken again at once. */
 const refuseMs = 1_000
-/** Memory that nobody can be closed for is not given back by the allocator: it is taken for granted then. */
+/** Time after which memory that closing streams does not free counts as base: the allocator keeps it. */
 const grantedAfterMs = 60_000
 
 export interface NativeMemoryOptions {
@@ -33,10 +33,10 @@ export class NativeMemory {
   readonly #options: NativeMemoryOptions
   readonly #usage: NonNullable<NativeMemoryOptions['usage']>
   #timer: Timer | null = null
-  /** What the process has at rest. */
+  /** Memory of the process at rest. */
   #baseBytes = 0
   #connectionsPeak = 0
-  /** Above that, its connections and unread answers; as of the last look. */
+  /** Memory beyond that, its connections and unread answers, as of the last look. */
   #bytes = 0
   #wasFineMs = 0
   #refuseUntilMs = Number.NEGATIVE_INFINITY
@@ -54,7 +54,7 @@ export class NativeMemory {
     return this.#bytes > nativeBytesMax
   }
 
-  /** Whether a stream may be opened. */
+  /** Reports whether a stream may be opened. */
   get hasRoom(): boolean {
     return !this.isShort && this.#options.clock.monotonicMs() >= this.#refuseUntilMs
   }
@@ -77,7 +77,7 @@ export class NativeMemory {
     })
   }
 
-  /** What the timer does. To look takes a descriptor: without one it is left to the next time. */
+  /** Measures the memory, on the timer. A look takes a descriptor: without one, the next time will do. */
   look(shed: () => boolean): void {
     const { clock, log, connections } = this.#options
     if (nextDescriptor() === null) return

@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../../lib/clock.ts'
 const streamBytesMax = 1024 * 1024
 /** Pongs that may come on top while it is being closed. */
 const leavingBytesMax = 2 * streamBytesMax
-/** What all clients together may leave unread. */
+/** Answers that all clients together may leave unread. */
 export const unreadBytesMax = 64 * streamBytesMax
 
 /** The answers that wait in the memory of this process because clients do not read them. */
@@ -23,7 +23,7 @@ export class UnreadAnswers {
     return this.#bytes
   }
 
-  /** What one stream holds has changed. */
+  /** Notes how much more, or less, a stream holds. */
   changed(bytesBefore: number, bytesNow: number): void {
     this.#bytes += bytesNow - bytesBefore
   }
@@ -38,7 +38,7 @@ export class UnreadAnswers {
     return this.#clock.after(this.#lingerMs, cut)
   }
 
-  /** What becomes of a stream that holds so much. */
+  /** Returns what has to happen to a stream that holds so much. */
   verdict(streamBytes: number): 'fine' | 'close' | 'cut' {
     if (this.#bytes > unreadBytesMax || streamBytes > leavingBytesMax) return 'cut'
     return streamBytes > streamBytesMax ? 'close' : 'fine'

@@ -6,8 +6,8 @@ const trustedTimes = 8
 const mebibyte = 1024 * 1024
 
 /**
- * What all requests together may have collected of bodies that are not complete. A body that comes in one
- * piece takes nothing of it.
+ * The memory that the incomplete bodies of all requests may take together. A body that comes in one piece
+ * takes nothing of it.
  */
 export class BodyMemory {
   readonly bytesMax: number

@@ -12,7 +12,7 @@ export interface Receiving {
   readonly response: HttpResponse
   readonly isChunked: boolean
   readonly body: Body
-  /** What is to be done with the whole body, which is valid only during the call. */
+  /** Handles the whole body, which is valid only during the call. */
   readonly work: (body: Uint8Array) => void
 }
 
@@ -25,7 +25,7 @@ export interface RequestsOptions {
 }
 
 /**
- * What all requests have in common, whatever their path: a body, and that they may be refused. Nothing is
+ * The part that all requests have in common, whatever their path: collecting a body, and refusing. Nothing is
  * ever thrown into uWebSockets.js.
  */
 export class Requests {
@@ -126,7 +126,7 @@ export class Requests {
 
   refuse(response: HttpResponse, code: ProblemCode, refusal: RefusalOptions): void {
     this.#options.intake.refused(code)
-    // Whether the client reads shows in no other answer than these.
+    // Only these answers do not show whether the client reads.
     const isSafe = !this.#options.memory.isShort || !(refusal.isLast || refusal.isHead)
     if (isSafe) response.cork(() => answerProblem(response, code, refusal))
     else cut(response)

@@ -21,8 +21,8 @@ export interface RefusalOptions {
   readonly idempotencyWindow?: string | null
 }
 
-// As bytes, which uWebSockets.js takes as they are: strings it would convert, for each answer again. And the
-// one header together with the status, as each write is a call into native code.
+// Bytes, because uWebSockets.js takes them as they are and would convert a string for each answer again. The
+// only header goes together with the status, as each write is a call into native code.
 const okJson = bytesOf('200 OK\r\nContent-Type: application/json')
 const acceptedOne = bytesOf(acceptedBody(1))
 
@@ -35,9 +35,9 @@ export function answerAccepted(response: HttpResponse, accepted: number, isLast:
 }
 
 /**
- * Of the answers that are given most often, and short: whether earlier ones lie here is found out at one of
- * 64, as that costs a tenth of a request; at random, so that no client can avoid it. A thousand of them, some
- * 90 KB, go unnoticed once in ten million times.
+ * The share of the short, most frequent answers at which we find out whether earlier answers pile up. Looking
+ * costs a tenth of a request. The choice is random, so that no client can avoid it: a thousand unread
+ * answers, some 90 KB, go unnoticed once in ten million times.
  */
 const triedShare = 1 / 64
 
@@ -50,8 +50,9 @@ export function answerReached(response: HttpResponse, reached: Reached): void {
 }
 
 /**
- * What uWebSockets.js keeps together of answers. One that is longer is written at once, with those before it,
- * and where it closes the connection, that happens before anything behind its request is read.
+ * The bytes of answers that uWebSockets.js collects before it writes. A longer answer is written at once,
+ * together with those before it, and if it closes the connection, that happens before anything behind its
+ * request is read.
  */
 const keptBytes = 16_384
 

@@ -1,4 +1,4 @@
-/** What `GET /` answers, from a process on that port. */
+/** Returns the body of `GET /` for a process on that port. */
 export function usage(port: number): string {
   return `Piccolo Daimao counts.
 

@@ -27,7 +27,7 @@ export class AckGroup {
     this.#isJoined = isJoined
   }
 
-  /** What is to be answered. */
+  /** The answers to send. */
   get answers(): readonly MessagesCounted[] {
     return this.#answers
   }

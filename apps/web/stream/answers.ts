@@ -52,7 +52,7 @@ export interface MessagesCounted {
 
 export interface AnswerForm {
   readonly reached: Ack
-  /** As far as was asked; otherwise the answer has the status 202. */
+  /** The ack that was asked for was reached; otherwise the answer has the status 202. */
   readonly isComplete: boolean
   /** The answer may be to several messages, and says to how many. */
   readonly isJoined: boolean

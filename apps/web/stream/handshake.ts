@@ -10,7 +10,7 @@ export interface StreamMode {
   readonly isJoined: boolean
 }
 
-/** What a request to open a stream says. */
+/** The contents of a request to open a stream. */
 export interface Upgrade {
   readonly mode: StreamMode
   /** The key of the handshake: 16 bytes in base64. */
@@ -21,7 +21,7 @@ const keyLength = 24
 
 /** Reads the request that opens a stream (RFC 6455, 4.2.1), or says why it opens none. */
 export function readUpgrade(request: HttpRequest, defaultAck: Ack): Upgrade | ProblemCode {
-  // What one party takes for a body another would take for messages.
+  // One party would take for messages what another takes for a body.
   if (readFraming(request) !== 'no body') return 'framing_ambiguous'
   const key = request.getHeader('sec-websocket-key')
   const isUpgrade =

@@ -39,7 +39,7 @@ export interface StreamRouteOptions extends StreamSurroundings {
 const shedShare = 1 / 8
 const shedMin = 16
 
-/** What uWebSockets.js keeps with each WebSocket, as properties of it. */
+/** The properties that uWebSockets.js keeps for us with each WebSocket. */
 interface Attached {
   readonly mode: StreamMode
   /** Null until it is open. */
@@ -74,7 +74,7 @@ export class StreamRoute {
   readonly #behavior: WebSocketBehavior<Attached> = {
     idleTimeout: idleSecondsMax,
     sendPingsAutomatically: true,
-    // What lies here is bounded by each stream itself, before it counts: no answer may be dropped.
+    // No limit here, as no answer may be dropped: each stream bounds them itself, before it counts.
     maxBackpressure: 0,
     upgrade: (response, request, context) => this.#upgrade(response, request, context),
     open: socket => this.#open(socket as StreamSocket),

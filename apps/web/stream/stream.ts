@@ -13,7 +13,7 @@ import type { Ack, AckWaiters } from '../../../intake/send/ack-waiters.ts'
 /** Why the server closes a stream (RFC 6455, 7.4.1, and IANA's registry). */
 export const closeCodes = { goingAway: 1001, fault: 1011, tryAgainLater: 1013 } as const
 
-/** What uWebSockets.js answers to a message that it sent at once, or keeps to send it with others. */
+/** Result of `send` for a message that uWebSockets.js sent at once, or keeps to send it with others. */
 const sendStatusSent = 1
 
 export interface StreamSurroundings {
@@ -219,7 +219,7 @@ export class Stream implements TurnEnd {
     if (this.#socket.send(answer) !== sendStatusSent) this.#unread.look()
   }
 
-  /** Whether one more answer may pile up. uWebSockets.js cannot stop reading: the stream is closed if not. */
+  /** Reports whether one more answer may pile up. If not, it closes the stream: reading cannot be stopped. */
   #hasRoom(): boolean {
     this.#unread.look()
     const verdict = this.#unread.verdict()
