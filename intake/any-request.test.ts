@@ -31,7 +31,7 @@ const json = 'application/json'
 const ndjson = 'application/x-ndjson'
 const form = 'application/x-www-form-urlencoded'
 
-/** As they stand in JSON, without quotes. */
+/** Keys as they are written in JSON, without quotes. */
 const keyLiterals = [
   'k',
   'k',

@@ -8,11 +8,11 @@ export interface ReadinessInput {
   /** Code of the error that keeps batches from the queue; null while there is none. */
   readonly queueError: string | null
   readonly connectionReasons?: readonly string[]
-  /** What other processes left behind; none where nobody brings it home. */
+  /** Files that other processes left behind; absent where nobody brings them home. */
   readonly handovers?: { readonly listingError: string | null; notes(): string[] }
 }
 
-/** Whether a web process can keep its promises now, and if not, why. */
+/** Returns the reasons, if any, why a web process cannot keep its promises now. */
 export function webReadiness({
   isStopping,
   oldestAgeMs,

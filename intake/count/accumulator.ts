@@ -26,7 +26,7 @@ export interface Keyed {
 export class Accumulator {
   /** The numbers of a record: the sum of its key, a safe integer, and how many increments that is made of. */
   readonly #keys: KeyTable
-  /** What no longer fits into a sum, by the address of its record: for the rare key that leaves ±(2^53-1). */
+  /** The parts of sums that do not fit into their records, by address: for the rare key beyond ±(2^53-1). */
   readonly #carries = new Map<number, bigint>()
   /** The address of the first record that is not written. */
   #addressWritten = 0

@@ -10,15 +10,15 @@ const hashedLength = 65_536
 const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/
 const bare = /^[\x21\x23-\x7e]+$/
 
-/** One of the headers that carry a key, by its name in small letters. */
+/** One of the headers that carry an idempotency key, by its name in small letters. */
 export interface KeyHeader {
   readonly name: string
   readonly value: string
 }
 
 /**
- * Reads the key of a request with one of these headers at least. `X-Idempotency-Key` is the same header: Go's
- * client takes either for a promise that it may send the request again.
+ * Reads the idempotency key of a request that has at least one of these headers. `X-Idempotency-Key` is the
+ * same header: Go's client takes either for a promise that it may send the request again.
  */
 export function readKeyHeaders(headers: readonly KeyHeader[]): { readonly key: string } | ProblemCode {
   const keys = headers.map(({ value }) => readIdempotencyKey(value))

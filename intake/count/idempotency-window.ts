@@ -2,13 +2,13 @@ import type { Clock } from '../../lib/clock.ts'
 import { isDuration } from '../../lib/config/options.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
 
-/** What is known holds so long, and what is not known is asked for so often at most. */
+/** How long a known window is believed, and how often an unknown one is asked for at most. */
 const knownMs = 5_000
 const unknownMs = 100
 
 /**
  * How long the consumer keeps idempotency keys, as far as this process has heard. It is asked for when a
- * request with such a key comes, before its batch goes to the queue: so the answer is there before the store
+ * request with one comes, before its batch goes to the queue: so the answer is there before the store
  * has decided about the request.
  */
 export class IdempotencyWindow {

@@ -98,8 +98,8 @@ export function refusal(code: ProblemCode): Refusal {
 }
 
 /**
- * Of a content type with parameters or capital letters; null when it is none of ours, or its charset is not
- * UTF-8.
+ * Returns the format of a content type, which may have parameters or capital letters; null when it is none of
+ * ours, or its charset is not UTF-8.
  */
 function formatOf(contentType: string): BodyFormat | null {
   const [type, ...parameters] = contentType.split(';').map(part => part.trim().toLowerCase())

@@ -19,8 +19,8 @@ interface Page {
  *
  *     first number (8 bytes) │ second number (8) │ length of the key (2) │ key │ up to 7 unused
  *
- * What is wanted of a key lies together, so that the processor fetches it in one or two lines of its cache;
- * and it is no object that had to be collected. It grows by pages: nothing waits for a large copy.
+ * All that belongs to a key lies together, so that the processor fetches it in one or two lines of its cache,
+ * and there is no object per key to collect. Memory grows by pages: nothing waits for a large copy.
  * A record is known by its address, in units of eight bytes, which is also the index of its first number.
  */
 export class Records {
@@ -63,7 +63,7 @@ export class Records {
     return address
   }
 
-  /** Whether the key of that record is the one in `bytes` from `start` to `end`. */
+  /** Reports whether the key of that record is the one in `bytes` from `start` to `end`. */
   holds(address: number, bytes: Uint8Array, start: number, end: number): boolean {
     const own = this.bytesOf(address)
     const from = this.keyStart(address)

@@ -2,7 +2,7 @@ import type { KeyedRequest } from '../../batch/batch.ts'
 import { outcomes } from '../../batch/outcomes.ts'
 import type { ProblemCode } from '../parse/problems.ts'
 
-/** What the store made of a request: why it was refused, or else its result, where it is known. */
+/** The store's decision about a request: why it was refused, or else its result, where it is known. */
 export type Decision =
   | { readonly code: ProblemCode }
   | { readonly code: null; readonly result: 'applied' | 'duplicate' | undefined }
@@ -23,7 +23,7 @@ export class KeyedRequests {
     this.#inFlight.set(idempotencyKey, fingerprint)
   }
 
-  /** Nobody waits for it any more: the store knows it, should it come again, by its key. */
+  /** Nobody waits for it any more: should it come again, the store knows its idempotency key. */
   end({ idempotencyKey }: KeyedRequest): void {
     this.#inFlight.delete(idempotencyKey)
   }

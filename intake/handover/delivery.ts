@@ -7,7 +7,7 @@ import { BatchSender } from '../send/batch-sender.ts'
 import { Producer } from '../send/producer.ts'
 
 const retryIntervalMs = 100
-/** Read and not yet confirmed; and one batch more. */
+/** Bytes read and not yet confirmed; one batch more is possible. */
 const aheadBytesMax = 8 * 1024 * 1024
 
 export interface DeliveryParts {
@@ -16,7 +16,7 @@ export interface DeliveryParts {
   readonly queue: ProducerQueue
   readonly clock: Clock
   readonly log: Log
-  /** Whether to end before it is done, after so long without progress. */
+  /** Reports whether to give up after so long without progress. */
   readonly isToEnd: (idleMs: number) => boolean
 }
 

@@ -15,7 +15,7 @@ export interface OpenFile {
   close(): Promise<void>
 }
 
-/** What bringing hand-over files home asks of the file system; a simulation has its own. */
+/** The calls to the file system that bringing hand-over files home needs; a simulation has its own. */
 export interface Disk {
   /** The first `countMax` names in a folder for which `isWanted`, in order; none where it is not there. */
   list(folder: string, isWanted: (name: string) => boolean, countMax: number): Promise<string[]>

@@ -49,7 +49,7 @@ export function trailer(crc: number): Buffer {
   return Buffer.from(`end ${crc.toString(16).padStart(8, '0')}\n`)
 }
 
-/** Whether it has the form of one. */
+/** Reports whether the bytes have the form of a trailer. */
 export function isTrailer(bytes: Buffer): boolean {
   return /^end [0-9a-f]{8}\n$/.test(bytes.toString('latin1'))
 }

@@ -23,7 +23,7 @@ const newline = 0x0a
 /** In one file: far more than the queue's list, or any producer, holds. */
 const fileBatchesMax = 10 * listBatchesMax
 
-/** What a complete hand-over file holds. */
+/** The contents of a complete hand-over file. */
 export interface Manifest {
   /** Null in the first form. */
   readonly header: HandoverHeader | null
@@ -74,7 +74,7 @@ export async function readManifest(file: OpenFile, options: ReadOptions = {}): P
   return { header, producer, sequenceFirst, batchCount, increments, bytes: size, signature }
 }
 
-/** As `readManifest`, of what lies at `path`. */
+/** Does the same as `readManifest`, for the file at `path`. */
 export async function readManifestAt(disk: Disk, path: string, options?: ReadOptions): Promise<Manifest> {
   const file = await disk.open(path)
   try {

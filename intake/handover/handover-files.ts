@@ -74,8 +74,8 @@ export async function listHandovers(disk: Disk, place: Place): Promise<HandoverF
 }
 
 /**
- * Whether a file with batches of this producer waits, complete or not. Throws what the file system throws;
- * blocks for the time of one look into each folder.
+ * Reports whether a file with batches of this producer waits, complete or not. Throws what the file system
+ * throws; blocks for the time of one look into each folder.
  */
 export function isHandedOver(place: Place, producer: string): boolean {
   const isItsFile = (folder: string, name: string) =>
@@ -95,10 +95,10 @@ export function freePath(folder: string, { database }: Place, producer: string):
   throw new Error(`${start}${suffix} and ${namesMax - 1} others are there already`)
 }
 
-/** What became of batches that were to be written down. */
+/** The result of writing batches down. */
 export interface Left {
   readonly paths: readonly string[]
-  /** What can be written nowhere. */
+  /** Batches that could be written nowhere. */
   readonly unwritten: readonly Leftover[]
 }
 

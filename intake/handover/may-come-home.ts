@@ -4,7 +4,10 @@ import { type Log, RepeatedError } from '../../lib/process/log.ts'
 import { queueError } from '../../queue/errors.ts'
 import { isHandedOver, type Place } from './handover-files.ts'
 
-/** Whether batches of a producer may wait in a hand-over file: while the files cannot be listed, they may. */
+/**
+ * Returns a function that reports whether batches of a producer may wait in a hand-over file. While the files
+ * cannot be listed, they may.
+ */
 export function mayComeHome(place: Place, clock: Clock, log: Log): (producer: string) => boolean {
   const listing = new RepeatedError(log, clock, 'hand-over files cannot be listed')
   return producer => {

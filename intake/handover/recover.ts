@@ -21,7 +21,7 @@ const settleMs = 5_000
 const bindingWaitMs = 10_000
 /** A file that makes no progress for so long lets another one go first. */
 const patienceMs = 10_000
-/** What could not be read is tried again then, though it has not changed. */
+/** Time after which a file that could not be read is tried again, though it has not changed. */
 const retryMs = 10_000
 /** Files that readiness names. */
 const namedMax = 10
@@ -61,7 +61,7 @@ export class HandoverTaker {
   readonly #clock: Clock
   readonly #log: Log
   readonly #listing: RepeatedError
-  /** By path. */
+  /** Watched files by path. */
   readonly #watches = new Map<string, Watch>()
   readonly #visits = new Set<Promise<void>>()
   readonly #strangers: Strangers
@@ -160,7 +160,7 @@ export class HandoverTaker {
 
   /** Null when it is gone. */
   async #watch({ path, name }: HandoverFile): Promise<Watch | null> {
-    // What cannot be looked at is opened, and then says why: it must not keep the others from it.
+    // A file whose state cannot be read is opened nevertheless: opening it says why, and the others go on.
     const state = await this.#disk.state(path).catch(() => ({ signature: 'unknown' }))
     if (state === null) return null
     const signature = `${state.signature} ${this.#parts.binding.store}`
@@ -204,7 +204,7 @@ export class HandoverTaker {
       const isUnsettled = header === null && nowMs - watch.unchangedMs < settleMs
       const isUnbound = store !== null && binding.store === null && nowMs - watch.seenMs < bindingWaitMs
       if (isUnsettled || isUnbound) {
-        // To be looked at again, whatever was wrong with it before.
+        // It is due again at the next look, whatever was wrong with it before.
         watch.leftCode = null
         return
       }
@@ -248,7 +248,7 @@ export class HandoverTaker {
   }
 }
 
-/** What the file system says is an error that an operator can act upon; so is an internal error here. */
+/** Turns errors of the file system, and internal ones here, into an error that an operator can act upon. */
 function explained(error: unknown): OperationError {
   if (error instanceof OperationError) return error
   return queueError('handover_unreadable', errorText(error), error)

@@ -18,7 +18,7 @@ export class Strangers {
   readonly #place: Place
   readonly #clock: Clock
   readonly #log: Log
-  /** By path: when it was seen first. */
+  /** When each file was first seen, by path. */
   readonly #seenMs = new Map<string, number>()
   readonly #stay = new Set<string>()
 

@@ -43,7 +43,7 @@ export function decodeBody(coding: string, body: Uint8Array, bytesMax: number): 
   try {
     const options = { maxOutputLength: bytesMax, info: true }
     const { buffer, engine } = decode(body, options) as Decoded
-    // What stands behind the end would be passed over.
+    // Bytes behind the end would go unnoticed.
     return engine.bytesWritten === body.length ? buffer : 'content_encoding_malformed'
   } catch (error) {
     const isTooLarge = (error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE'

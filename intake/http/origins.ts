@@ -8,9 +8,9 @@ const any = '*'
 const opaque = 'null'
 
 export interface OriginsOptions {
-  /** What `parseOrigins` has let through. */
+  /** Output of `parseOrigins`. */
   readonly corsOrigins: string | null
-  /** What `parseHosts` has let through. */
+  /** Output of `parseHosts`. */
   readonly hosts: string | null
 }
 
@@ -35,7 +35,7 @@ export class Origins {
   }
 }
 
-/** Whether the request whose head was read last is a preflight. */
+/** Reports whether the request whose head was read last is a preflight. */
 export function isPreflight(request: RequestHead): boolean {
   return requestOrigin() !== null && request.getHeader('access-control-request-method') !== ''
 }
@@ -64,7 +64,7 @@ export function parseOrigins(text: string): string | undefined {
   return origins.includes(undefined) ? undefined : origins.join(',')
 }
 
-/** As browsers write it: in small letters, without the port that its scheme has anyway. */
+/** Returns the origin as browsers write it: in small letters, without the default port of its scheme. */
 function parseOrigin(text: string): string | undefined {
   if (text === any || text === opaque) return text
   const [origin, scheme, host] = /^([a-z][a-z0-9+.-]*):\/\/([^/?#@*\s]+)$/.exec(text.toLowerCase()) ?? []
@@ -72,7 +72,7 @@ function parseOrigin(text: string): string | undefined {
   return scheme === 'http' || scheme === 'https' ? new URL(origin).origin : `${scheme}://${host}`
 }
 
-/** Whether it is that of a page that came from where the request goes: by HTTP, or HTTPS of a proxy. */
+/** Reports whether the page came from where its request goes: by HTTP, or by HTTPS of a proxy. */
 function isOwn(origin: string, host: string): boolean {
   const scheme = /^https?:\/\//.exec(origin)?.[0]
   if (scheme === undefined || host === '') return false

@@ -2,16 +2,16 @@ import { codingsKnown } from './content-encoding.ts'
 import { type ProblemCode, problems } from '../parse/problems.ts'
 import type { Ack } from '../send/ack-waiters.ts'
 
-/** What a request that waited is told. */
+/** The answer to a request that waited. */
 export interface Reached {
   readonly accepted: number
   readonly reached: Ack
-  /** As far as was asked: 200, otherwise 202. */
+  /** The ack that was asked for was reached: 200, otherwise 202. */
   readonly isComplete: boolean
   readonly isLast: boolean
-  /** What the store made of a request with an idempotency key. */
+  /** The store's decision about a request with an idempotency key. */
   readonly result?: 'applied' | 'duplicate' | undefined
-  /** How long its key is kept; null where that is not known. */
+  /** How long its idempotency key is kept; null where that is not known. */
   readonly idempotencyWindow?: string | null
 }
 
@@ -23,7 +23,7 @@ export function windowHeader(span: string | null = null): Readonly<Record<string
   return span === null ? {} : { 'Idempotency-Window': span }
 }
 
-/** What the refusal has of headers because of its code. */
+/** Returns the headers that a refusal has because of its code. */
 export function problemHeaders(code: ProblemCode): Readonly<Record<string, string>> {
   if (code === 'content_encoding_unknown') return { 'Accept-Encoding': codingsKnown }
   switch (problems[code].status) {

@@ -3,9 +3,9 @@ import { type KeyHeader, readKeyHeaders } from '../count/idempotency-key.ts'
 import type { ProblemCode } from '../parse/problems.ts'
 import { type Ack, acks } from '../send/ack-waiters.ts'
 
-/** What precedes the body of a request, whichever server receives it. */
+/** The part of a request before its body, whichever server receives it. */
 export interface RequestHead {
-  /** Names in small letters; what stands there twice is visited twice. */
+  /** Visits each header, its name in small letters; one that occurs twice is visited twice. */
   forEach(visit: (name: string, value: string) => void): void
   /** Undefined when there is no question mark. */
   getQuery(): string | undefined
@@ -13,7 +13,7 @@ export interface RequestHead {
   getHeader(name: string): string
 }
 
-/** What the headers and the query say about the body. */
+/** The statements of the headers and the query about the body. */
 export interface Head {
   /** Empty when the header is missing. */
   readonly contentType: string
@@ -28,7 +28,7 @@ export interface Head {
   readonly idempotencyKey: string | null
 }
 
-/** For a Content-Length. */
+/** Values in place of a Content-Length. */
 const missing = -1
 const malformed = -2
 
@@ -68,7 +68,7 @@ export function readHead(request: RequestHead, bodyBytesMax: number): Head | Pro
   return { contentType, contentEncoding, query, isChunked, ack, idempotencyKey: idempotency.key }
 }
 
-/** What follows the head of this request; `ambiguous`: two parties could see that differently. */
+/** Returns what follows the head of this request; `ambiguous`: two parties could see that differently. */
 export function readFraming(request: RequestHead): 'body' | 'no body' | 'ambiguous' {
   if (readHead(request, Number.POSITIVE_INFINITY) === 'framing_ambiguous') return 'ambiguous'
   return headers.contentLength > 0 || headers.transferEncoding !== null ? 'body' : 'no body'
@@ -128,7 +128,7 @@ function visit(name: string, value: string): void {
   }
 }
 
-/** Whether the request whose head was read last has an idempotency key, be it empty. */
+/** Reports whether the request whose head was read last has an idempotency key, be it empty. */
 export function hasIdempotencyKey(): boolean {
   return headers.keys !== null
 }

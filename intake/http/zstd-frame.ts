@@ -3,8 +3,8 @@ const dictionaryIdBytes = [0, 1, 2, 4] as const
 const contentSizeBytes = [0, 2, 4, 8] as const
 
 /**
- * Whether `body` is one whole frame of Zstandard (RFC 8878, 3.1.1). Node's decoder takes a frame that is cut
- * off for complete, and half of a body may well be valid, with another value.
+ * Reports whether `body` is one whole frame of Zstandard (RFC 8878, 3.1.1). Node's decoder takes a truncated
+ * frame for complete, and half of a body may well be valid, with another value.
  */
 export function isZstdFrame(body: Uint8Array): boolean {
   try {

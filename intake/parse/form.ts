@@ -75,7 +75,7 @@ function readFields(body: Uint8Array, query: string, list: IncrementList): Probl
   return isEncoded ? readEncoded(bytes, key, value, list) : readPlain(bytes, key, value, list)
 }
 
-/** Whether it begins as an object or an array of increments does: no form that has a key begins so. */
+/** Reports whether the body begins like an object or an array of increments, as no form with a key does. */
 function isJson(body: Uint8Array): boolean {
   const start = skipSpace(body, markEnd(body))
   const next = body[skipSpace(body, start + 1)]

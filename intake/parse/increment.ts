@@ -44,7 +44,7 @@ export function readValue(bytes: Uint8Array, start: number, end: number): number
   return isNegative ? 0 - value : value
 }
 
-/** Whether `name` stands from `start` to `end`. */
+/** Reports whether the bytes from `start` to `end` are `name`. */
 export function isName(bytes: Uint8Array, start: number, end: number, name: Uint8Array): boolean {
   if (end - start !== name.length) return false
   for (let index = 0; index < name.length; index++) if (bytes[start + index] !== name[index]) return false

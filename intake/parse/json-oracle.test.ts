@@ -6,8 +6,9 @@ import { IncrementList } from './increment-list.ts'
 import { readJson, readNdjson } from './json.ts'
 import type { ProblemCode } from './problems.ts'
 
-// What the reader is compared with: JSON.parse says what is JSON at all, and a list of tokens, made without
-// any care for speed, what stands there literally. Texts are Latin-1, a character for each byte.
+// The reader is compared with JSON.parse, which says what is JSON at all, and with a list of tokens, made
+// without any care for speed, which says what is there literally. Texts are Latin-1, a character for each
+// byte.
 
 const tokenPattern = /"(?:[^"\\]|\\.)*"|[[\]{},:]|[^\s"[\]{},:]+/gs
 
@@ -96,7 +97,7 @@ function expectedKey(literal: string): [string] | ProblemCode {
   return isUtf8(bytes) ? [bytes.toString()] : 'key_not_utf8'
 }
 
-/** What stands between the commas of an object or an array that `tokens` are. */
+/** Returns what is between the commas of an object or an array that consists of `tokens`. */
 function parts(tokens: readonly string[]): string[][] {
   const all: string[][] = [[]]
   let depth = 0

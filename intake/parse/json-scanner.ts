@@ -34,7 +34,7 @@ export class JsonScanner {
     this.#bytes = list.bytes
   }
 
-  /** What comes next is to be read from `start` to `end`. */
+  /** Sets the range to read to `start` until `end`. */
   begin(start: number, end: number): void {
     this.#position = start
     this.#end = end
@@ -157,7 +157,7 @@ export class JsonScanner {
     return this.#number() ? readNumber(this.#bytes, start, this.#position) : 'json_malformed'
   }
 
-  /** As the value of a form. */
+  /** Reads an integer in a string, as strict as the value of a form. */
   #integerInString(): number | ProblemCode {
     const start = this.#position + 1
     const hasEscape = this.#string()

@@ -1,8 +1,8 @@
-/** What stands in the strings of JSON (RFC 8259, 7): bytes and escapes. */
+/** Bytes and escapes of the strings of JSON (RFC 8259, 7). */
 export const backslash = 0x5c
 const letterU = 0x75
 
-/** By the letter behind the backslash: the byte that it stands for; 0 for none. */
+/** The byte that an escape stands for, by the letter behind the backslash; 0 for none. */
 const shortEscapes = new Uint8Array(256)
 for (const [letter, byte] of Object.entries(
   JSON.parse('{"b":"\\b","f":"\\f","n":"\\n","r":"\\r","t":"\\t"}'),

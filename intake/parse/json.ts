@@ -3,10 +3,10 @@ import { JsonScanner } from './json-scanner.ts'
 import { errorsListedMax, type IncrementProblem, type ProblemCode } from './problems.ts'
 import { readUsualObject } from './simple-object.ts'
 
-/** What makes a body unfit: one code for the whole, and what is wrong where. */
+/** The refusal of a body: one code for the whole, and what is wrong where. */
 export interface Refusal {
   readonly code: ProblemCode
-  /** The first ones. */
+  /** The first `errorsListedMax` errors at most. */
   readonly errors: readonly IncrementProblem[]
 }
 
@@ -23,7 +23,7 @@ export function readJson(body: Uint8Array, list: IncrementList): Refusal | null 
   const refused = readIncrements(body, list, false)
   if (refused === null && list.length === 0 && !isArray(body)) return { code: 'json_malformed', errors: [] }
   if (refused === null || list.length > 0 || refused.errors.length !== 1 || isArray(body)) return refused
-  // Of a single object the code says everything.
+  // The code says everything about a single object.
   return { code: refused.errors[0]!.code, errors: [] }
 }
 
@@ -119,7 +119,7 @@ function countLines(body: Uint8Array, start: number, end: number): number {
   return count
 }
 
-/** What is behind the last error that is listed was not looked at. */
+/** Reads an array of increments. Nothing behind the last error in the list was looked at. */
 function readArray(body: Uint8Array, list: IncrementList): Refusal | null {
   const errors: IncrementProblem[] = []
   const scanner = new JsonScanner(list)

@@ -137,7 +137,7 @@ const titles: Record<Problem['status'], string> = {
   503: 'Service Unavailable',
 }
 
-/** What is wrong with one of several increments. */
+/** An error in one of several increments. */
 export interface IncrementProblem {
   /**
    * Which one: from 0 in a JSON array; otherwise the line, from 1, in which it begins, and which of this line

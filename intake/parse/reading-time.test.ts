@@ -36,7 +36,7 @@ function inMember(piece: string): Uint8Array {
   return repeated(`${piece},`, '{"key":"a","value":1,"x":[', '1]}')
 }
 
-/** Of this process, whatever else the machine does. */
+/** Returns the CPU time that this process spends on `work`, whatever else the machine does. */
 function cpuMs(work: () => unknown): number {
   const before = process.cpuUsage().user
   work()

@@ -8,7 +8,7 @@ const zero = 0x30
 /** Decimal digits that always fit: 2^53-1 has 16. */
 const digitsMax = 15
 
-/** By byte: 1 for ASCII that stands for itself in a JSON string. */
+/** A table by byte: 1 for ASCII that stands for itself in a JSON string. */
 const isPlain = Uint8Array.from({ length: 256 }, (_, byte) =>
   Number(byte >= 0x20 && byte < 0x7f && byte !== quote && byte !== 0x5c),
 )

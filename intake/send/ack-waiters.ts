@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../../lib/clock.ts'
 import type { Position } from '../../queue/queue.ts'
 
 export const acks = ['memory', 'queued', 'committed'] as const
-/** What an answer promises: the sums are in memory, the queue has them, the store has them. */
+/** The promise of an answer: the sums are in memory, the queue has them, the store has them. */
 export type Ack = (typeof acks)[number]
 
 /** The increments of one accumulator, which become batches together. */
@@ -11,10 +11,10 @@ export interface FlushCohort {
   sequenceLast: number | null
 }
 
-/** What a request may wait for; `keyed` is `committed` for one with an idempotency key. */
+/** Acks that a request may wait for; `keyed` is `committed` for one with an idempotency key. */
 export type AwaitedAck = 'queued' | 'committed' | 'keyed'
 
-/** Called with how far the increments came, and with what the queue said last. */
+/** A callback that receives how far the increments came, and what the queue said last. */
 export type Settle = (reached: Ack, position: Position) => void
 
 interface Waiter {
@@ -32,8 +32,8 @@ export class AckWaiters {
   readonly #clock: Clock
   readonly #timeoutMs: number
   /**
-   * By what they wait for, in the order in which they came. Keyed ones are by themselves: each waits for its
-   * own batch, which may be before the last of its cohort.
+   * Waiting requests by what they wait for, in the order in which they came. Keyed ones have a set of their
+   * own: each waits for its own batch, which may be before the last of its cohort.
    */
   readonly #waiters = { queued: new Set<Waiter>(), committed: new Set<Waiter>(), keyed: new Set<Waiter>() }
   #position: Position = { pushed: 0, applied: 0, outcomes: new Map() }
@@ -67,7 +67,7 @@ export class AckWaiters {
     return () => this.#waiters[ack].delete(waiter)
   }
 
-  /** To be called with whatever the queue says of the producer. */
+  /** Must be called with whatever the queue says of the producer. */
   progress(position: Position): void {
     this.#position = position
     for (const waiters of Object.values(this.#waiters)) {

@@ -86,7 +86,7 @@ export class BatchCutter {
     if (this.#keyCount === 0) this.#cohort.sequenceLast = sequence
   }
 
-  /** As many as certainly fit, again and again: that comes near to what really fits. */
+  /** Writes as many sums as certainly fit, again and again, which comes near to as many as really fit. */
   #writeSums(): number {
     const keyCount = this.#sumCount
     const sliceEnd = Math.max(0, keyCount - sliceKeysMax)

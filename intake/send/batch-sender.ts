@@ -22,7 +22,7 @@ export class BatchSender {
   readonly #clock: Clock
   readonly #error: RepeatedError
   #heardMs = Number.NEGATIVE_INFINITY
-  /** What became of the last call is not known. */
+  /** The outcome of the last call is unknown. */
   #isInDoubt = false
   #isHopeless = false
   #pauseUntilMs = Number.NEGATIVE_INFINITY
@@ -69,7 +69,7 @@ export class BatchSender {
    * answer says that the queue has everything, or the store, where the queue would not outlive this service.
    */
   async handOn(): Promise<boolean> {
-    // What is under way may have asked before the queue forgot.
+    // A delivery under way may have asked before the queue forgot.
     while (this.#delivery !== null) await this.#delivery
     if (!(await this.#begin(true))) return false
     return this.#queue.durable ? this.producer.isAllPushed : this.producer.unconfirmed.length === 0

@@ -29,7 +29,7 @@ export class FlushTimer {
     this.#options = options
   }
 
-  /** To be called when a flush begins. */
+  /** Must be called when a flush begins. */
   begun(): void {
     this.#flushedMs = this.#options.clock.monotonicMs()
   }
@@ -52,7 +52,7 @@ export class FlushTimer {
     this.#end = null
   }
 
-  /** To be called when the mode may have changed from what it was at the beginning of the pause. */
+  /** Must be called when the mode may have changed since the beginning of the pause. */
   changed(): void {
     if (this.#plan !== null && this.#options.mode() !== this.#mode) this.#plan()
   }

@@ -40,7 +40,7 @@ export function flusherPart(
   }
 }
 
-/** What was being sealed and what has come since: what cannot be sealed keeps nothing else from it. */
+/** Seals what was being sealed and what has come since, even if some of it cannot be sealed. */
 function sealRest(flusher: Flusher, log: Log): void {
   for (let tries = 0; tries < 3; tries++) {
     try {

@@ -31,9 +31,9 @@ export interface FlusherOptions {
 export class Flusher {
   readonly #options: FlusherOptions
   #accumulator: Accumulator
-  /** What the accumulator will have become. */
+  /** The cohort of batches that the accumulator will become. */
   #cohort: FlushCohort = { sequenceLast: null }
-  /** Was cut into batches, and will take increments again; null when there is none. */
+  /** An accumulator that was cut into batches and will take increments again; null when there is none. */
   #spare: Accumulator | null = null
   /** Swapped out and not yet cut into batches altogether; null most of the time. */
   #cutter: BatchCutter | null = null
@@ -61,7 +61,7 @@ export class Flusher {
     return this.#incrementsAccepted
   }
 
-  /** What was added last is sealed with it. */
+  /** The cohort that the last increment is sealed with. */
   get cohort(): FlushCohort {
     return this.#cohort
   }

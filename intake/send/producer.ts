@@ -12,8 +12,8 @@ export interface Sealed extends QueuedBatch {
 }
 
 /**
- * What one producer has to send, and what it may forget. A batch is kept until the store's watermark covers
- * it, and beyond that while the store says that it was given up:
+ * The batches that one producer has to send, and may forget later. A batch is kept until the store's
+ * watermark covers it, and beyond that while the store says that it was given up:
  *
  *     sealed ──▶ pushed ──▶ confirmed, forgotten
  *       ▲           │
@@ -34,7 +34,7 @@ export class Producer {
   /** The next to be pushed, first or again after a loss in the queue. Never below `firstUnconfirmed`. */
   #sequenceNext: number
   #highest = 0
-  /** As far as the queue said last. */
+  /** Batches that were given up, as the queue said last. */
   #givenUp: GivenUp | undefined
 
   constructor(id: string) {
@@ -101,7 +101,7 @@ export class Producer {
     return id.sequence
   }
 
-  /** What to push now; null when there is nothing. From then on the queue may have it. */
+  /** Returns the next push, or null when there is nothing to push. From then on the queue may have it. */
   nextPush(): Push | null {
     const first = this.#unconfirmed[0]
     if (first === undefined) return null
@@ -123,8 +123,9 @@ export class Producer {
   }
 
   /**
-   * To be called with every answer of the queue, to a push as to a greeting. What it lacks is pushed again,
-   * even if it had it before: the queue forgot, or lost it on the way to the store, or the store gave it up.
+   * Must be called with every answer of the queue, to a push as well as to a heartbeat. Batches that the
+   * queue lacks are pushed again, even if it had them before: it forgot them, or lost them on the way to the
+   * store, or the store gave them up.
    */
   heard({ pushed, applied, givenUp }: Pick<Position, 'pushed' | 'applied' | 'givenUp'>): void {
     const isConfirmed = ({ sequence }: Sealed) =>
