@@ -6,7 +6,7 @@ import type { serviceOptions, upOptions } from './up/up-options.ts'
 
 type Options = OptionValues<typeof serviceOptions>
 
-/** What a person at a terminal sees once everything is started, with commands that work when pasted. */
+/** Returns what a person at a terminal sees after the start, with commands that work when pasted. */
 export function upBanner(options: OptionValues<typeof upOptions>, version: string, webCount: number): string {
   const select = `SELECT value FROM numbers WHERE key='foo'`
   return `${heading(version)}

@@ -10,7 +10,7 @@ import type { serviceOptions } from './up/up-options.ts'
 
 type Options = OptionValues<typeof serviceOptions>
 
-/** What can be known before a start of options that are right each by itself: a sentence for each fault. */
+/** Returns a sentence for each fault of valid options that do not fit together, or do not fit the machine. */
 export async function optionFaults(options: Options): Promise<string[]> {
   return [
     ...timeFaults(options),

@@ -1,7 +1,7 @@
 import type { ExitCode } from '../lib/errors.ts'
 import type { OptionTable, ParsedOptions } from '../lib/config/options.ts'
 
-/** What a command may touch of the process that it runs in. */
+/** The parts of its process that a command may touch. */
 export interface CommandContext {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** Writes a line for the caller. */
@@ -13,13 +13,13 @@ export interface CommandContext {
 
 export interface Command<Table extends OptionTable = OptionTable> {
   readonly name: string
-  /** What follows the name: `KEY`. Empty when the command takes options only. */
+  /** Parameters behind the name: `KEY`. Empty when the command takes options only. */
   readonly parameters: readonly string[]
   readonly summary: string
   /** More about it, for its own help. */
   readonly about?: string
   readonly options: Table
-  /** By default that of the mistake: bad usage for a flag, bad configuration for a variable. */
+  /** Exit code for a wrong option. Default: bad usage for a flag, bad configuration for a variable. */
   readonly wrongOptionExitCode?: ExitCode
   run(parsed: ParsedOptions<Table>, context: CommandContext): Promise<ExitCode>
 }

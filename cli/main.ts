@@ -54,7 +54,7 @@ async function run(command: Command, args: readonly string[]): Promise<ExitCode>
   return command.run(parsed, { environment: process.env, print, isTerminal, allOptions })
 }
 
-/** What stands behind `--` is no flag. */
+/** Reports whether a flag asks for help; after `--` there are no flags. */
 function asksForHelp(args: readonly string[]): boolean {
   const end = args.indexOf('--')
   return args.slice(0, end === -1 ? undefined : end).some(arg => helpFlags.includes(arg))

@@ -1,7 +1,7 @@
-/** By this variable `piccolo up` tells a child process its name: `web 1`. */
+/** The variable with the name that `piccolo up` gives a child process: `web 1`. */
 export const processNameVariable = 'PICCOLO_PROCESS_NAME'
 
-/** By this one, whether the service runs already: what is wrong outside may pass then. */
+/** The variable that says that the service runs already: errors of the surroundings may pass then. */
 export const restartVariable = 'PICCOLO_RESTART'
 
 export function isRestart(environment: Readonly<Record<string, string | undefined>>): boolean {

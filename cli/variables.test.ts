@@ -2,8 +2,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { until } from '../test/kit/condition.ts'
 import { Folder, freePort, Program } from '../test/kit/service.ts'
 
-// What Kubernetes sets in every pod of a namespace with Services called `piccolo`, `piccolo-consumer` and
-// `piccolo-redis`, and what Docker sets in a container that is linked to one called `piccolo`.
+// Kubernetes sets these in every pod of a namespace with Services called `piccolo`, `piccolo-consumer` and
+// `piccolo-redis`, and Docker in a container that is linked to one called `piccolo`.
 const derived = {
   PICCOLO_SERVICE_HOST: '10.0.0.1',
   PICCOLO_SERVICE_PORT: '3333',

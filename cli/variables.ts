@@ -37,7 +37,7 @@ export async function strayVariables({ environment, allOptions }: CommandContext
   return { unknown, derived }
 }
 
-/** What a process that was started by nobody of ours says at its start. */
+/** Warns of stray variables in the log, at the start of a process that none of ours started. */
 export async function warnOfVariables(log: Log, context: CommandContext): Promise<void> {
   const { unknown, derived } = await strayVariables(context)
   for (const { name, nearest } of unknown)

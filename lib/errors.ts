@@ -1,4 +1,4 @@
-/** What the process says to its caller when it ends; the numbers are those of sysexits.h. */
+/** Exit codes of the process; the numbers are those of sysexits.h. */
 export const exitCodes = {
   done: 0,
   failed: 1,
@@ -28,7 +28,7 @@ export interface ErrorPolicy {
    * `restart`: this process cannot go on; a fresh one can. `never`: an operator has to act first.
    */
   readonly retry: 'soon' | 'later' | 'restart' | 'never'
-  /** What an operator can do about it. */
+  /** Tells an operator what to do about it. */
   readonly hint: string
 }
 

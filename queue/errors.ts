@@ -2,7 +2,7 @@ import { type ErrorPolicy, OperationError } from '../lib/errors.ts'
 import { batchErrors } from '../batch/errors.ts'
 import { redisRights } from './redis/rights.ts'
 
-/** What can go wrong with a queue, and how to go on; documented in docs/operations.md. */
+/** Errors of a queue, and how to go on after each; documented in docs/operations.md. */
 export const queueErrors = {
   queue_unreachable: {
     retry: 'soon',

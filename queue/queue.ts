@@ -2,18 +2,18 @@ import type { BatchId, Element } from '../batch/batch.ts'
 import type { BatchOutcomes } from '../batch/outcomes.ts'
 import { isWithin, type SequenceRange } from '../batch/sequence-ranges.ts'
 
-/** What the queue knows of one producer. */
+/** The queue's knowledge of one producer. */
 export interface Position {
   /** Highest sequence in or through the list. */
   readonly pushed: number
   /** Watermark, as the consumer last published it. */
   readonly applied: number
   /**
-   * What became of the keyed requests of its batches, by sequence: a letter of `outcomes` for each, in their
-   * order. Of every such batch from the `firstUnconfirmed` that was given up to `applied`.
+   * Outcomes of the keyed requests in its batches, by sequence: a letter of `outcomes` for each request, in
+   * their order. Holds every such batch from `firstUnconfirmed`, as the producer gave it, up to `applied`.
    */
   readonly outcomes: ReadonlyMap<number, string>
-  /** None when it is absent. */
+  /** Absent when nothing was given up. */
   readonly givenUp?: GivenUp
 }
 
@@ -28,7 +28,7 @@ export interface GivenUp {
   readonly queued: ReadonlySet<number>
 }
 
-/** Whether the store would still take this batch, and the list does not have it. */
+/** Reports whether the store would still take this batch, and the list does not have it. */
 export function isMissing(givenUp: GivenUp | undefined, sequence: number): boolean {
   return givenUp !== undefined && !givenUp.queued.has(sequence) && isWithin(givenUp.ranges, sequence)
 }
@@ -52,7 +52,7 @@ export interface Push extends BatchId {
  * never: the protocol holds in each case, so callers just try again.
  */
 export interface ProducerQueue {
-  /** Whether what was pushed outlives every process of this service. */
+  /** True if pushed batches outlive every process of this service. */
   readonly durable: boolean
   /** Resolves once the queue can be used; rejects when this try has failed. The other calls try again. */
   connect(): Promise<void>
@@ -99,7 +99,7 @@ export interface ReadBounds {
   readonly bytesMax?: number
 }
 
-/** What a consumer has committed and the queue may act upon; see `publish`. */
+/** The results of a commit that the queue may act upon; see `publish`. */
 export interface Publication {
   /** The watermark of every producer in what was read, and of every producer with parked batches. */
   readonly watermarks: ReadonlyMap<string, number>
@@ -109,7 +109,7 @@ export interface Publication {
   readonly outcomes: readonly BatchOutcomes[]
   /** Elements that are no batches; the store keeps them, so they may go. */
   readonly discarded: readonly Element[]
-  /** What was given up and has not arrived, by producer, of those in `watermarks`. Default: none. */
+  /** Batches given up that have not arrived, by producer, of those in `watermarks`. Default: none. */
   readonly givenUp?: ReadonlyMap<string, readonly SequenceRange[]>
 }
 
@@ -124,14 +124,14 @@ export interface ConsumerQueue {
    */
   read(bounds?: ReadBounds): Promise<Element[]>
   /**
-   * In one atomic step: raises `applied` to the watermarks; notes what was given up, unless a higher
-   * watermark is known; keeps the outcomes for their producers; sets `pushed` of a producer with parked
-   * batches back to its watermark, so that it sends the missing ones again; removes from the head what is
-   * applied, parked or discarded, and not what was given up and came back; and, if the list is empty then,
+   * Does all this in one atomic step: raises `applied` to the watermarks; notes what was given up, unless a
+   * higher watermark is known; keeps the outcomes for their producers; sets `pushed` of a producer with
+   * parked batches back to its watermark, so that it sends the missing ones again; removes from the head what
+   * is applied, parked or discarded, and not what was given up and came back; and, if the list is empty then,
    * sets every `pushed` back to its `applied`.
    *
-   * Of two publications of one watermark the later one gives up no more than the earlier: in the wrong order
-   * they bring back at most what has arrived, which the store knows when it comes again.
+   * The later of two publications of one watermark gives up no more than the earlier: in the wrong order they
+   * bring back at most what has arrived, which the store knows when it comes again.
    */
   publish(publication: Publication): Promise<void>
   /** Announces how long idempotency keys are kept; holds for `windowAnnouncedMs` at least. */

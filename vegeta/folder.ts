@@ -12,7 +12,7 @@ const progressTargets = 100_000
 
 /** Absolute paths of what a folder of targets holds. */
 export interface FolderPaths {
-  /** What the rest was made from. */
+  /** The plan that the rest was made from. */
   readonly plan: string
   /** vegeta's JSON format, one target a line. */
   readonly json: string

@@ -18,7 +18,7 @@ export class LineWriter {
     if (this.#buffered.length >= bufferedCharacters) this.#flush()
   }
 
-  /** What was written is in the file only now. */
+  /** Writes the lines that are not in the file yet. */
   close(): void {
     try {
       this.#flush()

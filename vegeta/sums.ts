@@ -3,7 +3,7 @@ import { folderPaths, readPlan } from './folder.ts'
 import { bodyOfJsonTarget } from './formats.ts'
 import { linesOf } from './lines.ts'
 
-/** What was sent: each element one attack, which starts at the first target and goes round. */
+/** The requests sent: each element is one attack, which starts at the first target and goes round. */
 export type Attacks = { readonly requestCounts: readonly number[] } | { readonly passCount: number }
 
 export interface Expected {

@@ -13,7 +13,7 @@ export interface Plan {
 export interface Target {
   readonly key: string
   readonly value: bigint
-  /** What is posted: `key=…&value=…`, percent-encoded. */
+  /** The body to post: `key=…&value=…`, percent-encoded. */
   readonly body: string
 }
 
@@ -48,7 +48,7 @@ function keyOf(seed: number, index: number): string {
   return `${before}${uuid}${between}${after}`
 }
 
-/** As a browser's form does it, with `+` for a space, or as `encodeURIComponent` does it, with `%20`. */
+/** Encodes as a browser's form does, with `+` for a space, or as `encodeURIComponent` does, with `%20`. */
 function encode(key: string, value: bigint, isForm: boolean): string {
   if (isForm) return new URLSearchParams({ key, value: String(value) }).toString()
   return `key=${encodeURIComponent(key)}&value=${value}`

@@ -111,7 +111,7 @@ function checkPlan({ targetCount, keyCount, valueMax }: Plan): void {
     )
 }
 
-/** What was written, and commands that can be pasted to use it. */
+/** Says what was written, with commands that can be pasted to use it. */
 function whatNext(folder: string, plan: Plan, url: string, withHttp: boolean): string[] {
   const file = (path: string) => quote(join(folder, basename(path)))
   const { json, http } = folderPaths(folder)

@@ -45,7 +45,8 @@ async function verify(
 ): Promise<ExitCode> {
   const reader = new LedgerReader(options.database)
   try {
-    // As the batches go: what moves on in between is seen twice, and known by its sequence.
+    // The order is that of the batches' way: a batch that moves on in between is seen twice, and known by its
+    // sequence.
     const left = await leftBehind(options, reader.storeId())
     const { redis } = options
     const queued = await (redis === null ? queuedInService(options, environment) : queuedInRedis(redis))
@@ -63,7 +64,7 @@ async function verify(
   }
 }
 
-/** What does not add up, in words. */
+/** Returns a sentence for each sum that does not add up. */
 function imbalances({ producers, sumOfTotals, sumApplied, sumAdjusted }: Ledger): string[] {
   const faults: string[] = []
   const due = sumApplied + sumAdjusted
@@ -77,7 +78,7 @@ function imbalances({ producers, sumOfTotals, sumApplied, sumAdjusted }: Ledger)
   return faults
 }
 
-/** What is not in the store yet: no batch twice, and none that is. */
+/** Batches that are not in the store yet, each once. */
 class Pending {
   readonly #watermarks: ReadonlyMap<string, number>
   /** Null when there was no queue to ask. */

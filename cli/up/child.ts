@@ -4,14 +4,14 @@ import { type Clock, sleep } from '../../lib/clock.ts'
 import { memoryEnvironment } from './node-options.ts'
 import { processNameVariable, restartVariable } from '../process-name.ts'
 
-/** What a child is to do. */
+/** The task of a child. */
 export interface Role {
   /** `web` or `consumer`. */
   readonly command: string
-  /** As `ps` and the log show it: `web 1`. */
+  /** The name in `ps` and in the log: `web 1`. */
   readonly name: string
   readonly environment: NodeJS.ProcessEnv
-  /** For Node itself. */
+  /** Options for Node itself. */
   readonly nodeOptions: readonly string[]
 }
 

@@ -21,7 +21,7 @@ export async function claimInstance(host: string, port: number): Promise<PortMar
   return mark ?? { release: () => {} }
 }
 
-/** Whether a `piccolo up` on this machine has the port. */
+/** Reports whether a `piccolo up` on this machine has the port. */
 export function isInstanceUp(port: number): Promise<boolean> {
   return isMarkSet(markOf(port))
 }

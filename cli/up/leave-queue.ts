@@ -54,7 +54,7 @@ export async function leaveQueue({ queue, place, clock, timeoutMs, log }: LeaveQ
   return false
 }
 
-/** Whether a complete file has all of these batches. */
+/** Reports whether a complete file has all of these batches. */
 async function isWritten(place: Place, { producer, elements }: Leftover): Promise<boolean> {
   const first = batchIdOf(elements[0]!)!.sequence
   try {

@@ -5,7 +5,7 @@
 export const webNodeOptions = ['--min-semi-space-size=16']
 
 /**
- * From this size on, glibc gives memory back when it is freed, whatever was freed before: by itself it keeps
- * more and more. A message that a client never finished, in uWebSockets.js, is such memory.
+ * Sets the size from which on glibc returns memory when it is freed, whatever was freed before: by itself it
+ * keeps more and more. A message that a client never finished, in uWebSockets.js, is such memory.
  */
 export const memoryEnvironment = { MALLOC_MMAP_THRESHOLD_: String(128 * 1024) }

@@ -30,7 +30,7 @@ export async function setPortMark(name: string): Promise<PortMark | 'taken' | nu
   })
 }
 
-/** Whether some process has the mark. */
+/** Reports whether some process has the mark. */
 export function isMarkSet(name: string): Promise<boolean> {
   if (!hasMarks) return Promise.resolve(false)
   return new Promise(resolve => {
@@ -44,7 +44,7 @@ export function isMarkSet(name: string): Promise<boolean> {
   })
 }
 
-/** As `ss -xl` shows it. */
+/** Returns the mark as `ss -xl` shows it. */
 export function markToShow(name: string): string {
   return pathOf(name).replace('\0', '@')
 }

@@ -9,9 +9,9 @@ import { makeFolder } from '../../lib/make-folder.ts'
 import { type Place, stateFolder } from '../../intake/handover/handover-files.ts'
 import { canonicalPath } from '../../store/sqlite/open.ts'
 
-/** What the path of a socket may have: the system silently cuts off what is beyond. */
+/** Bytes that the path of a socket may have: the system silently cuts off the rest. */
 const pathBytesMax = 107
-/** Served at a time; a further one is closed at once. */
+/** Connections served at a time; a further one is closed at once. */
 const connectionsMax = 16
 const connectionMsMax = 5_000
 /** Its user and its group may connect. */
@@ -55,8 +55,8 @@ export async function openQueueSocket(
 }
 
 /**
- * What the process with this database tells; null when there is none. Throws UsageError when it may not be
- * asked, or says more than `bytesMax`.
+ * Returns the answer of the process with this database; null when there is none. Throws UsageError when it
+ * may not be asked, or says more than `bytesMax`.
  */
 export async function askQueueSocket(
   place: Place,
@@ -65,7 +65,7 @@ export async function askQueueSocket(
 ): Promise<string | null> {
   const uids = [ownUid(), lstatSync(socketFolder(place), { throwIfNoEntry: false })?.uid ?? ownUid()]
   for (const { path, isApart } of socketPaths(place, environment, uids)) {
-    // What others can write to is no place to ask.
+    // A folder that others can write to is no place to ask.
     if (isApart && !isOwn(dirname(path), uids)) continue
     const socket = await connectTo(path)
     if (socket !== null) return read(socket, bytesMax)

@@ -39,8 +39,8 @@ export async function tellQueued(
 }
 
 /**
- * What waits in the embedded queue of the service with this database; null when no such service runs here.
- * Throws OperationError when it does not answer in time, and UsageError for an answer that is none.
+ * Returns the batches in the embedded queue of the service with this database; null when no such service runs
+ * here. Throws OperationError when it does not answer in time, and UsageError for an answer that is none.
  */
 export async function queuedInService(
   place: Place,
@@ -78,7 +78,7 @@ function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0
 }
 
-/** What waits in Redis. Throws OperationError when it cannot be asked. */
+/** Returns the batches in Redis. Throws OperationError when it cannot be asked. */
 export async function queuedInRedis(url: string): Promise<QueuedBatch[]> {
   const { RedisQueue } = await import('../../queue/redis/redis-queue.ts')
   const log = createLog({ level: 'silent', format: 'json', process: 'verify', isTerminal: false })
@@ -96,10 +96,10 @@ export async function queuedInRedis(url: string): Promise<QueuedBatch[]> {
   }
 }
 
-/** What stopped processes could not hand on, and left for the next start. */
+/** Batches that stopped processes could not hand on, and left for the next start. */
 export interface LeftBehind {
   readonly batches: readonly QueuedBatch[]
-  /** What is not to be brought home, and why: a line for each. */
+  /** A line for each file that is not brought home, with the reason. */
   readonly others: readonly string[]
 }
 

@@ -13,8 +13,9 @@ interface News {
 }
 
 /**
- * What each child of `piccolo up` last said of its readiness, for all web processes. A child that is silent,
- * as it hangs, or does not run, is not ready. One that is restarted in order speaks again before.
+ * Keeps the last readiness that each child of `piccolo up` reported, for all web processes. A child that is
+ * silent because it hangs, or that does not run, is not ready. One that is restarted in order reports again
+ * before that counts.
  */
 export class ReadinessBoard {
   readonly #clock: Clock

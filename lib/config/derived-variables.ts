@@ -5,9 +5,9 @@ const byValue = [
 ] as const
 
 /**
- * Whether Kubernetes or Docker has derived the variable from the name of a Service or of a linked container,
- * such as `piccolo` or `piccolo-redis`: then it is nobody's choice, and no option, even where an option has
- * that name. A value that is an address in a variable for a port can be nothing else.
+ * Reports whether Kubernetes or Docker derived the variable from the name of a Service or of a linked
+ * container, such as `piccolo` or `piccolo-redis`. Nobody chose such a variable: it is no option, even where
+ * an option has that name. An address as the value of a variable for a port can be nothing else.
  */
 export function isDerivedVariable(name: string, value: string): boolean {
   return always.test(name) || byValue.some(([names, values]) => names.test(name) && values.test(value))

@@ -3,16 +3,16 @@ import { isDerivedVariable } from './derived-variables.ts'
 import { exitCodes, UsageError } from '../errors.ts'
 import { didYouMean, nearestNames } from './nearest-names.ts'
 
-/** One option: a flag, its environment twin, its default, its check and its line of help. */
+/** One option: a flag, its environment variable, its default, its check and its line of help. */
 export interface Option<T> {
-  /** What stands for the value in the help: `MS`, `URL`. Empty for a switch, which takes no value. */
+  /** Placeholder of the value in the help: `MS`, `URL`. Empty for a switch, which takes no value. */
   readonly placeholder: string
-  /** As a person would type it; null when there is none. */
+  /** The default as a person would type it; null when there is none. */
   readonly fallback: string | null
-  /** What is used where there is no default, for the help; none says `none`. */
+  /** Says in the help what is used where there is no default; `none` if this is missing. */
   readonly absent?: string
   readonly help: string
-  /** What a valid value is, to stand after `must be`. */
+  /** A description of valid values, to follow `must be`. */
   readonly expected: string
   /** Hidden in `config show`, as it may hold a password. */
   readonly secret?: boolean
@@ -21,8 +21,7 @@ export interface Option<T> {
 }
 
 /**
- * From option names in camelCase; `flushIntervalMs` is `--flush-interval-ms` and
- * `PICCOLO_FLUSH_INTERVAL_MS`.
+ * Options by name in camelCase: `flushIntervalMs` is `--flush-interval-ms` and `PICCOLO_FLUSH_INTERVAL_MS`.
  */
 export type OptionTable = Readonly<Record<string, Option<unknown>>>
 export type OptionValues<Table extends OptionTable> = {
@@ -62,7 +61,7 @@ export function textOption(spec: { fallback: string; placeholder: string; help: 
 export function choiceOption<const T extends string>(spec: {
   choices: readonly T[]
   fallback: NoInfer<T>
-  /** By default the choices themselves. */
+  /** Default: the choices themselves. */
   placeholder?: string
   help: string
 }): Option<T> {

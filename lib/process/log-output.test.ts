@@ -55,7 +55,7 @@ function openPipe() {
   return { reader, writer: fs.openSync(file, 'w') }
 }
 
-/** What is in a pipe now. */
+/** Reads what is in the pipe now. */
 function drain(reader: number): string {
   const chunk = Buffer.alloc(1024 * 1024)
   try {

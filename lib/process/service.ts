@@ -26,10 +26,10 @@ export interface ServiceContext {
 
 /** How one run of a service differs from others of the same role. */
 export interface ServiceRun {
-  /** As `ps` shows it after the program's name: `web 1`. */
+  /** The name in `ps` after the program's name: `web 1`. */
   readonly process: string
   readonly isRestart: boolean
-  /** Which signals it obeys on its own; the other stop signals it ignores. */
+  /** Stop signals that it obeys on its own; it ignores the others. */
   readonly stopSignals: readonly StopSignal[]
   /** Tells that everything is started, where no parent does. */
   onReady?(log: Log, version: string): void

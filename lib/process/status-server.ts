@@ -1,10 +1,10 @@
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { metricsContentType } from './metrics.ts'
 
-/** What `/readyz` says: every reason why the process cannot keep its promises now; none means that it can. */
+/** The contents of `/readyz`: every reason why the process cannot keep its promises now. */
 export interface Readiness {
   readonly reasons: readonly string[]
-  /** What somebody has to look at, though the promises are kept. */
+  /** Conditions that somebody has to look at, though the promises are kept. */
   readonly notes?: readonly string[]
 }
 

@@ -5,13 +5,13 @@
 export const ignoreHangUpVariable = 'PICCOLO_IGNORE_HANGUP'
 
 /**
- * What a terminal, a service manager, a container engine and a person send to stop a program; power that
- * fails, and a limit on processor time.
+ * Signals that a terminal, a service manager, a container engine or a person sends to stop a program, or that
+ * mean a power failure or a limit on processor time.
  */
 export const allStopSignals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGPWR', 'SIGXCPU'] as const
 /**
- * What would end a process at once and means nothing here; SIGUSR1 would open the port of Node's inspector,
- * through which anybody on the machine could run code. Node ignores SIGPIPE and SIGXFSZ by itself.
+ * Signals that would end a process at once and mean nothing here. SIGUSR1 would open the port of Node's
+ * inspector, through which anybody on the machine could run code. Node ignores SIGPIPE and SIGXFSZ by itself.
  */
 const ignoredSignals = [
   ...(['SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGPROF', 'SIGIO', 'SIGSTKFLT'] as const),

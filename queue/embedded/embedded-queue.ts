@@ -28,9 +28,9 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
   readonly #pushed = new Map<string, number>()
   readonly #applied = new Map<string, number>()
   readonly #aliveMs = new Map<string, number>()
-  /** By producer and sequence. */
+  /** Outcomes by producer and sequence. */
   readonly #outcomes = new Map<string, Map<number, string>>()
-  /** By producer. */
+  /** Batches that were given up, by producer. */
   readonly #givenUp = new Map<string, GivenUp & { readonly queued: Set<number> }>()
   #store: string | null = null
   #idempotencyWindow: string | null = null
@@ -147,7 +147,7 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     return forgotten
   }
 
-  /** What is in the list, by producer, in the order of the sequences. */
+  /** Returns the list by producer, in the order of the sequences. */
   async remains(): Promise<Map<string, string[]>> {
     const byProducer = new Map<string, string[]>()
     for (const element of this.#elements) {
@@ -160,7 +160,7 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     return byProducer
   }
 
-  /** What is in the list, oldest first, as far as its heads tell. */
+  /** Returns the batches in the list, oldest first, as far as their heads tell. */
   queued(): QueuedBatch[] {
     return this.#elements.map(queuedBatchOf).filter(batch => batch !== null)
   }
@@ -200,7 +200,7 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     else this.#givenUp.set(producer, { ranges, queued: new Set(queued) })
   }
 
-  /** What came back may have vanished; from an empty list it has. */
+  /** Batches that came back may have vanished; from an empty list they have. */
   #givenUpOf(producer: string) {
     const givenUp = this.#givenUp.get(producer)
     if (this.#elements.length === 0) givenUp?.queued.clear()

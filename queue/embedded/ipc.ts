@@ -26,7 +26,7 @@ type SentPush = Omit<Push, 'firstUnconfirmed'> & { readonly lowest: number }
 type SentOutcomes = Omit<BatchOutcomes, 'codes'> & { readonly letters: string }
 type SentPublication = Omit<Publication, 'outcomes'> & { readonly outcomes: readonly SentOutcomes[] }
 
-/** What the queue tells those that ask for it. */
+/** Hints that the queue gives its listeners. */
 type Hint = 'pushed' | 'applied'
 
 /** How long a child waits for the parent, which has nothing else to do. */

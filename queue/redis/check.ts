@@ -18,8 +18,8 @@ interface Informant {
 }
 
 /**
- * Refuses a server that could not keep what it is given: one that is too old for our scripts, or one that
- * may evict keys. Throws OperationError. A proxy or a hosted service that does not tell its policy is given
+ * Refuses a server that could not keep what it is given: one that is too old for our scripts, or one that may
+ * evict Redis keys. Throws OperationError. A proxy or a hosted service that does not tell its policy is given
  * the benefit of the doubt.
  */
 export async function checkRedisServer(redis: Informant): Promise<RedisServer> {

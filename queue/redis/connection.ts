@@ -11,7 +11,7 @@ import { classifyRedisError } from './errors.ts'
 
 /** How long one call may take; after that its fate is unknown and the caller tries again. */
 const callDeadlineMs = 2_000
-/** What that comes up to over a slow link: a batch of a mebibyte gets through at 32 KiB a second. */
+/** The deadline over a slow link at most: a batch of a mebibyte gets through at 32 KiB a second. */
 const callDeadlineMsMax = 32_000
 const connectTimeoutMs = 2_000
 const reconnectDelayMsMax = 1_000
@@ -36,7 +36,7 @@ export class RedisConnection {
   readonly #log: Log
   readonly #redis: Redis
   readonly #options: RedisOptions
-  /** As it may be shown. */
+  /** The address without its password, for messages. */
   readonly #address: string
   readonly #password: string
   /** Makes the server fit for calls, or rejects. */
@@ -47,7 +47,7 @@ export class RedisConnection {
   #checked: { readonly done: Promise<void>; readonly sinceMs: number } | null = null
   /** Something was right with this server, or one before it. */
   #wasUsable: boolean
-  /** By name of the call: what the link needs for it, where that is more than usual. */
+  /** Deadlines that the link needs, by name of the call, where they are longer than usual. */
   readonly #patienceMs = new Map<string, number>()
   #isClosed = false
   /** Ends what is under way. */
@@ -207,7 +207,7 @@ export class RedisConnection {
     return this.#wasUsable ? passingError(explained) : explained
   }
 
-  /** What Redis or the network says, by its own words; these may repeat the password. */
+  /** Classifies an error of Redis or the network, whose text may repeat the password. */
   #classified(error: unknown): OperationError {
     const isAboutCall = (error as Error).name === 'ReplyError' || this.#connectionError === null
     const where = `${this.#address}: ${errorText(this.#connectionError)}`

@@ -1,7 +1,7 @@
 import { errorText, OperationError } from '../../lib/errors.ts'
 import { queueError, type QueueErrorCode } from '../errors.ts'
 
-/** What Redis 7.2, older ones inside a script, and all of them outside say when the user lacks a right. */
+/** Texts of Redis for a missing right: of 7.2, of older ones inside a script, and of all of them outside. */
 export const forbiddenPattern = /\bNOPERM\b|ACL failure in script|The user executing the script can't/
 
 /** First words of Redis' error replies, and the codes that they mean. */

@@ -5,8 +5,8 @@ import type { GivenUp, Position, Publication } from '../queue.ts'
 import { rangesText, readRanges } from '../../batch/sequence-ranges.ts'
 
 /**
- * What the scripts `push` and `heartbeat` return: pushed, applied, outcomes as `7:ad 9:a`, and what was given
- * up as `5-7 9-9 +6`.
+ * Reads the answer of the scripts `push` and `heartbeat`: pushed, applied, outcomes as `7:ad 9:a`, and ranges
+ * that were given up as `5-7 9-9 +6`.
  */
 export function readPosition(answer: unknown): Position {
   const [pushed, applied, known, givenUp] = answer as [string, string, string, string]
@@ -41,7 +41,7 @@ export function publicationArguments(publication: Publication): (Element | numbe
   ]
 }
 
-/** What a hash of watermarks holds, but for what nobody of us wrote there. */
+/** Reads a hash of watermarks, without the entries that cannot be ours. */
 export function readWatermarks(hash: Readonly<Record<string, string>>): Map<string, number> {
   const entries = Object.entries(hash).filter(([producer, watermark]) =>
     batchIdOf(`${producer} ${watermark} {`),

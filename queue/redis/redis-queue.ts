@@ -30,7 +30,7 @@ export interface RedisQueueOptions extends RedisConnectionOptions {
   readonly onlyLooks?: boolean
 }
 
-/** The queue as Redis lists. The names of the keys are a contract with operators: see docs/operations.md. */
+/** The queue as Redis lists. The Redis keys are a contract with operators: see docs/operations.md. */
 export class RedisQueue implements ProducerQueue, ConsumerQueue {
   readonly durable = true
   readonly #log: Log
@@ -218,7 +218,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
       redis.defineCommand(name, { numberOfKeys: Object.keys(this.#keys).length, lua })
   }
 
-  /** What the user may not use of what the scripts need. */
+  /** Returns the commands, Redis keys and channels that the scripts need and the user may not use. */
   async #refused(redis: Redis): Promise<string[]> {
     const keys = Object.values(this.#keys)
     try {

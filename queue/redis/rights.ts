@@ -1,7 +1,7 @@
 /**
- * Tries every command and key of the queue's scripts in a way that changes nothing: what a script did before
- * it was refused something would not be undone. Returns what the user may not use, by names of commands, of
- * keys and of the channel.
+ * Tries every command and every Redis key of the queue's scripts in a way that changes nothing, as nothing
+ * would undo what a script did before it was refused something. Returns what the user may not use, by names
+ * of commands, of Redis keys and of the channel.
  *
  * A field with an empty name makes `alive` a hash while this runs: a command for another type, if it is
  * allowed, complains about the type and does nothing.
@@ -34,7 +34,7 @@ end
 return refused
 `
 
-/** What a Redis user needs. Without PUBLISH, SUBSCRIBE, their channel and INFO it goes on, with a warning. */
+/** Rights of the Redis user. Without PUBLISH, SUBSCRIBE, their channel and INFO it goes on, with a warning. */
 export const redisRights =
   'resetkeys ~piccolo:* resetchannels &piccolo:* -@all +eval +evalsha +exists +get +hdel +hget +hgetall ' +
   '+hkeys +hmget +hset +lindex +llen +lpop +lrange +rpush +set +time +info +publish +subscribe +client|setname'

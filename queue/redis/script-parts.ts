@@ -42,8 +42,8 @@ end
 `
 
 /**
- * What was given up of a producer, as `5-7 9-9 +6`: ranges, and what of them has come back into the list. It
- * may have vanished from there; from an empty list it has.
+ * Returns the batches of a producer that were given up, as `5-7 9-9 +6`: ranges, and those of them that have
+ * come back into the list. They may have vanished from there; from an empty list they have.
  */
 export const givenUpOf = `
 local function given_up_of(producer)

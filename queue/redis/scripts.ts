@@ -102,7 +102,7 @@ return elements
  *
  * Removal comes first and reads the watermarks from ARGV and from the hash: where a full Redis refuses to
  * write the hashes (before Redis 7, which lets a script say that it frees memory), the list still shrinks.
- * What was removed without being published is sent again, skipped by the store, and published then.
+ * Batches removed without being published are sent again, skipped by the store, and published then.
  */
 const publishScript = `${keys}${guard}${shortened}${givenUpOf}
 local bytes_max = tonumber(ARGV[2])
@@ -205,8 +205,8 @@ return count
 export type RedisCommand = 'push' | 'heartbeat' | 'bind' | 'read' | 'publish' | 'forget'
 
 /**
- * By name, for a Redis of that major version. Redis 7 lets a script say that it needs no memory, so that a
- * full Redis can still be emptied.
+ * Returns the scripts by name, for a Redis of that major version. Redis 7 lets a script say that it needs no
+ * memory, so that a full Redis can still be emptied.
  */
 export function redisCommands(major: number): Record<RedisCommand, string> {
   const flagged = (flags: string, lua: string) => (major >= 7 ? `#!lua flags=${flags}\n${lua}` : lua)
@@ -220,12 +220,12 @@ export function redisCommands(major: number): Record<RedisCommand, string> {
   }
 }
 
-/** The braces keep the keys of a shard on one node of a cluster. */
+/** Returns the name of a Redis key. The braces keep the Redis keys of a shard on one node of a cluster. */
 export function redisKey(shardIndex: number, name: string): string {
   return `piccolo:{${shardIndex}}:${name}`
 }
 
-/** The keys of a shard that the scripts use, in their order. */
+/** Returns the Redis keys of a shard that the scripts use, in their order. */
 export function redisKeys(shardIndex: number) {
   const key = (name: string) => redisKey(shardIndex, name)
   return {
