@@ -14,7 +14,7 @@ const settleMs = 250
 export interface Candidate {
   readonly peer: Peer
   readonly load: Load
-  /** As the table names it; by default as the peer is called. */
+  /** Name in the table. Default: the name of the peer. */
   readonly name?: string
   /** Why it cannot be loaded so on this machine; null when it can. */
   readonly lacks?: () => string | null
@@ -143,7 +143,7 @@ async function finish(
   return { ...about, rounds: own, ...summary(own, first.rounds, subject), counted }
 }
 
-/** What was sent and never arrived is no increment. */
+/** Scales a round to the share that was counted: increments that never arrived are none. */
 function ofCounted(round: Round, share: number): Round {
   const { incrementsPerSecond, cpuUs, frontCpuUs } = round
   const scaled = { cpuUs: cpuUs / share, frontCpuUs: frontCpuUs / share }

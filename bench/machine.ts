@@ -25,7 +25,7 @@ export function lacksFiles(connections: number): string | null {
   return limit < connections + 100 ? `a process may have ${limit} open files here (ulimit -n)` : null
 }
 
-/** What the numbers depend on. */
+/** Returns the properties of this machine that the numbers depend on. */
 export async function describeMachine({ serverCores, loadCores }: Cores): Promise<Record<string, string>> {
   const [cpu] = cpus()
   const pinned = serverCores === null ? 'no' : `server on core ${serverCores}, load on ${loadCores}`

@@ -41,7 +41,7 @@ async function main(args: readonly string[]): Promise<void> {
   if (values.docs) say(`written: ${writeDocument(root, resultsFolder).join(', ')}`)
 }
 
-/** With its own output; the exit code is that of the program. */
+/** Runs a probe with its own output, and ends with its exit code. */
 function runProbe({ name, nodeOptions }: Probe, args: readonly string[]): void {
   const program = join(root, `bench/probes/${name}.ts`)
   const options = ['--disable-warning=ExperimentalWarning', ...nodeOptions]

@@ -1,6 +1,6 @@
 /**
- * What we use of the peers' packages, which are only installed where bench/ runs: their own types would
- * have to be there for every check of the project.
+ * The parts of the peers' packages that we use. The packages are only installed where bench/ runs; their own
+ * types would have to be there for every check of the project.
  */
 declare module 'fastify' {
   interface Reply {

@@ -10,9 +10,9 @@ export const root = fileURLToPath(new URL('..', import.meta.url))
 const startTimeoutMs = 30_000
 const stopTimeoutMs = 15_000
 const pollIntervalMs = 20
-/** Of what a process says, for when it fails. */
+/** The part of a process's output that is kept, to be shown when it fails. */
 const outputCharsMax = 4_000
-/** Of /proc/PID/stat: the kernel's USER_HZ, fixed for programs at 100. */
+/** The kernel's USER_HZ, in which /proc/PID/stat counts; fixed for programs at 100 a second. */
 const tickMs = 10
 
 export interface Command {
@@ -170,9 +170,9 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** Whether somebody reads datagrams at this port of the loopback interface. */
+/** Reports whether somebody reads datagrams at this port of the loopback interface. */
 export function isReadingDatagrams(port: number): boolean {
-  // Of each line the second field is the local address; that of the peer is zero.
+  // The second field of each line is the local address; that of the peer is zero.
   return readFileSync('/proc/net/udp', 'latin1').includes(`:${hexadecimal(port)} 00000000:0000 `)
 }
 
@@ -182,7 +182,7 @@ export function listenersAt(port: number): number {
   return readFileSync('/proc/net/tcp', 'latin1').match(listening)?.length ?? 0
 }
 
-/** As /proc/net has it. */
+/** Formats a port like /proc/net. */
 function hexadecimal(port: number): string {
   return port.toString(16).toUpperCase().padStart(4, '0')
 }

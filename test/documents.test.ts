@@ -15,7 +15,7 @@ interface Block {
   readonly text: string
 }
 
-/** What is done about a block that begins like this: it is run, or there is a reason why not. */
+/** A rule for a block that begins like this: it is run, or there is a reason why not. */
 interface Rule {
   readonly begins: string
   readonly run?: (block: Block) => Promise<void>
@@ -139,7 +139,7 @@ async function isAnswerTo({ text }: Block, body: string, headers: Record<string,
   expect(await answer.json()).toEqual(JSON.parse(text))
 }
 
-/** With a shorter attack. */
+/** Runs the block with a shorter attack. */
 async function attacks({ text }: Block): Promise<void> {
   const shorter = own(text)
     .replaceAll('-duration 20s', '-duration 2s')

@@ -15,7 +15,7 @@ const [port, seconds, connections, lines, keyCount, rate] = process.argv.slice(2
   number,
   number,
 ]
-/** Of more keys than these bodies have lines, random ones are taken. */
+/** Bodies that are made in advance. For more keys than they have lines, random ones are taken. */
 const bodiesMax = 2_000
 
 const requests = makeRequests()

@@ -63,7 +63,7 @@ export function stream(
   return driver(name, 'stream', (seconds, port) => [port, seconds, connections, lines, keyCount, answers])
 }
 
-/** As fast as one process can send; nothing comes back. */
+/** Sends as fast as one process can; nothing comes back. */
 export function udp(keyCount: number, perDatagram: number): Load {
   const each = perDatagram === 1 ? 'one increment a datagram' : `${perDatagram} increments a datagram`
   const name = `UDP, ${each}, ${keyCount.toLocaleString('en-US')} keys`

@@ -1,4 +1,4 @@
-/** Deterministic and well mixed, so that runs and peers get the same keys in the same order. */
+/** Returns keys in a deterministic, well mixed order, so that runs and peers get the same ones. */
 export function shuffledKeys(count: number): string[] {
   const keys = Array.from({ length: count }, (_, index) => `test${index + 1}`)
   const random = randomBelow()

@@ -21,7 +21,7 @@ export interface Sample {
   readonly failures: number
   /** Increments without an answer at the end, which may be counted or not. */
   readonly underWayMax: number
-  /** Of a request; null where it says nothing. */
+  /** Latency of a request; null where the load does not measure it. */
   readonly latencyMs: Latency | null
 }
 

@@ -13,7 +13,7 @@ export function clientFrame(text: string, mask: readonly number[] = [1, 2, 3, 4]
 }
 
 export interface Answers {
-  /** Of whole frames; what is behind them is to be read again with what follows. */
+  /** Bytes of whole frames; those behind them must be read again with what follows. */
   readonly bytes: number
   readonly accepted: number
   readonly refused: number
@@ -56,7 +56,7 @@ function joinedIn(answer: string): number | null {
   return messages !== undefined && messages === accepted ? accepted : null
 }
 
-/** Whether `,"accepted":1,` follows the digits at `at`. Byte by byte: a million of these come in a second. */
+/** Reports whether `,"accepted":1,` follows the digits at `at`, byte by byte: a million come in a second. */
 function saysAccepted(received: Buffer, at: number): boolean {
   let digitsEnd = at
   while (received[digitsEnd]! >= 0x30 && received[digitsEnd]! <= 0x39) digitsEnd++

@@ -7,8 +7,8 @@ import type { Load, Sample } from './load.ts'
 type WrkSample = Omit<Sample, 'underWayMax'>
 
 /**
- * Of one wrk or one server: more are divided among several. An address of the loopback interface has some
- * 28,000 client ports, and a process often no more than 20,000 open files.
+ * Connections of one wrk or one server; more are divided among several. An address of the loopback interface
+ * has some 28,000 client ports, and a process often no more than 20,000 open files.
  */
 export const connectionsPerProcess = 15_000
 
@@ -97,7 +97,7 @@ export function sharesOf(connections: number): number[] {
   return Array.from({ length: count }, (_, index) => Math.floor((connections + index) / count))
 }
 
-/** Of several that ran at the same time; the latency is that of the slower one. */
+/** Joins the samples of several that ran at the same time; the latency is that of the slower one. */
 function together(samples: readonly WrkSample[]): WrkSample {
   return samples.reduce((one, other) => ({
     increments: one.increments + other.increments,
@@ -107,7 +107,7 @@ function together(samples: readonly WrkSample[]): WrkSample {
   }))
 }
 
-/** What the script above says at the end. Answers with another status than 2xx and 3xx count as failures. */
+/** Reads the last line of the script above. Answers with other statuses than 2xx and 3xx are failures. */
 export function parseWrk(output: string): WrkSample {
   const line = /^SAMPLE (\{.*\})$/m.exec(output)?.[1]
   if (line === undefined) throw new Error(`wrk did not say what it did:\n${output}`)

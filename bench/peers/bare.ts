@@ -37,7 +37,7 @@ export function bareEverywhere(processes: number): Peer {
   }
 }
 
-/** What the contract costs, before anything is read or counted. */
+/** Measures the cost of the contract before anything is read or counted. */
 export const bareWithCalls: Peer = {
   ...bareOn('127.0.0.1', 'calls'),
   name: 'bare, all our calls',

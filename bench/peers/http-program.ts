@@ -28,7 +28,7 @@ export async function startProgram(
   }
 }
 
-/** Of all totals in a SQLite database; exact, as the shell adds 64-bit integers. */
+/** Returns the sum of all totals in a SQLite database; exact, as the shell adds 64-bit integers. */
 export async function sumOf(database: string): Promise<number> {
   const sql = 'SELECT coalesce(sum(value), 0) FROM numbers'
   return Number(await outputOf({ program: 'sqlite3', args: [database, sql], cores: null }))

@@ -15,8 +15,8 @@ export interface Peer {
   /** How much of our work it does, for the table. */
   readonly does: string
   /**
-   * What it does not count, without saying so: datagrams that nobody read in time, or every increment that
-   * another one replaced. The share that it counted is part of the result.
+   * Increments that it fails to count without saying so: datagrams that nobody read in time, or every
+   * increment that another one replaced. The share that it counted is part of the result.
    */
   readonly loses?: 'datagrams' | 'replaced'
   /** Throws Unavailable when it cannot run on this machine. */

@@ -54,7 +54,7 @@ export function piccoloEverywhere(processes: number): Peer {
   return piccoloWith(['--host', '0.0.0.0', '--connections-max', '60000'], 'piccolo', processes)
 }
 
-/** By WebSocket. */
+/** The same by WebSocket. */
 export const piccoloStream: Peer = {
   ...piccolo,
   async start(place) {

@@ -11,7 +11,7 @@ return sum`
 export interface RedisServer {
   readonly port: number
   readonly pid: number
-  /** Of all keys. */
+  /** The sum over all keys. */
   sum(): Promise<number>
   stop(): Promise<void>
 }

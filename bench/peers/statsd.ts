@@ -52,7 +52,7 @@ export class LineSum {
   #sum = 0
   #rest = ''
 
-  /** Of a line; its first group is the number. */
+  /** Takes a pattern for a line; its first group is the number. */
   constructor(pattern: RegExp) {
     this.#pattern = pattern
   }

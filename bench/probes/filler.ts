@@ -32,7 +32,7 @@ export function startFiller(url: string, prefix: string, keysPerSecond: number):
     return sent
   }
   const running = run()
-  // What went wrong is told by `stop`.
+  // `stop` rejects with the error.
   running.catch(() => {})
   return {
     stop: () => {

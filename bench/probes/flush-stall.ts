@@ -27,7 +27,7 @@ export interface FlushStall {
   /** Until the event loop turns to a request that comes at any time; see EventLoopTurns. */
   readonly wallMs: Waits
   readonly ownMs: Waits
-  /** As `monitorEventLoopDelay` has it, less the interval of its own timer. */
+  /** Delays by `monitorEventLoopDelay`, less the interval of its own timer. */
   readonly delayMs: Waits
   readonly collections: { readonly count: number; readonly totalMs: number; readonly maxMs: number }
   readonly rssMebibytes: number

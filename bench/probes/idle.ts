@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { cpuMsOf, startUp } from './up-service.ts'
 
-/** What each process of an idle service uses, in percent of a core; `all` is their sum. */
+/** Measures the CPU use of each process of an idle service, in percent of a core; `all` is their sum. */
 export async function measureIdle(
   seconds: number,
   options: readonly string[] = [],

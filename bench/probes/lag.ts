@@ -22,8 +22,9 @@ export interface Lag {
 }
 
 /**
- * From accepting an increment to its commit, as the store has it: `piccolo_staleness_seconds`, which observes
- * the oldest increment of each batch; the others in it are younger. Throws if a total is wrong in the end.
+ * Measures the time from accepting an increment to its commit, as the store sees it:
+ * `piccolo_staleness_seconds`, which observes the oldest increment of each batch; the others in it are
+ * younger. Throws if a total is wrong in the end.
  */
 export async function measureLag(
   load: Load,
@@ -91,7 +92,7 @@ class Attack {
 
 interface Bucket {
   readonly upToMs: number
-  /** Of all observations up to there. */
+  /** Number of all observations up to there. */
   readonly count: number
 }
 

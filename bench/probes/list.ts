@@ -18,7 +18,7 @@ const probe = (
   nodeOptions,
 })
 
-/** What is measured of this service alone, or of a part of it: each a program, `bench/probes/NAME.ts`. */
+/** Measurements of this service alone, or of a part of it: each a program, `bench/probes/NAME.ts`. */
 export const probes: readonly Probe[] = [
   probe('consumer', '[ROUNDS] [WORD ...]', 'Rows a second, beside a bare loop on the same rows'),
   probe('lag', '[SECONDS]', 'From accept to commit'),

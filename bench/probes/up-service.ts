@@ -12,7 +12,7 @@ const tickMs = 10
 /** `piccolo up` with a database of its own, for a measurement. */
 export interface Service {
   readonly url: string
-  /** By the names that they give themselves: `up`, `web 1`, `consumer`. */
+  /** Process ids by the names that the processes give themselves: `up`, `web 1`, `consumer`. */
   readonly pids: ReadonlyMap<string, number>
   metrics(): Promise<string>
   /** Waits until every increment is in the database. */
@@ -42,7 +42,7 @@ export async function startUp(port: number, options: readonly string[] = []): Pr
   }
 }
 
-/** Of user and system together, since the process started. */
+/** Returns the user and system time of a process together, since it started. */
 export function cpuMsOf(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
     .replace(/^.*\) /s, '')

@@ -1,12 +1,12 @@
 import type { Latency } from '../loads/load.ts'
 import { median } from './statistics.ts'
 
-/** What one turn of one candidate gave. CPU times are of its server, for one increment. */
+/** One round of one candidate. CPU times are of its server, for one increment. */
 export interface Round {
   readonly incrementsPerSecond: number
-  /** Of all its processes, in microseconds. */
+  /** CPU time of all its processes, in microseconds. */
   readonly cpuUs: number
-  /** Of the process that answers, in microseconds. */
+  /** CPU time of the process that answers, in microseconds. */
   readonly frontCpuUs: number
   readonly failures: number
   readonly latencyMs: Latency | null
@@ -17,12 +17,12 @@ export interface Summary {
   readonly incrementsPerSecond: number
   readonly cpuUs: number
   readonly frontCpuUs: number
-  /** What the benchmark is about as a multiple of the first candidate's, round by round. */
+  /** The subject of the benchmark as a multiple of the first candidate's, round by round. */
   readonly ratio: number
   readonly latencyMs: Latency | null
 }
 
-/** What grows, from point to point of a line. */
+/** A point on a line of a chart: `x` grows from point to point. */
 export interface Point {
   readonly line: string
   readonly x: number
@@ -34,11 +34,11 @@ export interface Entry extends Summary {
   readonly load: string
   readonly point?: Point
   readonly rounds: readonly Round[]
-  /** What the peer kept, beside what was answered or sent; null when it cannot tell. */
+  /** The total that the peer kept, beside what was answered or sent; null when it cannot tell. */
   readonly counted: { readonly answered: number; readonly total: number; readonly share: number } | null
 }
 
-/** What a run of one benchmark leaves behind. */
+/** The document that a run of one benchmark leaves behind. */
 export interface Result {
   readonly benchmark: string
   readonly title: string
@@ -54,7 +54,7 @@ export interface Result {
   readonly skipped: readonly { readonly name: string; readonly reason: string }[]
 }
 
-/** What a benchmark is about: of each round one number. */
+/** The subject of a benchmark: one number of each round. */
 export type Subject = 'frontCpuUs' | 'cpuUs' | 'incrementsPerSecond' | 'p99'
 
 export function subjectOf(measured: Round | Summary, subject: Subject): number {

@@ -6,8 +6,9 @@ const flushIntervalMs = 100
 export const okBody = '{"accepted":1,"ack":"memory"}'
 
 /**
- * What somebody would write on top of an HTTP framework in an afternoon: sums in a Map, written to SQLite in
- * one transaction every 100 ms. Faster than exact: what a crash takes is gone, and nobody knows how much.
+ * The program that somebody would write on top of an HTTP framework in an afternoon: sums in a Map, written
+ * to SQLite in one transaction every 100 ms. It is faster than it is exact: a crash takes increments with it,
+ * and nobody knows how many.
  */
 export class FormTotals {
   #sums = new Map<string, number>()

@@ -11,7 +11,7 @@ export interface ChaosOptions extends Omit<FaultyServiceOptions, 'random'> {
 export interface ChaosResult {
   readonly book: Book
   readonly faultCount: number
-  /** Of unkeyed increments whose answer did not come or was not 200: they may or may not count. */
+  /** Number of unkeyed increments whose answer did not come or was not 200: they may or may not count. */
   readonly uncertainCount: number
 }
 

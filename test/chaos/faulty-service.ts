@@ -65,7 +65,7 @@ export class FaultyService implements AsyncDisposable {
     return this.#killCount
   }
 
-  /** Of the service that runs now. */
+  /** Output of the service that runs now. */
   get output(): string {
     return this.#service!.output
   }

@@ -1,11 +1,11 @@
 import { Agent, request } from 'node:http'
 import type { Random } from '../kit/random.ts'
 
-/** What one client asked for and saw, to be compared with the database in the end. */
+/** A record of what one client asked for and saw, to be compared with the database in the end. */
 export interface Book {
-  /** By key: what was asked for with idempotency keys, and answered with 200 in the end. */
+  /** Sums by key, asked for with idempotency keys, and answered with 200 in the end. */
   readonly meant: Map<string, bigint>
-  /** Keys of their own, each incremented by 1 with `ack=committed`: whether the answer was 200. */
+  /** Keys of their own, each incremented by 1 with `ack=committed`; true when the answer was 200. */
   readonly committed: Map<string, boolean>
   /** Answers that no client should ever get. */
   readonly faults: string[]
@@ -22,8 +22,8 @@ export function newBook(): Book {
 }
 
 /**
- * What the totals must be by the book. An increment without a certain answer may be there or not: where it
- * is, it is taken out of `totals` and counted.
+ * Returns the totals that the book demands. An increment without a certain answer may be there or not: where
+ * it is, it is taken out of `totals` and counted.
  */
 export function expectedTotals(
   { meant, committed }: Book,
@@ -47,7 +47,7 @@ interface Answer {
 }
 
 const keyCount = 40
-/** Of the statuses, those after which a client that means it asks again. */
+/** Statuses after which a client that means it asks again. */
 const retried = new Set([202, 409, 503])
 const retryDelayMsMax = 60
 

@@ -53,7 +53,7 @@ test.each(['consumer', 'web'])('the unit of the %s restarts for ever, drains, an
   expect(unit.get('PartOf')).toEqual(['piccolo.target'])
   expect(unit.has('MemoryDenyWriteExecute')).toBe(false)
   expect(unit.get('ReadWritePaths')).toEqual([path.join(root, 'var/local/piccolo-daimao')])
-  // With PrivateTmp the folder for temporary files is no place for what a stop leaves.
+  // PrivateTmp makes the folder for temporary files unfit for what a stop leaves.
   expect(unit.get('StateDirectory')).toEqual(['piccolo-daimao'])
   expect(unitProcess(root, role).env.PICCOLO_STATE_DIR).toBe(path.join(root, 'var/lib/piccolo-daimao'))
   expect(unitProcess(root, role).env.NODE_OPTIONS).toMatch(/--max-old-space-size=\d+/)

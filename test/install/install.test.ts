@@ -206,7 +206,7 @@ test.each([
   expect(run.status).toBe(status)
 })
 
-/** What the code of an installation or a checkout says of itself. */
+/** Returns the version that the code of an installation or a checkout reports. */
 function version(program: string): string {
   return execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', program, '--version'], {
     encoding: 'utf8',

@@ -95,7 +95,7 @@ export function readUnit(root: string, role: string): Map<string, string[]> {
   return unit
 }
 
-/** What systemd would run for a unit: program, arguments, folder and environment. */
+/** Returns what systemd would run for a unit: program, arguments, folder and environment. */
 export function unitProcess(root: string, role: string) {
   const unit = readUnit(root, role)
   const [program, ...args] = unit.get('ExecStart')![0]!.split(' ')

@@ -93,7 +93,7 @@ const toolchain = (commands: string, more: object = {}): SpawnSyncReturns<string
     { cwd: root, env: environment(more), encoding: 'utf8', timeout: 10_000 },
   )
 
-/** What npm was called for since the last time. */
+/** Returns the calls of npm since the last time. */
 function npmCalls(): string[] {
   const file = path.join(folder, 'npm-calls')
   const calls = fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim().split('\n') : []

@@ -26,7 +26,7 @@ export function batch(given: {
   })
 }
 
-/** As it comes out of a queue; equal to any other with the same fields, like one that was decoded. */
+/** Returns a batch as it comes out of a queue; equal to any other with the same fields. */
 function received(batch: Batch): ReceivedBatch {
   return Object.defineProperty(batch, 'element', { get: () => encodeBatch(batch) }) as ReceivedBatch
 }

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 
-/** What a client sends without end. */
+/** Options of a client that sends without end. */
 export interface FloodOptions {
   readonly port: number
   /** Latin-1: what a connection begins with, what it sends once then, and what it goes on with, for ever. */
@@ -11,12 +11,12 @@ export interface FloodOptions {
   readonly isStream: boolean
   /** Pieces under way; without it, as many as the connection takes. */
   readonly underWay: number | null
-  /** What an answer to a piece that was counted holds, once. */
+  /** Text that the answer to a counted piece holds once. */
   readonly answer: string
   readonly counters: Int32Array
 }
 
-/** What the counters stand for. */
+/** Indexes of the counters. */
 export const counting = { isStopped: 0, answered: 1, connections: 2, closed: 3, sentKib: 4 } as const
 
 const answered = '"ack":"memory"}'

@@ -22,7 +22,7 @@ export function increment(key: string, value: number): IncrementList {
   return increments([key, value])
 }
 
-/** What stands in a list. */
+/** Returns the contents of a list. */
 export function incrementsIn(list: IncrementList): Increment[] {
   return Array.from({ length: list.length }, (_, index) => ({
     key: list.keyAt(index),

@@ -1,6 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 
-/** What a program for developers was given. It ends with `usage` when asked, or when it makes no sense. */
+/** Parses the options of a program for developers; ends it with `usage` when asked, or when they are wrong. */
 export function programOptions<const Options extends NonNullable<ParseArgsConfig['options']>>(
   usage: string,
   options: Options,

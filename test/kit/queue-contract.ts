@@ -9,7 +9,7 @@ export type Queue = ProducerQueue & ConsumerQueue
 /** Batches that the queues under test may hold. */
 export const contractBatchesMax = 150
 
-/** What every queue promises; `open` makes an empty one, `disposer` ends it. */
+/** Tests the promises of every queue; `open` makes an empty one, `dispose` ends it. */
 export function queueContract(open: () => Promise<{ queue: Queue; dispose(): Promise<void> }>): void {
   const [p1, p2] = [producerId(1), producerId(2)]
   let queue: Queue

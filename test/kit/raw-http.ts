@@ -7,7 +7,7 @@ const blankLine = Buffer.from('\r\n\r\n')
 
 export interface RawAnswer {
   readonly status: number
-  /** By lower-case name; a header that is there twice has both values, joined by a comma. */
+  /** Headers by lower-case name; one that is there twice has both values, joined by a comma. */
   readonly headers: ReadonlyMap<string, string>
   readonly body: string
 }
@@ -65,7 +65,7 @@ interface Parsed {
  */
 export class RawConnection {
   readonly #socket: Socket
-  /** What has come in and was not yet handed out as an answer. */
+  /** Bytes that have come in and were not yet handed out as an answer. */
   #unread: Buffer = Buffer.alloc(0)
   #isClosed = false
   /** Ends the wait for more input; null while nobody waits. */
@@ -104,7 +104,7 @@ export class RawConnection {
     return this.#isClosed
   }
 
-  /** What has come in beside the answers that were taken. */
+  /** Bytes that have come in beside the answers that were taken. */
   get unread(): string {
     return this.#unread.toString('latin1')
   }

@@ -32,7 +32,7 @@ export function line(key: string, value = 1): string {
 
 export interface Answer {
   readonly message: number
-  /** Of joined answers: to how many it is. */
+  /** The number of messages that a joined answer is for. */
   readonly messages?: number
   readonly accepted?: number
   readonly ack?: string
@@ -42,7 +42,7 @@ export interface Answer {
 }
 
 export interface UpgradeParts {
-  /** With the question mark. */
+  /** The query, with its question mark. */
   readonly query?: string
   /** Each with its line break; a later one takes the place of one that is there. */
   readonly headers?: Readonly<Record<string, string | null>>
@@ -69,7 +69,7 @@ export class RawWebSocket {
   /** Payloads of pongs. */
   readonly pongs: string[] = []
   pingCount = 0
-  /** As clients have to (RFC 6455, 5.5.2). */
+  /** Clients have to answer pings (RFC 6455, 5.5.2). */
   answersPings = true
   /** Status code of the close frame that came; null while none has. */
   closeCode: number | null = null

@@ -41,7 +41,7 @@ function canListen(
   })
 }
 
-/** Whether there is such a process. */
+/** Reports whether there is such a process. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
@@ -105,7 +105,7 @@ export class Folder {
   }
 }
 
-/** What the operating system allows. */
+/** Limits of the operating system. */
 export interface Limits {
   readonly descriptorsMax?: number | 'unchanged'
   readonly fileBytesMax?: number | 'unchanged'
@@ -252,7 +252,7 @@ export class Service extends Program {
     return response.status
   }
 
-  /** Of one process, or of all together; zero while there is no such series. */
+  /** Returns the metric of one process, or of all together; zero while there is no such series. */
   async metric(name: string, process?: string): Promise<number> {
     const text = await (await fetch(`${this.url}/metrics`)).text()
     const start = process === undefined ? `${name}{` : `${name}{process="${process}"}`
@@ -272,7 +272,7 @@ export class Service extends Program {
   }
 }
 
-/** In words; empty when both are the same. */
+/** Describes the difference; empty when both are the same. */
 export function differenceOf(
   expected: ReadonlyMap<string, string>,
   actual: ReadonlyMap<string, string>,

@@ -2,7 +2,7 @@ import { afterEach, beforeEach } from 'vitest'
 import { RedisServer } from './redis-server.ts'
 import { Folder, Service } from './service.ts'
 
-/** What each test of a file has: a folder, a service on it, a Redis if it wants one. All end with it. */
+/** A folder for each test of a file, a service on it, and a Redis if the test wants one. All end with it. */
 export class TestBed {
   #folder: Folder | null = null
   #service: Service | null = null

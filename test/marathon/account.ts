@@ -11,9 +11,9 @@ export interface Body {
 }
 
 /**
- * What a client knows of a request when its connection has ended.
- * `certain`: it counts. `atRisk`: it was acknowledged from memory, by a web process that may be one of those
- * that were killed since. `unanswered`: it counts whole or not at all.
+ * A client's knowledge of a request when its connection has ended. `certain`: it counts. `atRisk`: it was
+ * acknowledged from memory, by a web process that may be one of those that were killed since. `unanswered`:
+ * it counts whole or not at all.
  */
 export type Fate = 'certain' | 'atRisk' | 'unanswered'
 

@@ -26,12 +26,12 @@ export interface TurnOptions {
 }
 
 export interface TurnResult {
-  /** In the ledger of the database. */
+  /** Increments in the ledger of the database. */
   readonly counted: number
-  /** Of idempotency keys. */
+  /** Requests with idempotency keys. */
   readonly keyedRequests: number
   readonly faultCount: number
-  /** Acknowledged from memory before a web process was killed, and how many of these are missing. */
+  /** Increments acknowledged from memory before a web process was killed, and how many are missing. */
   readonly atRisk: number
   readonly missing: number
 }

@@ -42,7 +42,7 @@ for (const [index, mutant] of chosen.entries()) {
 console.log(`${chosen.length - survivors.length} of ${chosen.length} faults caught`)
 process.exit(survivors.length === 0 && chosen.length > 0 ? 0 : 1)
 
-/** What git knows of, and what it would. */
+/** Copies the files that git knows, and those that it would add. */
 function copyProject(): void {
   for (const file of execFileSync('git', ['ls-files', '-co', '--exclude-standard'], {
     cwd: root,

@@ -27,7 +27,7 @@ class Died extends Error {
 
 const keyedCount = 3
 const roundCount = 40
-/** From this round on, a web process that died counts as gone. */
+/** The round from which on a web process that died counts as gone. */
 const goneRound = 20
 const roundMs = 1_100
 
@@ -77,7 +77,7 @@ export class CrashStory {
     return this.#verdict()
   }
 
-  /** What dies in `work` is replaced; the others go on. */
+  /** Replaces a process that dies in `work`; the others go on. */
   async #alive(work: () => Promise<void>): Promise<void> {
     try {
       await work()

@@ -3,7 +3,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import { dirname } from 'node:path'
 import type { Random } from '../kit/random.ts'
 
-/** What each call may fail with. Those with a descriptor fail for files that were opened under the folder. */
+/** Errors of each call. Calls with a descriptor fail for files that were opened under the folder. */
 const failures = {
   openSync: ['EMFILE', 'EACCES', 'ENOSPC'],
   readdirSync: ['EMFILE', 'EACCES'],

@@ -12,7 +12,7 @@ import type { Random } from '../kit/random.ts'
 import type { Shard } from './shard.ts'
 import type { Life, SimulatedTime } from './time.ts'
 
-/** What a call is given up after, as by the queue on Redis. */
+/** Time after which a call is given up, as by the queue on Redis. */
 const callDeadlineMs = 2_000
 const ghostDelayMsMax = 20_000
 const latencyMsMax = 30
@@ -35,7 +35,7 @@ export interface FaultyQueueParts {
   readonly life: Life
   readonly random: Random
   readonly note: (event: string) => void
-  /** Of a call: 1 while the network is down, 0 once faults have stopped. */
+  /** The probability that a call fails: 1 while the network is down, 0 once faults have stopped. */
   readonly faultProbability: () => number
   /** Hears of every push that is tried. */
   readonly onPush?: (push: Push) => void
@@ -162,7 +162,7 @@ export class FaultyQueue implements ProducerQueue, ConsumerQueue {
     })
   }
 
-  /** What happens at the queue, whatever its caller hears of it. */
+  /** Makes happen at the queue what its caller may never hear of. */
   #deliver(fate: Fate | null, carryOut: () => Promise<unknown>, carryOutAndAnswer: () => void): void {
     const { time, random, crash } = this.#parts
     const arrivalMs = random.below(latencyMsMax)

@@ -53,7 +53,7 @@ export class Operator {
     this.#put(path, content)
   }
 
-  /** As cp does it: what is written to a file that was deleted meanwhile is nowhere. */
+  /** Copies like cp: bytes written to a file that was deleted meanwhile are nowhere. */
   async #copySlowly(path: string, content: Buffer): Promise<void> {
     const file = openSync(path, 'w')
     await this.#pause()

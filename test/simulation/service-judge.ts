@@ -65,7 +65,7 @@ export class ServiceJudge {
     for (const key of left) this.#leftBehind.add(key)
     const isOwed = (key: string) => web.acceptedMs.has(key) && !this.#shard.vanished.has(key)
     const lost = (await this.died(web)).find(isOwed)
-    // What happened to the queue after its last answer it could not know.
+    // It could not know what happened to the queue after its last answer.
     if (lost === undefined || web.harmCountHeard < this.#shard.harmCount) return null
     return `${lost} is nowhere although web ${web.id} stopped in order`
   }

@@ -25,7 +25,7 @@ const calmRoundMs = 6_000
 const calmRoundCountMax = Math.ceil((5 * producerGoneAfterMs) / calmRoundMs)
 /** Longer than a web process tries to hand on what it holds. */
 const stopMs = 4_000
-/** What one client can make of a turn of the event loop, at the very most. */
+/** The longest turn of the event loop that one client can cause. */
 const turnMsMax = 100
 /**
  * A web process that nothing else hinders (no fault, no outage, no full queue) has pushed everything that is
@@ -57,7 +57,7 @@ export class ServiceWorld {
   readonly #judge: ServiceJudge
   readonly #operator: Operator
   readonly #words: ReadonlySet<Word>
-  /** Of the words, those that are steps of a schedule. */
+  /** Words that are steps of a schedule. */
   readonly #events: readonly (() => Promise<void> | void)[]
   /** Null when none of them fails. */
   readonly #files: FaultyFiles | null
@@ -67,7 +67,7 @@ export class ServiceWorld {
   readonly #keysMax: number
   readonly #webs = new Set<WebProcess>()
   readonly #consumers = new Set<ConsumerProcess>()
-  /** What else has to be closed. */
+  /** Further disks that have to be closed. */
   readonly #copies: SimulatedDisk[] = []
   #webCount = 0
   #consumerCount = 0
@@ -75,7 +75,7 @@ export class ServiceWorld {
   /** Until then nothing comes through to the queue. */
   #outageUntilMs = 0
   #wallClockDays = 0
-  /** What was found wrong at the moment when it happened; null while all is well. */
+  /** A broken promise that was found at once; null while all is well. */
   #broken: string | null = null
 
   constructor(seed: number, words: readonly Word[] = heldWords) {
@@ -195,7 +195,7 @@ export class ServiceWorld {
     this.#time.after(restartDelayMs, () => this.#startWeb())
   }
 
-  /** What an operator does with the file that it may leave. */
+  /** Stops a web process; `word` says what an operator does with the file that it may leave. */
   #stopWeb(web: WebProcess | undefined, word?: HandoverWord): void {
     if (web === undefined || !this.#serving().includes(web)) return
     this.#note(`web ${web.id} is to stop`)
@@ -325,7 +325,7 @@ export class ServiceWorld {
     return new FaultyFiles(this.#folder, this.#random, probability)
   }
 
-  /** As the log asks for. */
+  /** Moves files beside the database, as the log asks an operator to. */
   #bringBesideDatabase(): void {
     this.#files?.quietly(() => {
       const beside = `${this.#folder}-tmp`

@@ -18,7 +18,7 @@ export class Shard {
   #harmCount = 0
   /** Taken from among others: the queue does not know that it lacks them. */
   readonly vanished = new Set<string>()
-  /** By producer: how many increments it had sealed with the last batch that was ever in the list. */
+  /** Increments that a producer had sealed with the last batch that was ever in the list, by producer. */
   readonly sealedOf = new Map<string, number>()
 
   constructor(time: SimulatedTime, batchesMax: number) {

@@ -6,7 +6,7 @@ import { World } from './world.ts'
 /** `npm run simulate` runs more of them. */
 const protocolScheduleCount = 40_000
 const serviceScheduleCount = 500
-/** Of the schedules with a bad day that is not held yet, one of so many shows it. */
+/** One of so many schedules with a bad day that is not held yet shows it. */
 const faultyScheduleCountMax = 60
 
 test(`every increment counts once, and every answer holds, in ${protocolScheduleCount} random schedules of the protocol`, async () => {

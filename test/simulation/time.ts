@@ -5,7 +5,7 @@ const epochMs = Date.UTC(2026)
 /** The life of a simulated process: nothing happens in one that is dead, and later in one that is paused. */
 export class Life {
   #isDead = false
-  /** What came due while it was paused; null while it runs. */
+  /** Work that came due while it was paused; null while it runs. */
   #postponed: (() => void)[] | null = null
 
   get isDead(): boolean {
@@ -46,7 +46,7 @@ interface Due {
 export class SimulatedTime {
   /** Never goes back. */
   #nowMs = 0
-  /** What the wall clock is ahead of where it began. */
+  /** Time that the wall clock is ahead of where it began. */
   #wallOffsetMs = 0
   /** In the order in which they come due. */
   readonly #due: Due[] = []

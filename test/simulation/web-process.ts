@@ -21,7 +21,7 @@ const log = pino({ level: 'silent' })
 /** A web process less its HTTP: put together from the same parts as in apps/web/main.ts. */
 export class WebProcess {
   readonly life: Life
-  /** What it accepted and did not refuse, less the keyed, and when. */
+  /** Unkeyed increments that it accepted, and when. */
   readonly accepted: string[] = []
   readonly acceptedMs = new Map<string, number>()
   readonly #producer: Producer
@@ -80,7 +80,7 @@ export class WebProcess {
     return this.#queue.harmCountHeard
   }
 
-  /** Of its batches, those from that sequence on are not known to be in the store. */
+  /** The first of its sequences that is not known to be in the store. */
   get firstUnconfirmed(): number {
     return this.#producer.firstUnconfirmed
   }
@@ -93,7 +93,7 @@ export class WebProcess {
     return isAccepted
   }
 
-  /** As `add`, for a client that waits; answers how it goes away, or null when it was refused. */
+  /** Adds, like `add`, for a client that waits; returns how it goes away, or null when it was refused. */
   addAndWait(key: string, ack: 'queued' | 'committed', settle: Settle): (() => void) | null {
     return this.add([key]) ? this.#flusher.await(ack, settle) : null
   }

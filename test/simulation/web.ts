@@ -33,13 +33,13 @@ export class Web {
     this.open.push(key)
   }
 
-  /** As `add`, for a client that waits. */
+  /** Adds, like `add`, for a client that waits. */
   addAndWait(key: string, ack: 'queued' | 'committed', settle: Settle): void {
     this.add(key)
     this.waiting.add(ack, this.#cohort, settle)
   }
 
-  /** Answers how the client may go away. */
+  /** Returns how the client may go away. */
   addKeyed(keyed: Keyed, settle: Settle): () => void {
     this.#keyed.push(keyed)
     return this.waiting.add('keyed', keyed, settle)
@@ -71,7 +71,7 @@ export class Web {
     this.#keyed = []
   }
 
-  /** What the sender does with every answer of the queue. */
+  /** Hears every answer of the queue, as the sender does. */
   heard(position: Position): void {
     this.producer.heard(position)
     this.waiting.progress(this.producer.reached(position))

@@ -1,6 +1,6 @@
 /**
- * What happens in the schedules of the whole service besides what always may: each word is a kind of bad day.
- * `npm run simulate -- --service --with WORD` adds one that is not held yet to all that are.
+ * Bad days in the schedules of the whole service, besides what always may happen: each word is a kind of bad
+ * day. `npm run simulate -- --service --with WORD` adds one that is not held yet to all that are.
  */
 export const words = {
   'empty-request': 'a request with an idempotency key increments nothing',
@@ -27,7 +27,7 @@ export const words = {
 export type Word = keyof typeof words
 
 export interface NotYetHeld {
-  /** What breaks, as the verdict says it. */
+  /** The broken promise, as the verdict says it. */
   readonly broken: RegExp
   readonly reason: string
 }

@@ -15,7 +15,7 @@ import { Web } from './web.ts'
 const storeId = 'the store'
 const goneAfterMs = 60_000
 const calmRoundCount = 200
-/** By then what is missing was given up; batches that were left come home all the same. */
+/** The round by which missing batches were given up; batches that were left come home all the same. */
 const homecomingRound = 60
 
 /** A client's request with an idempotency key, which it sends until it hears what became of it. */
@@ -47,7 +47,7 @@ export class World {
   #wallClockMs = 0
   #webs: Web[] = []
   readonly #dead: Web[] = []
-  /** What dead ones had written down, until somebody brings it home. */
+  /** Batches that dead processes had written down, until somebody brings them home. */
   #left: (readonly string[])[] = []
   readonly #takers: Pusher[] = []
   #webCount = 0
@@ -57,7 +57,7 @@ export class World {
   #broken: string | null = null
   /** Pushes that timed out and may still be carried out. */
   readonly #ghosts: Push[] = []
-  /** By consumer: what it read, or what it committed and has not published yet. */
+  /** Batches that a consumer has read, or what it committed and has not published yet, by consumer. */
   readonly #rounds = new Map<string, { read: ReceivedBatch[] } | { committed: Publication }>()
 
   constructor(seed: number) {
@@ -117,7 +117,7 @@ export class World {
     return this.#ledger()
   }
 
-  /** What is lost is exactly what was given up and did not arrive. */
+  /** Checks that exactly those increments are lost that were given up and did not arrive. */
   #ledger(): string | null {
     for (const [id, { sealed, applied, duplicate, lost }] of this.#store.accounts) {
       if (sealed !== applied + duplicate + lost) return `the account of ${id} does not add up`
@@ -271,7 +271,7 @@ export class World {
     this.#note(`${web.producer.id} dies`)
   }
 
-  /** What a dead one left is found, perhaps long after it was given up. */
+  /** Brings home what a dead process left, perhaps long after it was given up. */
   #bringHome(): void {
     const elements = this.#left.pop()
     if (elements === undefined) return

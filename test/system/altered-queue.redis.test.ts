@@ -55,7 +55,7 @@ async function increment(ack: string): Promise<unknown> {
   return [response.status, ((await response.json()) as { ack: string }).ack]
 }
 
-/** What the consumer would count of the list. */
+/** Returns the sum that the consumer would count from the list. */
 async function sumInList(): Promise<number> {
   const batches = (await admin.lrange(key('batches'), 0, -1)).map(decodeBatch)
   const byName = new Map(batches.map(each => [`${each.producer} ${each.sequence}`, Number(each.sums[0])]))

@@ -73,7 +73,7 @@ const troubles: {
     name: 'answers nobody for a while',
     code: 'queue_timeout',
     begin: admin => admin.call('CLIENT', 'PAUSE', '8000', 'ALL'),
-    // By itself: while it lasts, Redis does not answer who wants to end it.
+    // It ends by itself: while it lasts, Redis does not answer a client that wants to end it.
     end: async () => {},
   },
 ]
@@ -90,7 +90,7 @@ test.each(troubles)(
     await service.hasTotals(new Map([['foo', '1']]))
     await begin(admin, other)
     for (let count = 0; count < 20; count++) expect(await service.increment('foo', 1)).toBe(200)
-    // Of the web process: the consumer may have noticed before.
+    // This must be the web process's reason: the consumer may have noticed before.
     const pushed = `batches cannot be pushed: ${code}`
     await until('readiness tells', async () => (await readiness(service)).text.includes(pushed))
     expect((await readiness(service)).status).toBe(503)

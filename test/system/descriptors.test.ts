@@ -6,7 +6,7 @@ import { until } from '../kit/condition.ts'
 import { post, RawConnection, requestHead } from '../kit/raw-http.ts'
 import { Folder, freePort, Program, Service } from '../kit/service.ts'
 
-// What happens where the operating system allows few file descriptors, or takes them away.
+// The operating system allows few file descriptors in these tests, or takes them away.
 
 let folder: Folder
 const programs: Program[] = []
@@ -65,7 +65,7 @@ const readiness = async (connection: RawConnection) => {
   connection.send(requestHead({ method: 'GET', target: '/readyz' }))
   return JSON.parse((await connection.answer()).body) as { ready: boolean; reasons: string[] }
 }
-/** Whether a new connection is taken and answered. */
+/** Reports whether a new connection is taken and answered. */
 const isServed = async (service: Service) => {
   try {
     using connection = await RawConnection.connect(service.port)

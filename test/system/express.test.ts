@@ -148,7 +148,7 @@ const preflight = (origin: string, host: string) =>
     headers: `Origin: ${origin}\r\nAccess-Control-Request-Method: POST\r\n`,
   }).replace(/Host: \S+/, `Host: ${host}`)
 
-/** What of an answer does not depend on the server that writes it. */
+/** Returns the parts of an answer that do not depend on the server that writes it. */
 function essence({ status, headers, body }: RawAnswer) {
   const names = [...headers.keys()].filter(name =>
     /^(access-control-.*|vary|allow|retry-after|accept-encoding|idempotency-.*)$/.test(name),

@@ -24,7 +24,7 @@ beforeEach(async () => {
   port = await freePort()
 })
 afterEach(() => {
-  // What a test left behind that was cut short: below what it started, or orphaned.
+  // Ends what a test that was cut short left behind: below what it started, or orphaned.
   for (const pid of [...seen].flatMap(tree)) if (isRunning(pid)) process.kill(pid, 'SIGKILL')
   seen.clear()
   folder[Symbol.dispose]()

@@ -19,7 +19,7 @@ beforeEach(async () => {
 })
 afterEach(() => admin.disconnect())
 
-/** What somebody makes up, good but for what is given. */
+/** Returns a batch that somebody made up, valid but for the given fields. */
 function element(
   given: { producer?: number; sequence?: number | string; [field: string]: unknown } = {},
 ): string {

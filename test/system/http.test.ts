@@ -76,7 +76,7 @@ const codesElsewhere: Partial<Record<ProblemCode, string>> = {
 
 const bodyBytesMax = 1_048_576
 
-/** What must be in the database in the end, and of how many increments it is made. */
+/** Totals that must be in the database in the end, and the number of increments that they are made of. */
 const ledger = new Map<string, bigint>()
 let incrementCount = 0
 
@@ -209,7 +209,7 @@ function escaped(text: string): string {
 const urlencoded = 'application/x-www-form-urlencoded'
 const bracketsOf = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
 
-/** As long as a key may be, of characters of one, two, three and four bytes. */
+/** Keys of the greatest length, of characters of one, two, three and four bytes. */
 const longestKeys = ['x', 'é', '€', '😀'].map(character => {
   const bytes = Buffer.byteLength(character)
   return character.repeat(Math.floor(512 / bytes)) + 'x'.repeat(512 % bytes)
@@ -231,7 +231,7 @@ function encoded(coding: string, body: Buffer, parts: RequestParts = {}): string
 }
 const gzippedForm = gzipSync(form('no'))
 
-/** What one request adds to the totals, and of how many increments, if not of one. */
+/** Requests, what each adds to the totals, and of how many increments, if not of one. */
 const accepted: [name: string, bytes: string, counts: Counts, increments?: number][] = [
   ['a form without a content type', post(form('a', 5)), { a: 5 }],
   ['a form', post(form('a', -7), { type: urlencoded }), { a: -7 }],
@@ -758,7 +758,7 @@ describe('in a pipeline', () => {
     count({ pipeline: 2 }, 2)
   })
 
-  // What it has not yet written uWebSockets.js throws away: the answer to the request before is lost.
+  // uWebSockets.js throws away what it has not written yet: the answer to the request before is lost.
   test('a malformed request closes the connection, and what came before it is counted', async () => {
     const connection = await connect()
     connection.send(post(form('before a malformed one')) + framed('Content-Length: -1\r\n'))
@@ -858,7 +858,7 @@ describe('with a service of its own', () => {
     const connection = await connect(fed.port)
     connection.send(`${inChunks('')}${'1\r\nx\r\n'.repeat(bodyBytesMax)}0\r\n\r\n`)
     expectProblem(await connection.answer(), 'key_missing')
-    // As chunks that are kept one by one it would be 400 MiB.
+    // Chunks that are kept one by one would take 400 MiB.
     expect(peakKib() - before).toBeLessThan(100 * 1_024)
   })
 

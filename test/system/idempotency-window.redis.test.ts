@@ -7,7 +7,7 @@ import { freePort, Program } from '../kit/service.ts'
 const bed = new TestBed()
 const key = 'piccolo:{0}:idempotency-window'
 
-/** Of the answer: its status, and how long it says that the key is kept. */
+/** Resolves to the status of the answer, and how long it says that the idempotency key is kept. */
 async function send(idempotencyKey: string | null, body = 'key=foo&value=1') {
   const headers = idempotencyKey === null ? {} : { 'Idempotency-Key': idempotencyKey }
   const form = { ...headers, 'Content-Type': 'application/x-www-form-urlencoded' }

@@ -6,7 +6,7 @@ import { post, RawConnection, requestHead } from '../kit/raw-http.ts'
 import { frame, line, opcodes, RawWebSocket } from '../kit/raw-websocket.ts'
 import { TestBed } from '../kit/test-bed.ts'
 
-// What clients leave unfinished or unread, and how much memory of a web process that may take.
+// Requests that clients leave unfinished, and answers that they leave unread, take little memory.
 
 const mebibyte = 1024 * 1024
 const bed = new TestBed()

@@ -14,7 +14,7 @@ import { LedgerReader } from '../../store/sqlite/ledger.ts'
 import { openSqliteStore, openSqliteReader } from '../../store/sqlite/open.ts'
 import { Folder, freePort, Program } from '../kit/service.ts'
 
-// What an operator reads at the end of a command that did not work: one line, and never a stack.
+// A command that did not work ends with one line for the operator, and never with a stack.
 
 const silent = createLog({ level: 'silent', format: 'json', process: 'test', isTerminal: false })
 

@@ -4,7 +4,7 @@ import { until } from '../kit/condition.ts'
 import { RedisServer } from '../kit/redis-server.ts'
 import { Folder, freePort, type Limits, Program } from '../kit/service.ts'
 
-// What a stop cannot hand on has to be written down, where files may not be large: `ulimit -f`.
+// Increments that a stop cannot hand on have to be written down, where files may not be large: `ulimit -f`.
 
 /** Some 90 KB as a batch of their own. */
 const batchKeys = 10_000

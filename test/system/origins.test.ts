@@ -4,7 +4,7 @@ import { post, type RawAnswer, RawConnection, requestHead } from '../kit/raw-htt
 import { line, RawWebSocket, upgradeRequest } from '../kit/raw-websocket.ts'
 import { Folder, Service } from '../kit/service.ts'
 
-// What browsers send for pages, and what they need to hand an answer to a page (Fetch standard).
+// Headers that browsers send for pages, and that they need to hand an answer to a page (Fetch standard).
 
 const page = 'https://shop.example'
 const form = 'key=foo&value=1'

@@ -11,11 +11,11 @@ import { Folder, freePort, Service } from '../kit/service.ts'
 
 interface Proxy {
   readonly name: string
-  /** Of docs/. */
+  /** The path in docs/. */
   readonly file: string
-  /** Of a request of HTTP/1.0: HAProxy passes it on as it is. */
+  /** Status of the answer to a request of HTTP/1.0: HAProxy passes it on as it is. */
   readonly statusOfOld: number
-  /** What the file says, and what the test needs there; the port of the proxy is `PORT`. */
+  /** The line in the file, and the one that the test needs there; the port of the proxy is `PORT`. */
   readonly own: string
   readonly ownHere: string
   start(file: string, folder: string): ChildProcess

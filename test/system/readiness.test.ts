@@ -33,7 +33,7 @@ interface Answer {
   reasons: string[]
 }
 
-/** Of whichever processes take a dozen new connections, and answer. */
+/** Returns the answers of whichever processes take a dozen new connections. */
 async function answers(): Promise<Answer[]> {
   const requests = Array.from({ length: asked }, async () => {
     const options = { headers: { connection: 'close' }, signal: AbortSignal.timeout(500) }

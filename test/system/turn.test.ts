@@ -6,8 +6,8 @@ import { frame, line, opcodes, upgradeRequest } from '../kit/raw-websocket.ts'
 import { Folder, Service } from '../kit/service.ts'
 
 /**
- * What another client may wait at most, on a machine that is busy with the flood and with other tests.
- * Without a budget it waits until the flood is over.
+ * The longest wait of another client, on a machine that is busy with the flood and with other tests. Without
+ * a budget it waits until the flood is over.
  */
 const waitMsMax = 2_000
 const key = 'flood'
@@ -51,7 +51,7 @@ const floods: [name: string, shape: Shape][] = [
   ['a body in pieces of one byte', { opening: inChunks('/increment'), piece: chunks('x') }],
   ['a body in pieces that nobody asked for', { opening: inChunks('/nope'), piece: chunks('x') }],
   ['a body in pieces that was refused', { opening: inChunks('/increment?ack=no'), piece: chunks('x') }],
-  // Of these no handler ever hears.
+  // No handler ever hears of these.
   [
     'fragments without content',
     { ...stream('', fragment(opcodes.continuation)), first: fragment(opcodes.text) },

@@ -97,7 +97,7 @@ function script(name: string, text: string): void {
   fs.writeFileSync(path.join(state, name), text, { mode: 0o755 })
 }
 
-/** By unit. */
+/** Returns process ids by unit. */
 function pids(): Record<string, number> {
   const files = fs.readdirSync(state).filter(name => name.endsWith('.pid'))
   return Object.fromEntries(
@@ -113,7 +113,7 @@ function run({ killAfter = '', args = [] as string[] } = {}) {
   return output
 }
 
-/** What each process says that it runs, and what is installed. */
+/** Returns the versions that the processes report, and the installed one. */
 async function versions() {
   const ofPort = async (port: number) => {
     // Whoever answered before may be gone.
@@ -147,7 +147,7 @@ test('wherever an upgrade stops, the next run finishes it: everything runs what 
     const now = await versions()
     expect(now, where).toEqual({ installed: now.installed, web: now.installed, consumer: now.installed })
     expect(now.installed, where).not.toBe(installed)
-    // What runs it already is left alone.
+    // A process that runs it already is left alone.
     const isConsumerNew = where.includes('restart')
     expect(pids()['piccolo-consumer.service.pid'] === before['piccolo-consumer.service.pid']).toBe(
       isConsumerNew,
