@@ -1,21 +1,26 @@
-import { afterEach, beforeEach } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
 import { RedisServer } from './redis-server.ts'
 import { Folder, Service } from './service.ts'
 
-/** A folder for each test of a file, a service on it, and a Redis if the test wants one. All end with it. */
+/**
+ * A folder, and what tests start in it: services, programs, a Redis. All of it ends, the last one first, with
+ * each test, or with all tests of the file or the `describe` that made the bed.
+ */
 export class TestBed {
   #folder: Folder | null = null
   #service: Service | null = null
   #redis: RedisServer | null = null
+  readonly #used: (Disposable | AsyncDisposable)[] = []
 
-  constructor() {
-    beforeEach(() => {
-      this.#folder = new Folder()
+  constructor(lifetime: 'each test' | 'all tests' = 'each test') {
+    const [before, after] = lifetime === 'each test' ? [beforeEach, afterEach] : [beforeAll, afterAll]
+    before(() => {
+      this.#folder = this.use(new Folder())
     })
-    afterEach(async () => {
-      await this.#service?.[Symbol.asyncDispose]()
-      await this.#redis?.[Symbol.asyncDispose]()
-      this.#folder?.[Symbol.dispose]()
+    after(async () => {
+      for (const each of this.#used.splice(0).reverse())
+        if (Symbol.asyncDispose in each) await each[Symbol.asyncDispose]()
+        else each[Symbol.dispose]()
       this.#folder = this.#service = this.#redis = null
     })
   }
@@ -29,17 +34,27 @@ export class TestBed {
     return this.#service!
   }
 
-  /** `up` with these options, on the embedded queue. */
+  /** Ends this with the bed; returns it. */
+  use<T extends Disposable | AsyncDisposable>(each: T): T {
+    this.#used.push(each)
+    return each
+  }
+
+  /** Starts `up` with these options, on the embedded queue. */
   async start(...args: string[]): Promise<Service> {
-    this.#service = await Service.start(this.folder, ...args)
+    this.#service = this.use(await Service.start(this.folder, ...args))
     return this.#service
   }
 
-  /** The same on a Redis, which is there from the first start on. */
+  /** Starts `up` on a Redis, which is there from the first start on. */
   async startOnRedis(...args: string[]): Promise<RedisServer> {
-    this.#redis ??= await RedisServer.start()
+    this.#redis ??= await this.startRedis()
     await this.start('--redis', this.#redis.url, ...args)
     return this.#redis
+  }
+
+  async startRedis(): Promise<RedisServer> {
+    return this.use(await RedisServer.start())
   }
 
   signalConsumer(signal: NodeJS.Signals): void {

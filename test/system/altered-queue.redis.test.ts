@@ -2,38 +2,30 @@ import type { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { decodeBatch } from '../../batch/batch.ts'
 import { until } from '../kit/condition.ts'
-import { RedisServer } from '../kit/redis-server.ts'
-import { Folder, freePort, Program } from '../kit/service.ts'
+import type { RedisServer } from '../kit/redis-server.ts'
+import { freePort, Program } from '../kit/service.ts'
+import { TestBed } from '../kit/test-bed.ts'
 
 // Somebody else writes to what Redis remembers of a producer: nothing that was answered is lost.
 
 const key = (name: string) => `piccolo:{0}:${name}`
 
-let folder: Folder
+const bed = new TestBed()
 let redis: RedisServer
 let admin: Redis
 let port: number
 let shared: string[]
-const running: Program[] = []
 
 beforeEach(async () => {
-  folder = new Folder()
-  redis = await RedisServer.start()
+  redis = await bed.startRedis()
   admin = redis.client()
   port = await freePort()
-  shared = ['--redis', redis.url, '--database', folder.database]
+  shared = ['--redis', redis.url, '--database', bed.folder.database]
 })
-afterEach(async () => {
-  for (const program of running.splice(0)) await program[Symbol.asyncDispose]()
-  admin.disconnect()
-  await redis[Symbol.asyncDispose]()
-  folder[Symbol.dispose]()
-})
+afterEach(() => admin.disconnect())
 
 function run(...args: string[]): Program {
-  const program = new Program([...args, ...shared])
-  running.push(program)
-  return program
+  return bed.use(new Program([...args, ...shared]))
 }
 
 async function startWeb(flushIntervalMs: number): Promise<Program> {
@@ -62,7 +54,7 @@ async function sumInList(): Promise<number> {
   return [...byName.values()].reduce((sum, each) => sum + each, 0)
 }
 
-const handovers = () => folder.files().filter(name => name.endsWith('.handover'))
+const handovers = () => bed.folder.files().filter(name => name.endsWith('.handover'))
 
 async function alter(hash: string, by: number): Promise<void> {
   const [producer] = await admin.hkeys(key('alive'))
@@ -84,7 +76,7 @@ test.each([
   await web.says(/"code":"queue_altered".*something else writes/)
   await startConsumer()
   expect(await increment('committed')).toEqual([200, 'committed'])
-  expect(folder.totals()).toEqual(new Map([['foo', String(total + 1)]]))
+  expect(bed.folder.totals()).toEqual(new Map([['foo', String(total + 1)]]))
   await until('readiness is back', async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok)
   expect(await web.stop()).toBe(0)
 })
@@ -101,7 +93,7 @@ test.each([
   expect(await sumInList()).toBe(21)
   await startConsumer()
   await until('all is counted', () => admin.llen(key('batches')).then(length => length === 0))
-  expect(folder.totals()).toEqual(new Map([['foo', '21']]))
+  expect(bed.folder.totals()).toEqual(new Map([['foo', '21']]))
 })
 
 test.each([
@@ -123,7 +115,7 @@ test.each([
   await startWeb(100)
   await startConsumer()
   await until('it is at home', () => handovers().length === 0)
-  expect(folder.totals()).toEqual(new Map([['foo', '3']]))
+  expect(bed.folder.totals()).toEqual(new Map([['foo', '3']]))
 })
 
 test('committed says what is in the store though applied is all that was pushed', async () => {
@@ -131,7 +123,7 @@ test('committed says what is in the store though applied is all that was pushed'
   const web = await startWeb(100)
   expect(await increment('committed')).toEqual([200, 'committed'])
   expect(await consumer.stop()).toBe(0)
-  const answer = increment('committed').then(said => [said, folder.totals().get('foo')])
+  const answer = increment('committed').then(said => [said, bed.folder.totals().get('foo')])
   await until('it is in the list', async () => (await sumInList()) === 1)
   await alter('applied', 0)
   await web.says(/"code":"queue_altered"/)
@@ -161,7 +153,7 @@ test('watermarks that others wrote keep no consumer from its start, whoever they
   expect(await admin.hget(key('applied'), real!)).toBe('1')
   await startWeb(100)
   expect(await increment('committed')).toEqual([200, 'committed'])
-  expect(folder.totals()).toEqual(new Map([['foo', '2']]))
+  expect(bed.folder.totals()).toEqual(new Map([['foo', '2']]))
   expect(await second.stop()).toBe(0)
 })
 
@@ -175,7 +167,7 @@ test('a database that lacks what a consumer published is refused, by whichever v
   const web = await startWeb(100)
   expect(await increment('committed')).toEqual([200, 'committed'])
   expect([await web.stop(), await consumer.stop()]).toEqual([0, 0])
-  folder.sql('DELETE FROM producers')
+  bed.folder.sql('DELETE FROM producers')
   for (const version of ['this', 'an earlier one']) {
     if (version !== 'this') await admin.del(key('published'))
     const refused = run('consumer', '--consumer-port', '0')

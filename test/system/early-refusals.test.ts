@@ -3,24 +3,16 @@ import { writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { chunks, post, RawConnection, requestHead } from '../kit/raw-http.ts'
-import { Folder, Service } from '../kit/service.ts'
+import { TestBed } from '../kit/test-bed.ts'
 
 const mebibyte = 1024 * 1024
 /** More than the kernels of both sides hold: without somebody who reads on, it cannot be sent to its end. */
 const bodyBytes = 24 * mebibyte
 
-let folder: Folder
-let service: Service
-beforeAll(async () => {
-  folder = new Folder()
-  service = await Service.start(folder, '--web-processes', '1')
-})
-afterAll(async () => {
-  await service[Symbol.asyncDispose]()
-  folder[Symbol.dispose]()
-})
+const bed = new TestBed('all tests')
+beforeAll(() => bed.start('--web-processes', '1'))
 
 const length = (bytes: number) => `Content-Length: ${bytes}\r\n`
 const refusals: [name: string, bytes: number, head: string, code: string][] = [
@@ -40,13 +32,13 @@ const refusals: [name: string, bytes: number, head: string, code: string][] = [
 ]
 
 test.each(refusals)('a request %s is refused before its body is there', async (_name, _bytes, head, code) => {
-  using connection = await RawConnection.connect(service.port)
+  using connection = await RawConnection.connect(bed.service.port)
   connection.send(head)
   expect(JSON.parse((await connection.answer()).body).code).toBe(code)
 })
 
 test.each(refusals)('whoever sends a request %s to its end sees why', async (_name, bytes, head, code) => {
-  using connection = await RawConnection.connect(service.port)
+  using connection = await RawConnection.connect(bed.service.port)
   connection.send(head)
   for (let sent = 0; sent < bytes; sent += mebibyte) connection.send('x'.repeat(mebibyte))
   connection.send(post('key=behind&value=1'))
@@ -55,7 +47,7 @@ test.each(refusals)('whoever sends a request %s to its end sees why', async (_na
 })
 
 test('whoever sends chunks of a request that is refused by its head sees why', async () => {
-  using connection = await RawConnection.connect(service.port)
+  using connection = await RawConnection.connect(bed.service.port)
   connection.send(requestHead({ target: '/increment?ack=no', headers: 'Transfer-Encoding: chunked\r\n' }))
   expect(JSON.parse((await connection.answer()).body).code).toBe('ack_unknown')
   for (let sent = 0; sent < bodyBytes; sent += mebibyte) connection.send(chunks('x'.repeat(mebibyte)))
@@ -64,7 +56,7 @@ test('whoever sends chunks of a request that is refused by its head sees why', a
 })
 
 test('whoever sends chunks beyond the limit sees why they are refused', async () => {
-  using connection = await RawConnection.connect(service.port)
+  using connection = await RawConnection.connect(bed.service.port)
   connection.send(requestHead({ headers: 'Transfer-Encoding: chunked\r\n' }))
   for (let sent = 0; sent < bodyBytes; sent += mebibyte) connection.send(chunks('x'.repeat(mebibyte)))
   expect(JSON.parse((await connection.answer()).body).code).toBe('body_too_large')
@@ -73,8 +65,8 @@ test('whoever sends chunks beyond the limit sees why they are refused', async ()
 })
 
 test('curl and a client of Node.js see it', async () => {
-  const url = `http://127.0.0.1:${service.port}/increment`
-  const file = join(folder.path, 'large')
+  const url = `http://127.0.0.1:${bed.service.port}/increment`
+  const file = join(bed.folder.path, 'large')
   writeFileSync(file, 'x'.repeat(bodyBytes))
   const { stdout } = await promisify(execFile)('curl', ['-sS', '--data-binary', `@${file}`, url])
   expect(JSON.parse(stdout).code).toBe('body_too_large')
@@ -92,10 +84,10 @@ test.each([
 ])(
   'what was counted before a request %s is answered, and nothing behind it is counted',
   async (_, bad, status) => {
-    using connection = await RawConnection.connect(service.port)
+    using connection = await RawConnection.connect(bed.service.port)
     connection.send(post('key=before&value=1') + bad + post('key=after&value=1'))
     expect((await connection.answersToEnd()).map(answer => answer.status)).toEqual([200, status])
-    await service.increment('last', 1)
-    expect(folder.totals().has('after')).toBe(false)
+    await bed.service.increment('last', 1)
+    expect(bed.folder.totals().has('after')).toBe(false)
   },
 )

@@ -1,10 +1,10 @@
 import { gzipSync } from 'node:zlib'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { until } from '../kit/condition.ts'
 import { Flood } from '../kit/flood.ts'
 import { post, RawConnection } from '../kit/raw-http.ts'
 import { line } from '../kit/raw-websocket.ts'
-import { Folder, Service } from '../kit/service.ts'
+import { TestBed } from '../kit/test-bed.ts'
 
 /** Takes long to read, and comes in one piece: 30,000 increments, compressed. */
 const bodyIncrements = 30_000
@@ -15,27 +15,19 @@ const request = post(gzipSync(`${line('long')}\n`.repeat(bodyIncrements)), {
 const form = post('key=other&value=1')
 const connectionCount = 60
 
-let folder: Folder
-let service: Service
-beforeEach(async () => {
-  folder = new Folder()
-  service = await Service.start(folder, '--web-processes', '1')
-})
-afterEach(async () => {
-  await service[Symbol.asyncDispose]()
-  folder[Symbol.dispose]()
-})
+const bed = new TestBed()
+beforeEach(() => bed.start('--web-processes', '1'))
 
 function connections(): Promise<RawConnection[]> {
-  return Promise.all(Array.from({ length: connectionCount }, () => RawConnection.connect(service.port)))
+  return Promise.all(Array.from({ length: connectionCount }, () => RawConnection.connect(bed.service.port)))
 }
 
 /** Each sends a long request, and then `last` is done, before the web process reads any of it. */
 async function sendTogether(clients: readonly RawConnection[], last = () => {}): Promise<void> {
-  const pid = service.children().get('piccolo web 1')!
+  const pid = bed.service.children().get('piccolo web 1')!
   await until(
     'all connections are open',
-    async () => (await service.metric('piccolo_connections')) > clients.length,
+    async () => (await bed.service.metric('piccolo_connections')) > clients.length,
   )
   process.kill(pid, 'SIGSTOP')
   for (const client of clients) client.send(request)
@@ -43,11 +35,11 @@ async function sendTogether(clients: readonly RawConnection[], last = () => {}):
   process.kill(pid, 'SIGCONT')
 }
 
-const total = () => Number(folder.totals().get('long') ?? 0)
+const total = () => Number(bed.folder.totals().get('long') ?? 0)
 
 test('long work that comes together leaves room for other clients, and all of it is done', async () => {
   const clients = await connections()
-  using other = await RawConnection.connect(service.port)
+  using other = await RawConnection.connect(bed.service.port)
   await sendTogether(clients, () => other.send(form))
   let answeredCount = 0
   const answers = clients.map(async client => {
@@ -66,12 +58,15 @@ test('what waits for its turn is not counted when its client goes away, and harm
   await sendTogether(clients, () => {
     for (const client of clients) client[Symbol.dispose]()
   })
-  await until('the connections are closed', async () => (await service.metric('piccolo_connections')) < 10)
-  await service.increment('other', 1)
-  await until('what was counted is in the database', () => folder.totals().get('other') === '1')
+  await until(
+    'the connections are closed',
+    async () => (await bed.service.metric('piccolo_connections')) < 10,
+  )
+  await bed.service.increment('other', 1)
+  await until('what was counted is in the database', () => bed.folder.totals().get('other') === '1')
   expect(total()).toBeGreaterThanOrEqual(bodyIncrements)
   expect(total()).toBeLessThan((connectionCount / 2) * bodyIncrements)
-  expect(service.output).not.toContain('an internal error')
+  expect(bed.service.output).not.toContain('an internal error')
 })
 
 test('a stop answers those that wait', async () => {
@@ -79,7 +74,7 @@ test('a stop answers those that wait', async () => {
   await sendTogether(clients)
   const answers = clients.map(client => client.answer().catch(() => null))
   await answers[0]
-  await service.stop()
+  await bed.service.stop()
   const counted = (await Promise.all(answers)).filter(answer => answer?.status === 200)
   expect(counted.length).toBe(connectionCount)
   expect(total()).toBe(connectionCount * bodyIncrements)
@@ -88,7 +83,7 @@ test('a stop answers those that wait', async () => {
 test('short bodies are no long work: compressed or not, pipelined requests with them are never closed', async () => {
   const headers = 'Content-Encoding: gzip\r\n'
   const piece = post(gzipSync('key=usual&value=1'), { headers })
-  const clients = Array.from({ length: 8 }, () => new Flood(service.port, { piece, underWay: 64 }))
+  const clients = Array.from({ length: 8 }, () => new Flood(bed.service.port, { piece, underWay: 64 }))
   try {
     await until('all go on', () => clients.every(client => client.count('answered') > 64 * 50))
     for (const client of clients)

@@ -1,34 +1,27 @@
 import { execFileSync } from 'node:child_process'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { until } from '../kit/condition.ts'
-import { RedisServer } from '../kit/redis-server.ts'
-import { Folder, freePort, type Limits, Program } from '../kit/service.ts'
+import type { RedisServer } from '../kit/redis-server.ts'
+import { freePort, type Limits, Program } from '../kit/service.ts'
+import { TestBed } from '../kit/test-bed.ts'
 
 // Increments that a stop cannot hand on have to be written down, where files may not be large: `ulimit -f`.
 
 /** Some 90 KB as a batch of their own. */
 const batchKeys = 10_000
 
-let folder: Folder
+const bed = new TestBed()
 let redis: RedisServer
 let port: number
-const running: Program[] = []
 
 beforeEach(async () => {
-  folder = new Folder()
-  redis = await RedisServer.start()
+  redis = await bed.startRedis()
   port = await freePort()
-})
-afterEach(async () => {
-  for (const program of running.splice(0)) await program[Symbol.asyncDispose]()
-  await redis[Symbol.asyncDispose]()
-  folder[Symbol.dispose]()
 })
 
 async function start(limits: Limits, ...args: string[]): Promise<Program> {
-  const all = [...args, '--redis', redis.url, '--database', folder.database, '--stop-timeout-ms', '2000']
-  const program = new Program(all, { TMPDIR: folder.path }, 'pipe', limits)
-  running.push(program)
+  const all = [...args, '--redis', redis.url, '--database', bed.folder.database, '--stop-timeout-ms', '2000']
+  const program = bed.use(new Program(all, { TMPDIR: bed.folder.path }, 'pipe', limits))
   await program.says(args[0] === 'up' ? /"msg":"ready"/ : /"msg":"started"/)
   return program
 }
@@ -44,7 +37,7 @@ async function count(keyCount: number): Promise<void> {
   expect(response.status).toBe(200)
 }
 
-const handovers = () => folder.files().filter(name => name.endsWith('.handover'))
+const handovers = () => bed.folder.files().filter(name => name.endsWith('.handover'))
 
 /** The line in which it says that batches are lost. */
 const losses = (program: Program) =>
@@ -60,8 +53,8 @@ test('what is too large for one file is divided, and all of it is brought home',
   await startWeb()
   await start({}, 'consumer', '--consumer-port', '0')
   await until('all is at home', () => handovers().length === 0)
-  expect(folder.sql('SELECT count(*), sum(value) FROM numbers')).toBe('25000|25000')
-  expect(folder.sql('SELECT sum(lost) FROM producers')).toBe('0')
+  expect(bed.folder.sql('SELECT count(*), sum(value) FROM numbers')).toBe('25000|25000')
+  expect(bed.folder.sql('SELECT sum(lost) FROM producers')).toBe('0')
 })
 
 test('a web process that can write it nowhere says so in one line, and ends with 69', async () => {
@@ -84,9 +77,8 @@ test('so does a service of which a web process is one', async () => {
 })
 
 test('so does one whose queue is its own', async () => {
-  const all = ['up', '--port', String(port), '--web-processes', '1', '--database', folder.database]
-  const up = new Program([...all, '--stop-timeout-ms', '2000'], { TMPDIR: folder.path })
-  running.push(up)
+  const all = ['up', '--port', String(port), '--web-processes', '1', '--database', bed.folder.database]
+  const up = bed.use(new Program([...all, '--stop-timeout-ms', '2000'], { TMPDIR: bed.folder.path }))
   await up.says(/"msg":"ready"/)
   process.kill(up.children().get('piccolo consumer')!, 'SIGSTOP')
   await count(batchKeys)

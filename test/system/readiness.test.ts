@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { EventEmitter } from 'node:events'
 import Sqlite from 'better-sqlite3'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { Siblings } from '../../apps/web/siblings.ts'
 import { Channel } from '../../lib/process/channel.ts'
 import { errorCounts } from '../../lib/process/error-counts.ts'
@@ -12,21 +12,13 @@ import type { ProcessReadiness } from '../../lib/process/status-server.ts'
 import { storeError } from '../../store/errors.ts'
 import { until } from '../kit/condition.ts'
 import { ManualClock } from '../kit/manual-clock.ts'
-import { Folder, Service } from '../kit/service.ts'
+import { TestBed } from '../kit/test-bed.ts'
 
 // Which of several web processes answers is up to the kernel, so each answers for all.
 
 const asked = 12
-let folder: Folder
-let service: Service
-beforeAll(async () => {
-  folder = new Folder()
-  service = await Service.start(folder, '--web-processes', '2')
-})
-afterAll(async () => {
-  await service[Symbol.asyncDispose]()
-  folder[Symbol.dispose]()
-})
+const bed = new TestBed('all tests')
+beforeAll(() => bed.start('--web-processes', '2'))
 
 interface Answer {
   ready: boolean
@@ -37,7 +29,7 @@ interface Answer {
 async function answers(): Promise<Answer[]> {
   const requests = Array.from({ length: asked }, async () => {
     const options = { headers: { connection: 'close' }, signal: AbortSignal.timeout(500) }
-    const response = await fetch(`${service.url}/readyz`, options).catch(() => null)
+    const response = await fetch(`${bed.service.url}/readyz`, options).catch(() => null)
     return response === null ? [] : [(await response.json()) as Answer]
   })
   return (await Promise.all(requests)).flat()
@@ -58,13 +50,13 @@ async function allAreReady(): Promise<void> {
 }
 
 async function metrics(): Promise<string> {
-  return (await fetch(`${service.url}/metrics`)).text()
+  return (await fetch(`${bed.service.url}/metrics`)).text()
 }
 
 test('a problem of the store is named by each process', async () => {
-  const other = new Sqlite(folder.database)
+  const other = new Sqlite(bed.folder.database)
   other.exec('BEGIN IMMEDIATE')
-  expect(await service.increment('foo', 1)).toBe(200)
+  expect(await bed.service.increment('foo', 1)).toBe(200)
   await allSay('batches cannot be committed: store_busy')
   other.close()
   await allAreReady()
@@ -74,7 +66,7 @@ test('a problem of the store is named by each process', async () => {
 })
 
 test('a problem of one web process is named by the others', async () => {
-  const pid = service.children().get('piccolo web 2')!
+  const pid = bed.service.children().get('piccolo web 2')!
   const limit = (text: string) => execFileSync('prlimit', ['--pid', String(pid), `--nofile=${text}`])
   limit('8:')
   await until('one names the other', async () =>
@@ -85,7 +77,7 @@ test('a problem of one web process is named by the others', async () => {
 })
 
 test('a web process that hangs is named by the others', async () => {
-  const pid = service.children().get('piccolo web 2')!
+  const pid = bed.service.children().get('piccolo web 2')!
   process.kill(pid, 'SIGSTOP')
   await until('the other names it', async () =>
     (await answers()).some(({ reasons }) =>
@@ -99,12 +91,12 @@ test('a web process that hangs is named by the others', async () => {
 test.each(['consumer', 'web 2'])('a %s that keeps ending is named at once, and counted', async name => {
   const isNamed = (answer: Answer) => answer.reasons.includes(`${name} does not run: process_ended`)
   await until('each answer names it', async () => {
-    const pid = service.children().get(`piccolo ${name}`)
+    const pid = bed.service.children().get(`piccolo ${name}`)
     if (pid !== undefined) process.kill(pid, 'SIGKILL')
     const all = await answers()
     return all.length > 0 && all.every(isNamed)
   })
-  expect(service.output).not.toContain(`${name} has not answered`)
+  expect(bed.service.output).not.toContain(`${name} has not answered`)
   await allAreReady()
   expect(await metrics()).toMatch(
     /^piccolo_errors_total\{(code="process_ended",?|process="up",?){2}\} [1-9]/m,
@@ -112,18 +104,18 @@ test.each(['consumer', 'web 2'])('a %s that keeps ending is named at once, and c
 })
 
 test('a process that is restarted in order fails no answer', async () => {
-  const before = service.children()
+  const before = bed.service.children()
   process.kill(before.get('piccolo consumer')!, 'SIGTERM')
   await until('it is another one', async () => {
     for (const { reasons } of await answers()) expect(reasons).toEqual([])
-    const pid = service.children().get('piccolo consumer')
+    const pid = bed.service.children().get('piccolo consumer')
     return pid !== undefined && pid !== before.get('piccolo consumer')
   })
   await allAreReady()
 })
 
 test('errors are counted by code, and each process tells when it started', async () => {
-  const response = await fetch(`${service.url}/increment`, { method: 'POST', body: 'value=5' })
+  const response = await fetch(`${bed.service.url}/increment`, { method: 'POST', body: 'value=5' })
   expect(response.status).toBe(415)
   const text = await metrics()
   expect(text).toMatch(/^piccolo_errors_total\{(code="content_type_unknown",?|process="web \d",?){2}\} 1$/m)

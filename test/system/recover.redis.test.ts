@@ -8,45 +8,32 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { basename, join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { encodeBatch } from '../../batch/writer.ts'
 import { batch, producerId } from '../kit/builders.ts'
 import { until } from '../kit/condition.ts'
-import { RedisServer } from '../kit/redis-server.ts'
-import { Folder, Program, Service } from '../kit/service.ts'
+import { Folder, Program } from '../kit/service.ts'
+import { TestBed } from '../kit/test-bed.ts'
 
-let folder: Folder
+const bed = new TestBed()
 /** Where the files come from: another machine. */
 let other: Folder
-const running: AsyncDisposable[] = []
 beforeEach(() => {
-  folder = new Folder()
-  other = new Folder()
-})
-afterEach(async () => {
-  for (const each of running.splice(0).reverse()) await each[Symbol.asyncDispose]()
-  folder[Symbol.dispose]()
-  other[Symbol.dispose]()
+  other = bed.use(new Folder())
 })
 
 const elements = [1, 2].map(sequence => encodeBatch(batch({ producer: 9, sequence, sums: { foo: 5 } })))
-const handovers = (path = folder.path) => readdirSync(path).filter(name => name.includes('.handover'))
+const handovers = (path = bed.folder.path) => readdirSync(path).filter(name => name.includes('.handover'))
 async function recover(
   file: string,
   ...args: string[]
 ): Promise<{ exitCode: number | null; output: string }> {
-  const program = new Program(['recover', file, '--database', folder.database, ...args])
-  running.push(program)
+  const program = bed.use(new Program(['recover', file, '--database', bed.folder.database, ...args]))
   return { exitCode: await program.exited, output: program.output }
-}
-async function up(...args: string[]): Promise<Service> {
-  const service = await Service.start(folder, ...args)
-  running.push(service)
-  return service
 }
 
 test('a file from elsewhere is brought home by the service that runs, once', async () => {
-  const service = await up('--web-processes', '1')
+  const service = await bed.start('--web-processes', '1')
   const file = other.handOver(9, elements)
   copyFileSync(file, join(other.path, 'copy'))
   for (const name of ['copy', basename(file)]) {
@@ -57,18 +44,18 @@ test('a file from elsewhere is brought home by the service that runs, once', asy
     await until('the file is gone', () => handovers().length === 0)
   }
   expect(handovers(other.path)).toEqual([basename(file)])
-  expect(folder.totals().get('foo')).toBe('10')
+  expect(bed.folder.totals().get('foo')).toBe('10')
 })
 
 test('without a service it waits in the state directory for the next one', async () => {
-  const stateDir = join(folder.path, 'state')
+  const stateDir = join(bed.folder.path, 'state')
   const args = ['--state-dir', stateDir]
   const { output } = await recover(other.handOver(9, elements), ...args)
   expect(output).toContain('whether it belongs to this database is not known\n')
   const [name] = handovers(stateDir)
   expect(name).toBe(`numbers.db-${producerId(9)}.handover`)
   expect((await recover(join(stateDir, name!), ...args)).output).toContain('looks for it already')
-  const service = await up(...args)
+  const service = await bed.start(...args)
   await service.hasTotals(new Map([['foo', '10']]))
   await until('the file is gone', () => handovers(stateDir).length === 0)
 })
@@ -83,16 +70,15 @@ test('a file that is not complete is refused in one line, and nothing is left be
 })
 
 test('a file of another store is refused, with the database and with the queue', async () => {
-  const redis = await RedisServer.start()
-  running.push(redis)
-  const service = await up('--redis', redis.url)
+  const redis = await bed.startRedis()
+  const service = await bed.start('--redis', redis.url)
   const file = other.handOver(9, elements, 'theirs')
   for (const args of [[], ['--redis', redis.url]]) {
     const { exitCode, output } = await recover(file, ...args)
     expect(output).toMatch(/is of the store theirs, this is the store [0-9a-f-]{36} \[handover_foreign\]/)
     expect(exitCode).toBe(78)
   }
-  const own = other.handOver(9, elements, folder.sql('SELECT id FROM store'))
+  const own = other.handOver(9, elements, bed.folder.sql('SELECT id FROM store'))
   expect((await recover(own, '--redis', redis.url)).exitCode).toBe(0)
   await service.hasTotals(new Map([['foo', '10']]))
 })

@@ -1,29 +1,22 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import { RedisServer } from '../kit/redis-server.ts'
-import { Folder, freePort, Program } from '../kit/service.ts'
+import { beforeEach, expect, test } from 'vitest'
+import type { RedisServer } from '../kit/redis-server.ts'
+import { freePort, Program } from '../kit/service.ts'
+import { TestBed } from '../kit/test-bed.ts'
 
 // Stops that have little time, while Redis answers nothing.
 
-let folder: Folder
+const bed = new TestBed()
 let redis: RedisServer
 let port: number
-const running: Program[] = []
 
 beforeEach(async () => {
-  folder = new Folder()
-  redis = await RedisServer.start()
+  redis = await bed.startRedis()
   port = await freePort()
-})
-afterEach(async () => {
-  for (const program of running.splice(0)) await program[Symbol.asyncDispose]()
-  await redis[Symbol.asyncDispose]()
-  folder[Symbol.dispose]()
 })
 
 async function start(...args: string[]): Promise<Program> {
-  const shared = ['--redis', redis.url, '--database', folder.database]
-  const program = new Program([...args, ...shared, '--stop-timeout-ms', '1000'])
-  running.push(program)
+  const shared = ['--redis', redis.url, '--database', bed.folder.database]
+  const program = bed.use(new Program([...args, ...shared, '--stop-timeout-ms', '1000']))
   await program.says(args[0] === 'up' ? /"msg":"ready"/ : /"msg":"started"/)
   return program
 }
@@ -32,7 +25,7 @@ async function increment(): Promise<number> {
   const body = new URLSearchParams({ key: 'foo', value: '1' })
   return (await fetch(`http://127.0.0.1:${port}/increment`, { method: 'POST', body })).status
 }
-const handovers = () => folder.files().filter(name => name.endsWith('.handover'))
+const handovers = () => bed.folder.files().filter(name => name.endsWith('.handover'))
 
 /** So that every process is in the middle of a call. */
 async function hang(program: Program): Promise<void> {

@@ -1,29 +1,17 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { until } from '../kit/condition.ts'
 import { line, RawWebSocket } from '../kit/raw-websocket.ts'
-import { Folder, Service } from '../kit/service.ts'
+import { TestBed } from '../kit/test-bed.ts'
 
-let folder: Folder
-let service: Service
-const streams: RawWebSocket[] = []
-
-beforeEach(async () => {
-  folder = new Folder()
-  service = await Service.start(folder, '--web-processes', '1')
-})
-afterEach(async () => {
-  for (const stream of streams.splice(0)) stream[Symbol.dispose]()
-  await service[Symbol.asyncDispose]()
-  folder[Symbol.dispose]()
-})
+const bed = new TestBed()
+beforeEach(() => bed.start('--web-processes', '1'))
 
 /** Far longer than the documented 32 s: the server looks at its connections every few seconds. */
 const patienceMs = 90_000
 
 test('who says nothing is pinged; who does not answer is cut, and who does may go on', async () => {
-  const silent = await RawWebSocket.open(service.port)
-  const alive = await RawWebSocket.open(service.port)
-  streams.push(silent, alive)
+  using silent = await RawWebSocket.open(bed.service.port)
+  using alive = await RawWebSocket.open(bed.service.port)
   silent.answersPings = false
   silent.sendLines(line('silent'))
   await silent.answered(1)
@@ -33,11 +21,11 @@ test('who says nothing is pinged; who does not answer is cut, and who does may g
   expect(alive.isClosed).toBe(false)
   alive.sendLines(line('alive'))
   await alive.answered(1)
-  await service.hasTotals(
+  await bed.service.hasTotals(
     new Map([
       ['silent', '1'],
       ['alive', '1'],
     ]),
   )
-  expect(await service.metric('piccolo_stream_connections')).toBe(1)
+  expect(await bed.service.metric('piccolo_stream_connections')).toBe(1)
 }, 200_000)

@@ -1,40 +1,29 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { until } from '../kit/condition.ts'
 import { type Answer, line, RawWebSocket } from '../kit/raw-websocket.ts'
-import { RedisServer } from '../kit/redis-server.ts'
-import { Folder, Service } from '../kit/service.ts'
+import type { RedisServer } from '../kit/redis-server.ts'
+import { TestBed } from '../kit/test-bed.ts'
 
-let folder: Folder
+const bed = new TestBed()
 let redis: RedisServer
-let service: Service
-const streams: RawWebSocket[] = []
 
 beforeEach(async () => {
-  folder = new Folder()
-  redis = await RedisServer.start()
-})
-afterEach(async () => {
-  for (const stream of streams.splice(0)) stream[Symbol.dispose]()
-  await service[Symbol.asyncDispose]()
-  await redis[Symbol.asyncDispose]()
-  folder[Symbol.dispose]()
+  redis = await bed.startRedis()
 })
 
 async function open(query: string): Promise<RawWebSocket> {
-  const stream = await RawWebSocket.open(service.port, { query })
-  streams.push(stream)
-  return stream
+  return bed.use(await RawWebSocket.open(bed.service.port, { query }))
 }
 const acceptedBy = (answers: readonly Answer[]) =>
   answers.reduce((sum, answer) => sum + (answer.accepted ?? 0), 0)
 
 test('every acknowledgement is true at the moment when it comes', async () => {
-  service = await Service.start(folder, '--redis', redis.url, '--flush-interval-ms', '60000')
+  const service = await bed.start('--redis', redis.url, '--flush-interval-ms', '60000')
   for (let round = 1; round <= 5; round++) {
     const stream = await open('?ack=committed')
     stream.sendLines(line('now'), line('now'))
     await stream.answered(2)
-    expect(folder.totals().get('now')).toBe(String(2 * round))
+    expect(bed.folder.totals().get('now')).toBe(String(2 * round))
   }
   const client = redis.client()
   const stream = await open('?ack=queued')
@@ -48,7 +37,7 @@ test('every acknowledgement is true at the moment when it comes', async () => {
 })
 
 test('a Redis that is killed with all it had costs no message, whatever its acknowledgement', async () => {
-  service = await Service.start(folder, '--redis', redis.url, '--ack-timeout-ms', '60000')
+  const service = await bed.start('--redis', redis.url, '--ack-timeout-ms', '60000')
   const acks = ['memory', 'queued', 'committed']
   const opened = await Promise.all(acks.map(ack => open(`?ack=${ack}`)))
   const burst = () => {
@@ -71,7 +60,7 @@ test('a Redis that is killed with all it had costs no message, whatever its ackn
 })
 
 test('a web process that is killed takes with it no message that was acknowledged as committed', async () => {
-  service = await Service.start(folder, '--redis', redis.url, '--web-processes', '1')
+  const service = await bed.start('--redis', redis.url, '--web-processes', '1')
   const stream = await open('?ack=committed')
   let sent = 0
   while (!stream.isClosed) {
@@ -85,7 +74,7 @@ test('a web process that is killed takes with it no message that was acknowledge
   }
   const acknowledged = acceptedBy(stream.answers.filter(({ ack }) => ack === 'committed'))
   expect(acknowledged).toBeGreaterThanOrEqual(100)
-  const total = Number(folder.totals().get('killed'))
+  const total = Number(bed.folder.totals().get('killed'))
   expect(total).toBeGreaterThanOrEqual(acknowledged)
   expect(total).toBeLessThanOrEqual(sent)
 })

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { post, RawConnection } from '../kit/raw-http.ts'
 import {
   frame,
@@ -8,35 +8,29 @@ import {
   type UpgradeParts,
   upgradeRequest,
 } from '../kit/raw-websocket.ts'
-import { Folder, Service } from '../kit/service.ts'
+import { TestBed } from '../kit/test-bed.ts'
 import { until } from '../kit/condition.ts'
 
 const bodyBytesMax = 4_096
 
-let folder: Folder
-let service: Service
+const bed = new TestBed('all tests')
 const streams: RawWebSocket[] = []
 
-beforeAll(async () => {
-  folder = new Folder()
+beforeAll(() => {
   const bound = ['--body-bytes-max', String(bodyBytesMax)]
-  service = await Service.start(folder, '--web-processes', '1', '--ack-timeout-ms', '60000', ...bound)
+  return bed.start('--web-processes', '1', '--ack-timeout-ms', '60000', ...bound)
 })
 afterEach(() => {
   for (const stream of streams.splice(0)) stream[Symbol.dispose]()
 })
-afterAll(async () => {
-  await service[Symbol.asyncDispose]()
-  folder[Symbol.dispose]()
-})
 
 async function open(parts: UpgradeParts = {}): Promise<RawWebSocket> {
-  const stream = await RawWebSocket.open(service.port, parts)
+  const stream = await RawWebSocket.open(bed.service.port, parts)
   streams.push(stream)
   return stream
 }
 
-const total = (key: string) => folder.totals().get(key) ?? '0'
+const total = (key: string) => bed.folder.totals().get(key) ?? '0'
 async function becomes(key: string, value: number): Promise<void> {
   await until(`the total of ${key} is ${value}`, () => total(key) === String(value)).catch(error => {
     throw new Error(`${error.message}, is ${total(key)}`)
@@ -69,7 +63,7 @@ describe('messages', () => {
   })
 
   test('the client of Node opens one, too', async () => {
-    const socket = new WebSocket(`ws://127.0.0.1:${service.port}/stream?ack=committed`)
+    const socket = new WebSocket(`ws://127.0.0.1:${bed.service.port}/stream?ack=committed`)
     const answer = new Promise(resolve => {
       socket.onmessage = event => resolve(JSON.parse(event.data))
     })
@@ -215,7 +209,7 @@ describe('joined answers', () => {
 
 describe('the upgrade', () => {
   const ask = async (request: string) => {
-    using connection = await RawConnection.connect(service.port)
+    using connection = await RawConnection.connect(bed.service.port)
     connection.send(request)
     return await connection.answer()
   }
@@ -302,7 +296,7 @@ describe('what is no WebSocket', () => {
       await stream.closed()
     }
     await becomes('random', 100)
-    expect(service.output).not.toContain('fault')
+    expect(bed.service.output).not.toContain('fault')
   })
 
   test('frames without a mask count nothing by chance', async () => {
@@ -329,8 +323,8 @@ describe('many streams', () => {
     }
     const answered = (await Promise.all(Array.from({ length: 10 }, (_, index) => cut(index)))).flat()
     expect(answered.length).toBe(accepted)
-    await until('nobody waits', async () => (await service.metric('piccolo_requests_waiting')) === 0)
-    const counted = () => [...folder.totals()].filter(([key]) => key.startsWith('cut '))
+    await until('nobody waits', async () => (await bed.service.metric('piccolo_requests_waiting')) === 0)
+    const counted = () => [...bed.folder.totals()].filter(([key]) => key.startsWith('cut '))
     await until('every answered one is counted', () => {
       const keys = new Set(counted().map(([key]) => key))
       return answered.every(key => keys.has(key))
@@ -340,15 +334,15 @@ describe('many streams', () => {
   })
 
   test('are counted among the connections while they are open', async () => {
-    const connections = () => service.metric('piccolo_stream_connections')
+    const connections = () => bed.service.metric('piccolo_stream_connections')
     await until('earlier ones are gone', async () => (await connections()) === 0)
-    const all = await service.metric('piccolo_connections')
+    const all = await bed.service.metric('piccolo_connections')
     const opened = await Promise.all([1, 2, 3, 4, 5].map(() => open()))
     expect(await connections()).toBe(5)
-    expect(await service.metric('piccolo_connections')).toBe(all + 5)
+    expect(await bed.service.metric('piccolo_connections')).toBe(all + 5)
     for (const stream of opened) stream.abort()
     await until('they are gone', async () => (await connections()) === 0)
-    expect(await service.metric('piccolo_connections')).toBe(all)
-    expect(await service.metric('piccolo_stream_messages_total')).toBeGreaterThan(11_000)
+    expect(await bed.service.metric('piccolo_connections')).toBe(all)
+    expect(await bed.service.metric('piccolo_stream_messages_total')).toBeGreaterThan(11_000)
   })
 })

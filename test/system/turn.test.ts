@@ -1,9 +1,9 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { until } from '../kit/condition.ts'
 import { Flood, type Shape } from '../kit/flood.ts'
 import { chunks, post, RawConnection, requestHead } from '../kit/raw-http.ts'
 import { frame, line, opcodes, upgradeRequest } from '../kit/raw-websocket.ts'
-import { Folder, Service } from '../kit/service.ts'
+import { TestBed } from '../kit/test-bed.ts'
 
 /**
  * The longest wait of another client, on a machine that is busy with the flood and with other tests. Without
@@ -68,20 +68,12 @@ const others: typeof floods = [
 ]
 
 describe('while a connection floods', () => {
-  let folder: Folder
-  let service: Service
-  beforeAll(async () => {
-    folder = new Folder()
-    service = await Service.start(folder, '--web-processes', '1')
-  })
-  afterAll(async () => {
-    await service[Symbol.asyncDispose]()
-    folder[Symbol.dispose]()
-  })
+  const bed = new TestBed('all tests')
+  beforeAll(() => bed.start('--web-processes', '1'))
 
   /** How long the longest of some requests took that came one after the other. */
   async function longestWaitMs(requestCount: number): Promise<number> {
-    using connection = await RawConnection.connect(service.port)
+    using connection = await RawConnection.connect(bed.service.port)
     let longest = 0
     for (let index = 0; index < requestCount; index++) {
       const sentMs = performance.now()
@@ -93,7 +85,7 @@ describe('while a connection floods', () => {
   }
 
   test.each(floods)('with %s, other clients are answered in time', async (_name, shape) => {
-    await using flood = new Flood(service.port, shape)
+    await using flood = new Flood(bed.service.port, shape)
     await until('it floods', () => flood.count('sentKib') > 4_096)
     expect(await longestWaitMs(30)).toBeLessThan(waitMsMax)
     const before = flood.count('sentKib')
@@ -101,22 +93,22 @@ describe('while a connection floods', () => {
   })
 
   test.each(others)('with %s, other clients are answered in time', async (_name, shape) => {
-    await using flood = new Flood(service.port, shape)
+    await using flood = new Flood(bed.service.port, shape)
     await until('it was closed', () => flood.count('closed') > 0)
     expect(await longestWaitMs(30)).toBeLessThan(waitMsMax)
   })
 
   test('several at a time, other clients are answered in time', async () => {
-    await using flood = new Flood(service.port, { piece: form }, 4)
+    await using flood = new Flood(bed.service.port, { piece: form }, 4)
     await until('all flood', () => flood.count('answered') > 4_000)
     expect(await longestWaitMs(30)).toBeLessThan(waitMsMax)
   })
 
   test('a client that pipelines as usual is never closed, and all that it sends is counted', async () => {
     const usual = { piece: post('key=usual&value=1') }
-    const clients = [16, 64, 64].map(underWay => new Flood(service.port, { ...usual, underWay }))
+    const clients = [16, 64, 64].map(underWay => new Flood(bed.service.port, { ...usual, underWay }))
     try {
-      await using flood = new Flood(service.port, { piece: form }, 2)
+      await using flood = new Flood(bed.service.port, { piece: form }, 2)
       await until('it floods', () => flood.count('answered') > 4_000)
       const before = clients.map(client => client.count('answered'))
       await until('all go on', () =>
@@ -133,17 +125,9 @@ describe('while a connection floods', () => {
 })
 
 describe('what a connection floods with', () => {
-  let folder: Folder
-  let service: Service
-  beforeEach(async () => {
-    folder = new Folder()
-    service = await Service.start(folder, '--web-processes', '1')
-  })
-  afterEach(async () => {
-    await service[Symbol.asyncDispose]()
-    folder[Symbol.dispose]()
-  })
-  const total = () => Number(folder.totals().get(key) ?? 0)
+  const bed = new TestBed()
+  beforeEach(() => bed.start('--web-processes', '1'))
+  const total = () => Number(bed.folder.totals().get(key) ?? 0)
 
   test.each([
     ['requests', { piece: form }],
@@ -151,12 +135,12 @@ describe('what a connection floods with', () => {
   ] as [string, Shape][])(
     'as %s is flushed in time: a killed web process takes no more with it than otherwise',
     async (_name, shape) => {
-      await using flood = new Flood(service.port, shape)
+      await using flood = new Flood(bed.service.port, shape)
       await until('it floods', () => flood.count('answered') > 50_000)
       const before = flood.count('answered')
       // Ten flush intervals: the machine is busy.
       await new Promise(resolve => setTimeout(resolve, 1_000))
-      const pid = service.children().get('piccolo web 1')!
+      const pid = bed.service.children().get('piccolo web 1')!
       expect(flood.count('answered')).toBeGreaterThan(before)
       process.kill(pid, 'SIGKILL')
       await until('all that was acknowledged a second before is counted', () => total() >= before)

@@ -1,47 +1,32 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { until } from '../kit/condition.ts'
-import { Folder, freePort, isAlive, Program, Service } from '../kit/service.ts'
+import { freePort, isAlive, Program } from '../kit/service.ts'
+import { TestBed } from '../kit/test-bed.ts'
 
-let folder: Folder
-const running: Program[] = []
+const bed = new TestBed()
 
-beforeEach(() => {
-  folder = new Folder()
-})
-afterEach(async () => {
-  for (const program of running.splice(0)) await program[Symbol.asyncDispose]()
-  folder[Symbol.dispose]()
-})
-
-async function up(...args: string[]): Promise<Service> {
-  const service = await Service.start(folder, ...args)
-  running.push(service)
-  return service
-}
 function run(...args: string[]): Program {
-  const program = new Program(args)
-  running.push(program)
-  return program
+  return bed.use(new Program(args))
 }
 
 test('an increment becomes a total that the sqlite3 shell and piccolo total show', async () => {
-  const service = await up()
+  const service = await bed.start()
   expect(await service.increment('foo', 5)).toBe(200)
   expect(await service.increment('foo', -7)).toBe(200)
   await service.hasTotals(new Map([['foo', '-2']]))
-  const total = run('total', 'foo', '--database', folder.database)
+  const total = run('total', 'foo', '--database', bed.folder.database)
   expect(await total.exited).toBe(0)
   expect(total.output).toBe('-2\n')
 })
 
 test('GET / shows a request to the port that the service runs on', async () => {
-  const service = await up('--web-processes', '1')
+  const service = await bed.start('--web-processes', '1')
   const page = await (await fetch(service.url)).text()
   expect(page).toContain(`curl -d 'key=foo&value=5' localhost:${service.port}/increment`)
 })
 
 test('every process can be told in ps by its title', async () => {
-  const service = await up('--web-processes', '2')
+  const service = await bed.start('--web-processes', '2')
   expect([...service.children().keys()].sort()).toEqual([
     'piccolo consumer',
     'piccolo web 1',
@@ -50,26 +35,26 @@ test('every process can be told in ps by its title', async () => {
 })
 
 test('SIGTERM stops everything in order and loses nothing', async () => {
-  const service = await up('--web-processes', '2', '--flush-interval-ms', '60000')
+  const service = await bed.start('--web-processes', '2', '--flush-interval-ms', '60000')
   for (let index = 0; index < 20; index++) expect(await service.increment('foo', 1)).toBe(200)
   expect(await service.stop('SIGTERM')).toBe(0)
-  expect(folder.totals()).toEqual(new Map([['foo', '20']]))
+  expect(bed.folder.totals()).toEqual(new Map([['foo', '20']]))
   expect(service.children().size).toBe(0)
 })
 
 test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
   '%s to the whole process group, as a terminal or a service manager sends it, loses nothing either',
   async signal => {
-    const service = await up('--flush-interval-ms', '60000')
+    const service = await bed.start('--flush-interval-ms', '60000')
     expect(await service.increment('foo', 1)).toBe(200)
     for (const pid of service.children().values()) process.kill(pid, signal)
     expect(await service.stop(signal)).toBe(0)
-    expect(folder.totals().get('foo')).toBe('1')
+    expect(bed.folder.totals().get('foo')).toBe('1')
   },
 )
 
 test('SIGTERM to one child restarts it in order, without a loss', async () => {
-  const service = await up('--flush-interval-ms', '60000')
+  const service = await bed.start('--flush-interval-ms', '60000')
   expect(await service.increment('foo', 1)).toBe(200)
   const before = service.children()
   for (const pid of before.values()) process.kill(pid, 'SIGTERM')
@@ -82,7 +67,7 @@ test('SIGTERM to one child restarts it in order, without a loss', async () => {
 
 test('SIGTERM during the start ends it, whoever is just starting, and leaves no process behind', async () => {
   for (const title of ['consumer', 'web']) {
-    const program = run('up', '--port', String(await freePort()), '--database', folder.database)
+    const program = run('up', '--port', String(await freePort()), '--database', bed.folder.database)
     const started = new Map<string, number>()
     await until(`a ${title} is starting`, () => {
       for (const [name, pid] of program.children()) started.set(name, pid)
@@ -94,30 +79,30 @@ test('SIGTERM during the start ends it, whoever is just starting, and leaves no 
 })
 
 test('a second up on the same port is refused', async () => {
-  const service = await up()
-  const second = run('up', '--port', String(service.port), '--database', `${folder.path}/other.db`)
+  const service = await bed.start()
+  const second = run('up', '--port', String(service.port), '--database', `${bed.folder.path}/other.db`)
   expect(await second.exited).toBe(78)
   expect(second.output).toMatch(/cannot have --port \d+: another piccolo up has it/)
   expect(await service.increment('foo', 1)).toBe(200)
 })
 
 test('a second up on the same database is refused', async () => {
-  const service = await up()
-  const second = run('up', '--port', String(await freePort()), '--database', folder.database)
+  const service = await bed.start()
+  const second = run('up', '--port', String(await freePort()), '--database', bed.folder.database)
   expect(await second.exited).toBe(78)
   expect(second.output).toMatch(/another consumer has .*\[store_locked\]/)
   expect(await service.increment('foo', 1)).toBe(200)
 })
 
 test('a web process of its own is refused on the port of an up', async () => {
-  const service = await up()
+  const service = await bed.start()
   const web = run('web', '--port', String(service.port), '--redis', '/nowhere/redis.sock')
   expect(await web.exited).toBe(78)
   expect(web.output).toMatch(/belongs to a piccolo up/)
 })
 
 test('health exits with 0 while the service keeps its promises, and with 1 when it is gone', async () => {
-  const service = await up()
+  const service = await bed.start()
   const good = run('health', '--port', String(service.port))
   const exitCode = await good.exited
   expect(good.output).toBe('{"ready":true,"reasons":[]}\n')
@@ -129,7 +114,7 @@ test('health exits with 0 while the service keeps its promises, and with 1 when 
 })
 
 test('readiness fails, and says why, while increments cannot be committed in time', async () => {
-  const service = await up('--staleness-max-ms', '300')
+  const service = await bed.start('--staleness-max-ms', '300')
   const consumer = service.children().get('piccolo consumer')!
   process.kill(consumer, 'SIGSTOP')
   expect(await service.increment('foo', 1)).toBe(200)
@@ -144,7 +129,7 @@ test('readiness fails, and says why, while increments cannot be committed in tim
 })
 
 test('metrics of every process come from any web process', async () => {
-  const service = await up()
+  const service = await bed.start()
   await service.increment('foo', 1)
   await service.hasTotals(new Map([['foo', '1']]))
   const text = await (await fetch(`${service.url}/metrics`)).text()
@@ -179,13 +164,8 @@ test.each([
 })
 
 test('config shows each option and where it comes from, without passwords', async () => {
-  const program = new Program(
-    ['config', 'show', '--port', '4444', '--redis', 'REDIS://me:secret@example.test'],
-    {
-      PICCOLO_FLUSH_INTERVAL_MS: '250',
-    },
-  )
-  running.push(program)
+  const args = ['config', 'show', '--port', '4444', '--redis', 'REDIS://me:secret@example.test']
+  const program = bed.use(new Program(args, { PICCOLO_FLUSH_INTERVAL_MS: '250' }))
   expect(await program.exited).toBe(0)
   expect(program.output).toMatch(/^--port +4444 +flag$/m)
   expect(program.output).toMatch(/^--flush-interval-ms +250 +environment$/m)
@@ -194,10 +174,11 @@ test('config shows each option and where it comes from, without passwords', asyn
 })
 
 test('config check refuses a wrong value and a variable that nobody reads', async () => {
-  const wrong = new Program(['config', 'check'], { PICCOLO_PORT: 'many' })
-  const unknown = new Program(['config', 'check'], { PICCOLO_PROT: '3333' })
-  const right = new Program(['config', 'check'], { PICCOLO_PORT: '3333' })
-  running.push(wrong, unknown, right)
+  const check = (environment: Record<string, string>) =>
+    bed.use(new Program(['config', 'check'], environment))
+  const wrong = check({ PICCOLO_PORT: 'many' })
+  const unknown = check({ PICCOLO_PROT: '3333' })
+  const right = check({ PICCOLO_PORT: '3333' })
   expect([await wrong.exited, await unknown.exited, await right.exited]).toEqual([78, 78, 0])
   expect(wrong.output).toContain('PICCOLO_PORT must be 1 to 65535, got many')
   expect(unknown.output).toContain('unknown variable PICCOLO_PROT')
@@ -217,7 +198,7 @@ test.each(['redis://:100%sure@h', 'REDIS://me:12#sure@h'])(
       [78, new Program(['config', 'show'], { PICCOLO_REDIS: url })],
       [64, new Program(['consumer', url])],
     ] as const) {
-      running.push(program)
+      bed.use(program)
       expect(await program.exited).toBe(exitCode)
       expect(program.output.trim().split('\n')).toHaveLength(1)
       expect(program.output).toMatch(/percent-encoded \(% is %25, \/ is %2F, # is %23|does not take/)
