@@ -32,8 +32,8 @@ export function keysTakenBy({ keys }: KeyedRequest): number {
 }
 
 /**
- * A sealed, immutable set of sums from one producer for one shard.
- * `keys[i]` was incremented by `sums[i]`; a key stands at most once.
+ * A sealed, immutable set of sums from one producer for one shard. `keys[i]` was incremented by `sums[i]`; a
+ * key occurs at most once.
  */
 export interface Batch {
   readonly producer: string

@@ -14,7 +14,7 @@ const sumPattern = /^-?[0-9]{1,30}$/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: no key has one.
 const controlCharacter = /[\0-\x1f\x7f]/
 const printableAscii = /^[ -~]*$/
-/** So short a text can be read whatever is in it. */
+/** UTF-16 units of a text that is short enough to be read whatever is in it. */
 const anyNestingUnits = 64 * 1024
 
 /**

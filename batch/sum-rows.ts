@@ -32,7 +32,7 @@ export class SumTable {
     this.bytes = Buffer.allocUnsafeSlow(byteCount)
   }
 
-  /** The rows of these batches, whichever way they were read. */
+  /** Returns the rows of these batches, however they were read. */
   static of(parts: readonly { readonly keys: readonly string[]; readonly sums: readonly Sum[] }[]) {
     let units = 0
     for (const { keys } of parts) for (const key of keys) units += key.length

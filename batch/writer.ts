@@ -30,7 +30,7 @@ const roomMin = 64 * 1024
 /** A writer keeps no more between two batches: nearly every batch fits. */
 const roomKeptMax = 1024 * 1024
 const betweenKeysAndSums = '],"sums":['
-/** Below it all arithmetic is that of 32-bit integers. */
+/** The bound below which all arithmetic is that of 32-bit integers. */
 const smallEnd = 100_000_000
 /** Its digits, a sign and a comma. */
 const smallBytesMax = 10

@@ -22,7 +22,7 @@ import { webdis } from './peers/webdis.ts'
 export interface Benchmark {
   readonly name: string
   readonly title: string
-  /** For the document: what is compared, and how to read it. */
+  /** Says in the document what is compared, and how to read it. */
   readonly about: string
   /** Part of `npm run bench` without names. */
   readonly isDefault: boolean

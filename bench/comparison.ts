@@ -18,7 +18,7 @@ export interface Candidate {
   readonly name?: string
   /** Why it cannot be loaded so on this machine; null when it can. */
   readonly lacks?: () => string | null
-  /** Where it stands on the line of a chart, if that has lines. */
+  /** Its place on the line of a chart, if that has lines. */
   readonly point?: Point
 }
 
@@ -35,7 +35,7 @@ interface Started {
   readonly name: string
   readonly running: Running
   readonly rounds: Round[]
-  /** All of them, the warm-up included: what the total has to be. */
+  /** All samples, the warm-up included: the total must be their sum. */
   readonly samples: Sample[]
 }
 
@@ -87,7 +87,7 @@ async function start({ peer, load, lacks }: Candidate, place: Place): Promise<Ru
   return peer.start(place)
 }
 
-/** Who it is compared with: the first, or the first of those that stand at the same place on another line. */
+/** Returns what it is compared with: the first, or the first of those at the same place on another line. */
 function baselineOf({ candidate }: Started, all: readonly Started[]): Started {
   const peers = all.filter(each => each.candidate.point?.x === candidate.point?.x)
   return peers.length > 1 ? peers[0]! : all[0]!

@@ -77,7 +77,7 @@ export class Server {
     return this
   }
 
-  /** Once it takes connections. */
+  /** Resolves once it takes connections. */
   accepting(port: number): Promise<this> {
     return this.ready(() => isAccepting(port))
   }

@@ -73,7 +73,7 @@ function queueRow(options: Pick<Options, 'redis'>): string {
   return `    queue       ${shownQueue(options)}`
 }
 
-/** Without a password. */
+/** Returns the queue's address without its password. */
 export function shownQueue({ redis }: Pick<Options, 'redis'>): string {
   return redis === null ? 'embedded, in the memory of this process' : redisUrlToShow(redis)
 }

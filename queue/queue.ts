@@ -22,9 +22,9 @@ export interface Position {
  * not applied: one that arrives all the same still is.
  */
 export interface GivenUp {
-  /** In order. */
+  /** Ranges of sequences, in order. */
   readonly ranges: readonly SequenceRange[]
-  /** Those of them that have come back and are in the list. */
+  /** Sequences in the ranges whose batches have come back and are in the list. */
   readonly queued: ReadonlySet<number>
 }
 
@@ -91,11 +91,11 @@ export interface ProducerQueue {
 }
 
 export interface ReadBounds {
-  /** How many at the head are left out; default none. */
+  /** Number of elements at the head that are left out. Default 0. */
   readonly skip?: number
-  /** Default `readBatchesMax`. */
+  /** Number of elements. Default `readBatchesMax`. */
   readonly batchesMax?: number
-  /** At least one element, whatever its size. Default and limit `readBytesMax`. */
+  /** Bytes at most, but at least one element, whatever its size. Default and limit `readBytesMax`. */
   readonly bytesMax?: number
 }
 

@@ -8,7 +8,7 @@ import { Folder, freePort, Program, Service } from './kit/service.ts'
 const root = join(import.meta.dirname, '..')
 const hasVegeta = spawnSync('vegeta', ['-version']).status === 0
 
-/** Between two fences of a document. */
+/** The text between two fences of a document. */
 interface Block {
   /** `README.md:14`, to find it by. */
   readonly place: string

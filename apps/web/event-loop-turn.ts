@@ -13,9 +13,9 @@ export interface TurnEnd {
 /** The current turn of the event loop: how many requests came in it, and who waits for its end. */
 export class EventLoopTurn {
   readonly #connections: Connections
-  /** Since the last turn in which there were many. */
+  /** Requests since the last turn in which there were many. */
   #requestCount = 0
-  /** Those that want to hear of the end of this turn; empty between turns. */
+  /** Streams that want to hear of the end of this turn; empty between turns. */
   #streams: TurnEnd[] = []
   #isEndDue = false
 

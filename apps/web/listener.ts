@@ -11,11 +11,11 @@ import { keptDescriptors } from './descriptors.ts'
 const connectionsALook = 8
 assert(connectionsALook < keptDescriptors, 'descriptors could run out between two looks')
 const lookIntervalMs = 250
-/** A pause ends when this share of the connections is gone: the next one resets whoever is not yet taken. */
+/** A pause ends when this share of the connections is gone: the next pause resets those not yet taken. */
 const goneShare = 1 / 16
-/** Or, with any descriptor free, after so long. */
+/** Time after which a pause ends as well, if any descriptor is free. */
 const pauseMs = 5_000
-/** Without a pause for so long, it is over. */
+/** Time without a pause after which it is over. */
 const calmMs = 2_000
 
 /**

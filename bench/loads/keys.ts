@@ -11,7 +11,7 @@ export function shuffledKeys(count: number): string[] {
   return keys
 }
 
-/** So many of a larger number of keys; one may come twice. */
+/** Returns so many of a larger number of keys; one may come twice. */
 export function sampledKeys(count: number, keyCount: number): string[] {
   const random = randomBelow()
   return Array.from({ length: count }, () => `test${random(keyCount) + 1}`)

@@ -2,7 +2,7 @@ import type { Place, Running } from '../peers/peer.ts'
 
 /** A way to load a peer for a while. */
 export interface Load {
-  /** For the table: `wrk, 64 connections, 9000 keys`. */
+  /** Name in the table: `wrk, 64 connections, 9000 keys`. */
   readonly name: string
   /** Program and Debian package that it wants, if it is not a driver of our own. */
   readonly needs?: readonly [program: string, debianPackage: string]

@@ -3,7 +3,7 @@ import type { Latency, Load } from './load.ts'
 
 const connections = 50
 const pipeline = 16
-/** For the first turn; later ones are as long as they are to be. */
+/** Requests of the first turn; later turns last as long as they should. */
 const firstRequests = 200_000
 
 /** Redis' own load: `INCRBY key 1`, 16 pipelined. */

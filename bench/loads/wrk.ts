@@ -91,7 +91,7 @@ end
 `
 }
 
-/** So many connections for each wrk, which has an address of the loopback interface to itself. */
+/** Divides connections among several wrk, each with an address of the loopback interface to itself. */
 export function sharesOf(connections: number): number[] {
   const count = Math.ceil(connections / connectionsPerProcess)
   return Array.from({ length: count }, (_, index) => Math.floor((connections + index) / count))

@@ -6,7 +6,7 @@ const bareProgram = 'bench/servers/bare.ts'
 
 export const bare = bareOn('127.0.0.1')
 
-/** On every address of the machine, in so many processes on one port: for a great many connections. */
+/** Listens on every address, in so many processes on one port, for a great many connections. */
 export function bareEverywhere(processes: number): Peer {
   return {
     ...bare,

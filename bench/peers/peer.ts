@@ -2,9 +2,9 @@
 export interface Place {
   /** A folder of this run's own. */
   readonly folder: string
-  /** Survives the run, ignored by git: what has to be fetched or built. */
+  /** A folder that survives the run, ignored by git, for what has to be fetched or built. */
   readonly cache: string
-  /** For taskset; null where servers and load cannot be kept apart. */
+  /** Cores in taskset's words; null where servers and load cannot be kept apart. */
   readonly serverCores: string | null
   readonly loadCores: string | null
 }
@@ -33,7 +33,7 @@ export interface Running {
   readonly frontPids?: readonly number[]
   /** Does nothing the second time. */
   stop(): Promise<void>
-  /** After the stop: the sum of all totals; null when it cannot tell. */
+  /** Resolves to the sum of all totals, after the stop; null when it cannot tell. */
   total(): Promise<number | null>
 }
 

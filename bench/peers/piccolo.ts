@@ -49,7 +49,7 @@ export function piccoloWith(options: readonly string[], name = 'piccolo', proces
 
 export const piccolo = piccoloWith([])
 
-/** On every address of the machine, with so many web processes: for a great many connections. */
+/** Listens on every address of the machine, with so many web processes, for a great many connections. */
 export function piccoloEverywhere(processes: number): Peer {
   return piccoloWith(['--host', '0.0.0.0', '--connections-max', '60000'], 'piccolo', processes)
 }

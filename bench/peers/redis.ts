@@ -43,7 +43,7 @@ export const redis: Peer = {
   },
 }
 
-/** For servers that have to be asked for their total while they still run. */
+/** Asks for the total before the stop, for servers that know it only while they run. */
 export function stoppedWithTotal(ask: () => Promise<number | null>, stop: () => Promise<void>) {
   let total: number | null = null
   let stopping: Promise<void> | null = null

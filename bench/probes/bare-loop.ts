@@ -25,7 +25,7 @@ export class BareLoop {
     this.#one = this.#database.prepare(`INSERT INTO numbers (key, value) VALUES (?, ?) ${upsert}`)
   }
 
-  /** One durable transaction; answers how long it took, in milliseconds. */
+  /** Commits the rows durably in one transaction; returns how long it took, in milliseconds. */
   commit(rows: readonly Row[]): number {
     const startedNs = process.hrtime.bigint()
     this.#database.exec('BEGIN IMMEDIATE')

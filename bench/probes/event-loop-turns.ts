@@ -3,7 +3,7 @@ import { PagedArray } from './paged-array.ts'
 
 const pageLog2 = 16
 
-/** In milliseconds. */
+/** Waits in milliseconds. */
 export interface Waits {
   readonly p99: number
   readonly p999: number

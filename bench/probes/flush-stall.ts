@@ -24,7 +24,7 @@ const program = fileURLToPath(import.meta.url)
 export interface FlushStall {
   readonly keyCount: number
   readonly intervalCount: number
-  /** Until the event loop turns to a request that comes at any time; see EventLoopTurns. */
+  /** Waits until the event loop turns to a request that comes at any time; see EventLoopTurns. */
   readonly wallMs: Waits
   readonly ownMs: Waits
   /** Delays by `monitorEventLoopDelay`, less the interval of its own timer. */

@@ -11,7 +11,7 @@ import { type Service, startUp } from './up-service.ts'
 
 const port = 28_421
 
-/** In milliseconds: the upper end of the bucket of the histogram in which the quantile lies. */
+/** Quantiles in milliseconds: each is the upper end of its bucket in the histogram. */
 export interface Lag {
   readonly p50: number
   readonly p99: number
@@ -64,7 +64,7 @@ class Attack {
     this.#load = load
   }
 
-  /** Answers how many increments were answered in a second. */
+  /** Resolves to how many increments were answered in a second. */
   async run(seconds: number): Promise<number> {
     const folder = this.#folder
     const place = { folder, cache: folder, serverCores: null, loadCores: null, seconds }
@@ -76,7 +76,7 @@ class Attack {
     return sample.increments / sample.seconds
   }
 
-  /** Once everything is in the database: throws if a total is wrong, or a request failed. */
+  /** Throws if a total is wrong, or a request failed. Everything must be in the database. */
   check(): void {
     const total = Number(this.#service.sql('SELECT sum(value) FROM numbers'))
     const isRight =

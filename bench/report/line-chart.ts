@@ -8,7 +8,7 @@ const left = 80
 const right = 160
 const top = 50
 const bottom = 40
-/** At least so many; a step is a round number. */
+/** Grid lines at least; a step is a round number. */
 const gridLinesMin = 4
 const stepFactors = [5, 2, 1]
 

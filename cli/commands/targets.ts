@@ -131,7 +131,7 @@ function whatNext(folder: string, plan: Plan, url: string, withHttp: boolean): s
   ]
 }
 
-/** For a shell: as it is, if that needs no quotes. */
+/** Quotes a text for a shell, unless it needs no quotes. */
 function quote(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }

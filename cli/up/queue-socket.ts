@@ -26,7 +26,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 interface SocketPath {
   readonly path: string
-  /** In a folder of one user's own, which is made for it; else in the state directory. */
+  /** The folder is one user's own and made for the socket; otherwise it is the state directory. */
   readonly isApart: boolean
 }
 
@@ -73,7 +73,7 @@ export async function askQueueSocket(
   return null
 }
 
-/** In the order in which they are tried. */
+/** Returns the paths in the order in which they are tried. */
 function socketPaths(place: Place, environment: Environment, uids: readonly number[]): SocketPath[] {
   const database = canonicalPath(place.database)
   const name = createHash('sha256').update(database).digest('hex').slice(0, 16)

@@ -5,7 +5,7 @@ import type { ProcessReadiness, Readiness } from '../../lib/process/status-serve
 const tellIntervalMs = 500
 
 interface News {
-  /** The last that its processes said, of which the one before may have ended. */
+  /** The last readiness that it reported, possibly in an earlier process that has ended. */
   readiness: Readiness
   heardMs: number
   /** Why it does not run; null while it does, or is just restarted in order. */

@@ -9,7 +9,7 @@ const spareFactor = 8
 /** unless it is this little. */
 const spareKeysMin = 64
 
-/** A request with an idempotency key, and where it went: what became of it stands there. */
+/** A request with an idempotency key, and the place of its outcome. */
 export interface Keyed {
   readonly request: KeyedRequest
   /** The sequence number of its batch; null until that is sealed. */

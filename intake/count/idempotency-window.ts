@@ -22,7 +22,7 @@ export class IdempotencyWindow {
     this.#clock = clock
   }
 
-  /** Such as `24h`; null while it is not known. */
+  /** The window as the consumer announced it, such as `24h`; null while it is not known. */
   get span(): string | null {
     return this.#span
   }

@@ -4,7 +4,7 @@ export const pageUnitsMask = (1 << pageUnitsLog2) - 1
 const pageUnits = 1 << pageUnitsLog2
 const unitBytesLog2 = 3
 const firstPageUnitsMin = 256
-/** In a record, in bytes: behind the two numbers the length of the key, then the key. */
+/** Offsets in a record, in bytes: behind the two numbers are the length of the key and the key. */
 const lengthOffset = 16
 const keyOffset = 18
 
@@ -94,7 +94,7 @@ export class Records {
     return end === this.#pageEnds[index] ? (index + 1) << pageUnitsLog2 : end
   }
 
-  /** For so many units in one page; returns where they start. */
+  /** Makes room for so many units in one page; returns where they start. */
   #makeRoom(unitCount: number): number {
     const index = this.#end >>> pageUnitsLog2
     if ((this.#end & pageUnitsMask) + unitCount > pageUnits) {
@@ -127,7 +127,7 @@ function unitsFor(keyLength: number): number {
   return (keyOffset + keyLength + 7) >>> unitBytesLog2
 }
 
-/** The length of a key stands right before it. */
+/** Returns the length of a key, which is right before it. */
 function lengthBefore(bytes: Uint8Array, keyStart: number): number {
   return bytes[keyStart - 2]! | (bytes[keyStart - 1]! << 8)
 }

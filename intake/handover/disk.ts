@@ -21,7 +21,7 @@ export interface Disk {
   list(folder: string, isWanted: (name: string) => boolean, countMax: number): Promise<string[]>
   /** The state of what lies there itself, not of what a link points to; null for nothing. */
   state(path: string): Promise<FileState | null>
-  /** Never waits for a writer, as opening a FIFO would, and follows no link. */
+  /** Opens a file. Never waits for a writer, as opening a FIFO would, and follows no link. */
   open(path: string): Promise<OpenFile>
   /** Succeeds if the file is gone already. */
   remove(path: string): Promise<void>

@@ -15,12 +15,12 @@ import {
 } from './file-format.ts'
 import { elementBytesMax, listBatchesMax } from '../../batch/limits.ts'
 
-/** Read at once: bounds memory, and for how long requests wait. */
+/** Bytes read at once: bounds memory, and for how long requests wait. */
 const pieceBytes = 256 * 1024
 /** Longer than the head of any element. */
 const elementHeadBytes = 256
 const newline = 0x0a
-/** In one file: far more than the queue's list, or any producer, holds. */
+/** Batches in one file: far more than the queue's list, or any producer, holds. */
 const fileBatchesMax = 10 * listBatchesMax
 
 /** The contents of a complete hand-over file. */
@@ -37,9 +37,9 @@ export interface Manifest {
 }
 
 export interface ReadOptions {
-  /** Called before each piece, with the number of bytes read so far. What it throws ends the reading. */
+  /** Hears the number of bytes read so far before each piece. An error that it throws ends the reading. */
   readonly onPiece?: (bytesRead: number) => void
-  /** Called for each batch, in order. */
+  /** Hears of each batch, in order. */
   readonly onBatch?: (batch: QueuedBatch) => void
 }
 
@@ -169,7 +169,7 @@ class Pieces {
   readonly #file: OpenFile
   readonly #size: number
   readonly #onPiece: (bytesRead: number) => void
-  /** Read and not yet taken. */
+  /** Bytes read and not yet taken. */
   #piece: Buffer = Buffer.alloc(0)
   #bytesRead = 0
 
@@ -185,7 +185,7 @@ class Pieces {
 
   /** Throws where there are not as many. */
   async take(count: number): Promise<Buffer> {
-    // Before there is memory for them: the count may be rubbish.
+    // This comes before there is memory for them: the count may be rubbish.
     if (count > this.#piece.length + this.#size - this.#bytesRead) throw incomplete('it is cut off')
     const parts: Buffer[] = []
     for (let rest = count; rest > 0; rest -= parts.at(-1)!.length) {

@@ -35,7 +35,7 @@ export interface Leftover {
 export interface HandoverFile {
   readonly path: string
   readonly name: string
-  /** After whom it is named. */
+  /** The producer that it is named after. */
   readonly producer: string
   /** Among those of its producer: the parts of what was divided are written in the order of their numbers. */
   readonly number: number
@@ -63,7 +63,7 @@ export function searchedFolders(place: Place): string[] {
   return [...new Set([stateFolder(place), resolve(dirname(place.database))])]
 }
 
-/** Those that wait now, by number. Rejects with what the file system says. */
+/** Lists the files that wait now, by number. Rejects with what the file system says. */
 export async function listHandovers(disk: Disk, place: Place): Promise<HandoverFile[]> {
   const handovers: HandoverFile[] = []
   for (const folder of searchedFolders(place)) {
@@ -85,7 +85,7 @@ export function isHandedOver(place: Place, producer: string): boolean {
   return searchedFolders(place).some(folder => namesIn(folder).some(name => isItsFile(folder, name)))
 }
 
-/** The path under which a file of this producer is found; none that something lies under already. */
+/** Returns a path for a file of this producer under which there is nothing yet. */
 export function freePath(folder: string, { database }: Place, producer: string): string {
   const start = join(folder, `${basename(database)}-${producer}`)
   for (let number = 1; number <= namesMax; number++) {
@@ -152,7 +152,7 @@ export function unwritable(unwritten: readonly Leftover[], log: Log): OperationE
   return error
 }
 
-/** In the order of the sequences, each once, and divided where one is missing. */
+/** Returns the batches in the order of their sequences, each once, and divided where one is missing. */
 export function runsOf(elements: readonly string[]): string[][] {
   const bySequence = new Map(elements.map(element => [batchIdOf(element)!.sequence, element]))
   const runs: string[][] = []

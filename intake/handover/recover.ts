@@ -32,7 +32,7 @@ interface Watch {
   readonly seenMs: number
   /** Changes whenever there is a reason to look again. */
   signature: string
-  /** Since when it is the same. */
+  /** When the signature changed last. */
   unchangedMs: number
   visitedMs: number
   isVisited: boolean
@@ -65,11 +65,11 @@ export class HandoverTaker {
   readonly #watches = new Map<string, Watch>()
   readonly #visits = new Set<Promise<void>>()
   readonly #strangers: Strangers
-  /** More files are to be brought home than may be at a time. */
+  /** More files wait to be brought home than may be at a time. */
   #isCrowded = false
   #stopRequested = false
   #running: Promise<void> = Promise.resolve()
-  /** Between two looks. */
+  /** The sleep between two looks. */
   readonly #sleep: WakeableSleep
 
   constructor(parts: HandoverTakerParts) {
@@ -82,7 +82,7 @@ export class HandoverTaker {
     this.#listing = new RepeatedError(parts.log, parts.clock, 'hand-over files cannot be listed')
   }
 
-  /** For how long something has been waiting to be brought home; zero when nothing is. */
+  /** Returns for how long something has been waiting to be brought home; zero when nothing is. */
   oldestAgeMs(): number {
     const seen = [...this.#watches.values()].filter(({ leftCode }) => leftCode === null)
     return seen.length === 0 ? 0 : this.#clock.monotonicMs() - Math.min(...seen.map(each => each.seenMs))

@@ -89,7 +89,7 @@ const headers = {
   contentType: '',
   /** Joined, as if it stood there once, when there are several (RFC 9110, 5.3). */
   contentEncoding: '',
-  /** In bytes, or `missing`, or `malformed`. */
+  /** Bytes, or `missing`, or `malformed`. */
   contentLength: missing,
   transferEncoding: null as string | null,
   isRepeated: false,

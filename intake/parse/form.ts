@@ -20,7 +20,7 @@ const fieldsPattern = /^&*[^&=]+=[^&]*(?:&+[^&=]+=[^&]*)*&*$/
 const beforeKey: Uint8Array = Buffer.from('key=')
 const beforeValue: Uint8Array = Buffer.from('&value=')
 
-/** Where in the bytes a field's value stands; `end` is -1 while the field was not seen. */
+/** The place of a field's value in the bytes; `end` is -1 while the field was not seen. */
 interface Span {
   start: number
   end: number
@@ -157,7 +157,7 @@ function fieldNamed(bytes: Buffer, start: number, end: number, key: Span, value:
   return decoded.equals(valueName) ? value : null
 }
 
-/** Never longer than what it decodes. */
+/** Decodes a name or a value; the result is never longer. */
 function decode(bytes: Buffer, start: number, end: number): Buffer {
   const decoded = Buffer.allocUnsafe(end - start)
   let length = 0

@@ -11,7 +11,7 @@ const capacityKeptMax = 65_536
  */
 export class IncrementList {
   length = 0
-  /** The body, in which the keys stand; read only. */
+  /** The body with the keys; read only. */
   bytes: Uint8Array = new Uint8Array(0)
   /** Per increment: where its key starts and ends in `bytes`, the hash of these bytes, and its value. */
   keyStarts = new Int32Array(capacityMin)
@@ -29,7 +29,7 @@ export class IncrementList {
     if (this.values.length > capacityKeptMax) this.#resize(capacityMin)
   }
 
-  /** The key stands in `bytes` from `keyStart` to `keyEnd`, checked, and has that hash. */
+  /** Adds the key in `bytes` from `keyStart` to `keyEnd`, which is checked and has that hash. */
   add(keyStart: number, keyEnd: number, keyHash: number, value: number): void {
     const index = this.length++
     if (index === this.values.length) this.#resize(2 * index)

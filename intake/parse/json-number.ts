@@ -26,7 +26,7 @@ export function readNumber(bytes: Uint8Array, start: number, end: number): numbe
   return readValue(bytes, start, isFraction ? index - 1 : end)
 }
 
-/** Behind one digit or more; -1 when there is none. */
+/** Returns the end of one digit or more; -1 when there is none. */
 function digitsEnd(bytes: Uint8Array, start: number, end: number): number {
   let index = start
   while (index < end && bytes[index]! >= zero && bytes[index]! <= nine) index++

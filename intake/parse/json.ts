@@ -51,7 +51,7 @@ function readObjects(body: Uint8Array, list: IncrementList, isByLine: boolean): 
   let line = 1
   /** Among those that begin in this line. */
   let object = 1
-  /** So far went an object that turned out to be malformed: up to here none is read beyond its own line. */
+  /** The end of an object that turned out to be malformed: up to here none is read beyond its own line. */
   let brokenEnd = 0
   for (let position = markEnd(body); position < length && errors.length < errorsListedMax; ) {
     const usualEnd = readUsualObject(list, position)
@@ -87,7 +87,7 @@ function readObjects(body: Uint8Array, list: IncrementList, isByLine: boolean): 
   return errors.length > 0 ? { code: 'increments_refused', errors } : null
 }
 
-/** Behind a byte-order mark, which Windows likes to put before UTF-8; 0 when there is none. */
+/** Returns the end of a byte-order mark, which Windows likes to put before UTF-8; 0 when there is none. */
 export function markEnd(body: Uint8Array): number {
   return body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? 3 : 0
 }

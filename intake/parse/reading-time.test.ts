@@ -31,7 +31,7 @@ function inArray(piece: string): Uint8Array {
   return repeated(`${piece},`, '[', `${piece}]`)
 }
 
-/** In a member that is not ours. */
+/** Repeats the piece in a member that is not ours. */
 function inMember(piece: string): Uint8Array {
   return repeated(`${piece},`, '{"key":"a","value":1,"x":[', '1]}')
 }

@@ -16,9 +16,9 @@ export interface BatchCutterOptions {
   readonly accumulator: Accumulator
   /** When its oldest increment was accepted. */
   readonly oldest: NonNullable<Accumulator['oldest']>
-  /** Is told when the last batch is cut. */
+  /** Hears when the last batch is cut. */
   readonly cohort: FlushCohort
-  /** One that nobody else uses until then. */
+  /** A writer that nobody else uses until then. */
   readonly writer: BatchWriter
 }
 
@@ -35,9 +35,9 @@ export class BatchCutter {
   #sumCount: number
   readonly #keyed: readonly Keyed[]
   #keyCount: number
-  /** Has the batch that is being written. */
+  /** Holds the batch that is being written. */
   readonly #writer: BatchWriter
-  /** In that batch. */
+  /** Increments in that batch. */
   #increments = 0
   /** Keyed requests in batches that were cut; those to `#keyedWritten` are in the one being written. */
   #keyedCut = 0
@@ -98,7 +98,7 @@ export class BatchCutter {
     }
   }
 
-  /** Those that come next, none of them divided, as far as they fit: nothing when the batch is full. */
+  /** Writes the next keyed requests that fit, undivided. Returns their keys; 0 when the batch is full. */
   #writeKeyed(): number {
     let keyCount = 0
     for (; this.#keyedWritten < this.#keyed.length; this.#keyedWritten++) {

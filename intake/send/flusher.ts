@@ -35,7 +35,7 @@ export class Flusher {
   #cohort: FlushCohort = { sequenceLast: null }
   /** An accumulator that was cut into batches and will take increments again; null when there is none. */
   #spare: Accumulator | null = null
-  /** Swapped out and not yet cut into batches altogether; null most of the time. */
+  /** Cuts the accumulator that was swapped out; null most of the time. */
   #cutter: BatchCutter | null = null
   /** The writer of all batches, one after the other. */
   #writer = new BatchWriter()
@@ -139,7 +139,7 @@ export class Flusher {
     }
   }
 
-  /** Regardless of the window. What cannot be sealed is given up and thrown: the next call seals the rest. */
+  /** Seals, whatever the window. Throws for increments that it gives up; the next call seals the rest. */
   sealEverything(): void {
     try {
       while (this.#cutter !== null) if (this.#cutter.writeSlice()) this.#cut(this.#cutter)

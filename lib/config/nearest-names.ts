@@ -21,7 +21,7 @@ export function nearestNames(given: string, known: readonly string[]): string[] 
     .slice(0, 1)
 }
 
-/** For the end of a message; empty when nothing is near. */
+/** Returns the end of a message; empty when no name is near. */
 export function didYouMean(names: readonly string[]): string {
   return names.length === 0 ? '' : `; did you mean ${names.join(' or ')}?`
 }

@@ -24,7 +24,7 @@ export function codeVersion(): string {
   return `${version}+${hash.digest('hex').slice(0, digitCount)}`
 }
 
-/** Without tests, packages, and what a load test leaves: none of these is installed. */
+/** Returns all files but tests, packages, and what a load test leaves: none of these is installed. */
 function filesBelow(root: string, folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap(entry => {
     const path = `${folder}/${entry.name}`

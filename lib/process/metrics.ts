@@ -106,7 +106,7 @@ function residentBytes(): number {
   return nextDescriptor() === null ? Number.NaN : processUsage.memoryUsage.rss()
 }
 
-/** In Prometheus' text format; the snapshots are of different processes. */
+/** Returns the metrics in Prometheus' text format; the snapshots are of different processes. */
 export function metricsText(snapshots: readonly MetricsSnapshot[]): Promise<string> {
   return AggregatorRegistry.aggregate([...snapshots] as never).metrics()
 }

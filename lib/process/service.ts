@@ -9,7 +9,7 @@ import { LogOutput } from './log-output.ts'
 import { Metrics, metricsText } from './metrics.ts'
 import { allStopSignals, type StopSignal } from './stop-signals.ts'
 
-/** After that a process publishes its own metrics rather than none. */
+/** Time after which a process publishes its own metrics rather than none. */
 const siblingsTimeoutMs = 2_000
 
 export interface ServiceContext {

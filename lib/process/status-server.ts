@@ -23,7 +23,7 @@ export function readinessBody({ reasons, notes = [] }: Readiness): string {
   return JSON.stringify({ ready: reasons.length === 0, reasons, ...(notes.length > 0 && { notes }) })
 }
 
-/** Whoever looks at a process needs few: the rest of its descriptors is for its work. */
+/** Connections for those who look at a process: the rest of its descriptors is for its work. */
 const connectionsMax = 16
 
 /** `/healthz`, `/readyz` and `/metrics` of a process that has no other HTTP port. */

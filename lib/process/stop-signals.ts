@@ -18,7 +18,7 @@ const ignoredSignals = [
 ]
 export type StopSignal = (typeof allStopSignals)[number]
 
-/** Those that a process with this environment obeys; the others it ignores. */
+/** Returns the signals that a process with this environment obeys; it ignores the others. */
 export function stopSignals(
   environment: Readonly<Record<string, string | undefined>>,
 ): readonly StopSignal[] {
@@ -26,7 +26,7 @@ export function stopSignals(
   return allStopSignals.filter(signal => signal !== 'SIGHUP' || !isHangUpIgnored)
 }
 
-/** For every program that may hold increments in memory, first of all. */
+/** Must be the first call of every program that may hold increments in memory. */
 export function ignoreOtherSignals(host: NodeJS.Process): void {
   for (const signal of ignoredSignals) host.on(signal, () => {})
 }

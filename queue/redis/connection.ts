@@ -196,7 +196,7 @@ export class RedisConnection {
     else this.#patienceMs.set(name, Math.min(ms, callDeadlineMsMax))
   }
 
-  /** At once, whatever is on its way; it comes again by itself. */
+  /** Cuts the connection at once, whatever is on its way; it comes again by itself. */
   #cut(): void {
     this.#checked = null
     this.#redis.stream?.destroy()

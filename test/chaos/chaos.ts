@@ -46,7 +46,7 @@ export async function runChaos({ queue, seed, durationMs, note }: ChaosOptions):
   }
 }
 
-/** Answers how many of the increments without a certain answer there were; throws when a total is wrong. */
+/** Returns how many increments without a certain answer there were; throws when a total is wrong. */
 function judge(book: Book, service: FaultyService, seed: number): number {
   const totals = service.folder.totals()
   const { expected, uncertainCount } = expectedTotals(book, totals)

@@ -24,7 +24,7 @@ export class FaultyService implements AsyncDisposable {
   readonly #options: FaultyServiceOptions
   readonly #random: Random
   readonly #redis: RedisServer | null
-  /** Between the service and Redis. */
+  /** The link between the service and Redis. */
   readonly #link: FaultyLink | null
   #service: Service | null = null
   #faultCount = 0
@@ -186,7 +186,7 @@ export class FaultyService implements AsyncDisposable {
     this.#link!.release()
   }
 
-  /** Until nothing is under way: no batch in the queue, none parked, no hand-over file. */
+  /** Waits until nothing is under way: no batch in the queue, none parked, no hand-over file. */
   async settle(): Promise<void> {
     await until(
       'everything is in the database',

@@ -84,7 +84,7 @@ export class RetryingClient {
     this.#agent.destroy()
   }
 
-  /** Without an idempotency key: one try, and what its answer promised must hold. */
+  /** Sends without an idempotency key: one try, and what its answer promised must hold. */
   async #commitOne(key: string): Promise<void> {
     this.#book.counts.requests++
     const answer = await this.#post('/increment?ack=committed', `key=${key}&value=1`, {}, null)

@@ -151,7 +151,7 @@ export class RawWebSocket {
     if (this.answersPings) this.send(frame(payload, { opcode: opcodes.pong }))
   }
 
-  /** Takes the frame at the beginning; answers how long it is, or 0 while it is not complete. */
+  /** Takes the frame at the beginning; returns its length, or 0 while it is not complete. */
   #frame(bytes: Buffer): number {
     if (bytes.length < 2) return 0
     const short = bytes[1]! & 0x7f

@@ -34,7 +34,7 @@ export async function sendBatches(parts: ClientParts): Promise<void> {
   while (!isStopped()) {
     const socket = await open(target.port)
     const killCount = target.killCount
-    /** Since the database was known to have everything that came over this connection. */
+    /** Bodies since the database was known to have everything that came over this connection. */
     let inMemory: Body[] = []
     for (let number = 1; socket !== null; number++) {
       const isLast = isStopped()

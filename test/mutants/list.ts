@@ -2,7 +2,7 @@
 export interface Mutant {
   readonly name: string
   readonly file: string
-  /** Stands there once. */
+  /** Text that occurs in the file once. */
   readonly find: string
   readonly replace: string
   readonly tests: readonly string[]

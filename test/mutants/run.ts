@@ -12,7 +12,7 @@ import { type Mutant, mutants } from './list.ts'
  */
 const usage = 'usage: npm run mutants [-- WORD]'
 const root = fileURLToPath(new URL('../..', import.meta.url))
-/** For all tests that the faults name, without any fault. */
+/** Time for all tests that the faults name, without any fault. */
 const timeoutMsMax = 1_200_000
 const [word = ''] = process.argv.slice(2)
 if (word === '--help') {

@@ -12,7 +12,7 @@ export const victims = ['web', 'consumer', 'queue'] as const
 type Victim = (typeof victims)[number]
 
 export interface Crash {
-  /** At which boundary between a process and the world, counted from 0. */
+  /** The boundary between a process and the world at which it happens, counted from 0. */
   readonly at: number
   readonly victim: Victim
 }

@@ -29,7 +29,7 @@ export class ServiceJudge {
   readonly #ended: Ended[] = []
   /** Every batch that was ever sent, by producer and sequence. */
   readonly #sent = new Map<string, Map<number, Batch>>()
-  /** In hand-over files, or in the hands of an operator. */
+  /** Keys in hand-over files, or in the hands of an operator. */
   readonly #leftBehind = new Set<string>()
   readonly #excused = new Set<string>()
   /** Producers whose hand-over file will never be whole, and where it lies. */

@@ -72,7 +72,7 @@ export class ServiceWorld {
   #webCount = 0
   #consumerCount = 0
   #faultProbability: number
-  /** Until then nothing comes through to the queue. */
+  /** Time until which nothing comes through to the queue. */
   #outageUntilMs = 0
   #wallClockDays = 0
   /** A broken promise that was found at once; null while all is well. */
@@ -164,7 +164,7 @@ export class ServiceWorld {
     else if (dice < 0.93 && this.#events.length > 0) await this.#random.pick(this.#events)()
   }
 
-  /** Those that take requests. */
+  /** Returns the web processes that take requests. */
   #serving(): WebProcess[] {
     return [...this.#webs].filter(web => !web.isStopping && !web.life.isPaused)
   }

@@ -16,7 +16,7 @@ export class Shard {
   #isBackupFrozen = false
   /** How often it forgot something. */
   #harmCount = 0
-  /** Taken from among others: the queue does not know that it lacks them. */
+  /** Keys taken from among others: the queue does not know that it lacks them. */
   readonly vanished = new Set<string>()
   /** Increments that a producer had sealed with the last batch that was ever in the list, by producer. */
   readonly sealedOf = new Map<string, number>()

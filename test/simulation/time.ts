@@ -48,7 +48,7 @@ export class SimulatedTime {
   #nowMs = 0
   /** Time that the wall clock is ahead of where it began. */
   #wallOffsetMs = 0
-  /** In the order in which they come due. */
+  /** Work in the order in which it comes due. */
   readonly #due: Due[] = []
 
   get nowMs(): number {

@@ -26,7 +26,7 @@ interface Insisted {
   isDone: boolean
 }
 
-/** Whoever pushes: a web process, or one that brings home what another one left. */
+/** A process that pushes: a web process, or one that brings home what another one left. */
 type Pusher = Pick<Web, 'producer' | 'heard'>
 
 /**

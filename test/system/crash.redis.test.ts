@@ -103,7 +103,7 @@ describe.each(['the embedded queue', 'Redis'])('on %s', queue => {
   test('a web process that is killed at any moment loses at most what was not yet sealed, and nothing counts twice', async () => {
     const service = await up('--web-processes', '2')
     const running = load(service)
-    /** Sent when not yet in the database, or later, as long as a killed web process ran. */
+    /** Keys not yet in the database, or sent later, while a web process ran that was then killed. */
     const atRisk = new Set<string>()
     for (let round = 1; round <= 4; round++) {
       await accepted(running, running.acceptedCount + 100 + Math.random() * 100)

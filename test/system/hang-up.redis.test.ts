@@ -30,7 +30,7 @@ afterEach(() => {
   folder[Symbol.dispose]()
 })
 
-/** In a session of its own, with what it starts. */
+/** Starts a command in a session of its own, with what it starts. */
 function start(command: string, args: readonly string[], environment: Record<string, string> = {}) {
   const env = { ...process.env, PICCOLO_NODE: process.execPath, ...environment }
   const child = spawn(command, args, { cwd: root, env, stdio: ['pipe', 'ignore', 'ignore'], detached: true })

@@ -110,7 +110,7 @@ async function connect(port = service.port): Promise<RawConnection> {
   return connection
 }
 
-/** On a connection of its own. */
+/** Asks on a connection of its own. */
 async function ask(bytes: string): Promise<RawAnswer> {
   const connection = await connect()
   connection.send(bytes)
@@ -567,7 +567,7 @@ const refusedBefore: Rows<number> = [
   ['an asterisk for a target', get('*', 'OPTIONS'), 505],
 ]
 
-/** After these the server waits for more, or thinks that it must. */
+/** Beginnings of requests after which the server waits for more, or thinks that it must. */
 const unfinished: [name: string, bytes: string][] = [
   ['nothing', ''],
   ['half a request line', 'POST /incre'],

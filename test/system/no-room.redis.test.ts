@@ -7,7 +7,7 @@ import { TestBed } from '../kit/test-bed.ts'
 
 // Increments that a stop cannot hand on have to be written down, where files may not be large: `ulimit -f`.
 
-/** Some 90 KB as a batch of their own. */
+/** Keys that make a batch of some 90 KB. */
 const batchKeys = 10_000
 
 const bed = new TestBed()

@@ -27,7 +27,7 @@ async function increment(): Promise<number> {
 }
 const handovers = () => bed.folder.files().filter(name => name.endsWith('.handover'))
 
-/** So that every process is in the middle of a call. */
+/** Waits until every process is in the middle of a call. */
 async function hang(program: Program): Promise<void> {
   redis.signal('SIGSTOP')
   await program.says(/"code":"queue_(timeout|unreachable)"/)

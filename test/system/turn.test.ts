@@ -60,7 +60,7 @@ const floods: [name: string, shape: Shape][] = [
   ['such a size where no body is asked for', { opening: inChunks('/nope'), piece: '0'.repeat(4_096) }],
 ]
 
-/** These are closed: a request stands behind one that still waits. */
+/** Floods of connections that are closed: a request comes behind one that still waits. */
 const others: typeof floods = [
   ['requests that wait', { piece: post(`key=${key}&value=0`, { target: '/increment?ack=queued' }) }],
   ['GET /metrics', { piece: get('/metrics') }],

@@ -1,7 +1,7 @@
 import { assert } from '../../../lib/assert.ts'
 
 const bytesMin = 4_096
-/** Once an eighth of a body of known length is here, memory for all of it is taken. */
+/** Memory for a body of known length is taken as a whole once an eighth of it is here. */
 const trustedTimes = 8
 const mebibyte = 1024 * 1024
 

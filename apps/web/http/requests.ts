@@ -132,7 +132,7 @@ export class Requests {
     else cut(response)
   }
 
-  /** For a request that is not under way yet: what follows on its connection is not to be trusted. */
+  /** Refuses a request that is not under way yet: nothing that follows on its connection can be trusted. */
   refuseUnderWay(response: HttpResponse, code: ProblemCode): void {
     this.underWayCount++
     this.refuseUnread(response, code)

@@ -29,7 +29,7 @@ export class UsualAnswer {
     else this.#addDigit()
   }
 
-  /** Behind 999 comes 1000. */
+  /** Makes room for one more digit: 999 is followed by 1000. */
   #addDigit(): void {
     const digitCount = this.#numberEnd - beforeNumber.length + 1
     this.#bytes = answerNumbered(`1${'0'.repeat(digitCount - 1)}`)

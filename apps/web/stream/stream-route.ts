@@ -115,7 +115,7 @@ export class StreamRoute {
     for (const stream of this.#streams) stream.startDraining()
   }
 
-  /** Answers whatever still waits, and closes. */
+  /** Answers all messages that still wait, and closes the streams. */
   giveUp(): void {
     for (const stream of this.#streams) stream.giveUp()
   }
