@@ -101,7 +101,7 @@ export class BatchWriter {
     else this.#addLarge(`${JSON.stringify(encodeSum(sum))},`)
   }
 
-  /** False when it does not fit into the batch, which is then as before. An empty batch takes any. */
+  /** Returns false when it does not fit: the batch is as before then. An empty batch takes any request. */
   tryAddKeyed(request: KeyedRequest): boolean {
     assert(request.keys.length === request.sums.length)
     const keyCount = this.#keyCount + keysTakenBy(request)
@@ -195,7 +195,7 @@ function withRoom(bytes: Buffer<ArrayBuffer>, end: number, free: number): Buffer
   return larger
 }
 
-/** Where the items that end at `end` have no comma behind the last one. */
+/** Returns the end of the items without the comma behind the last one. */
 function withoutComma(end: number, start: number): number {
   return end === start ? end : end - 1
 }

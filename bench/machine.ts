@@ -18,7 +18,7 @@ export function cores(): Cores {
   return coresFor(availableParallelism(), findProgram('taskset') !== null)
 }
 
-/** Why a process cannot have so many connections, each of them an open file; null when it can. */
+/** Returns why a process cannot have so many connections, each of them an open file; null when it can. */
 export function lacksFiles(connections: number): string | null {
   const limits = readFileSync('/proc/self/limits', 'utf8')
   const limit = Number(/^Max open files\s+\d+\s+(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY)

@@ -176,7 +176,7 @@ export function isReadingDatagrams(port: number): boolean {
   return readFileSync('/proc/net/udp', 'latin1').includes(`:${hexadecimal(port)} 00000000:0000 `)
 }
 
-/** How many sockets listen at this port of any address: several processes may share one. */
+/** Returns how many sockets listen at this port of any address: several processes may share one. */
 export function listenersAt(port: number): number {
   const listening = new RegExp(`^ *\\d+: [0-9A-F]+:${hexadecimal(port)} 0+:0000 0A `, 'gm')
   return readFileSync('/proc/net/tcp', 'latin1').match(listening)?.length ?? 0

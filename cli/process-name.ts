@@ -8,7 +8,7 @@ export function isRestart(environment: Readonly<Record<string, string | undefine
   return environment[restartVariable] === 'true'
 }
 
-/** Null for a process that was not started by `piccolo up`. */
+/** Returns the name of the process; null if it was not started by `piccolo up`. */
 export function processName(environment: Readonly<Record<string, string | undefined>>): string | null {
   return environment[processNameVariable] || null
 }

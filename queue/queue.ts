@@ -79,8 +79,8 @@ export interface ProducerQueue {
   /** Id of the store that the shard is bound to; null while it is bound to none. */
   storeId(): Promise<string | null>
   /**
-   * How long the consumer keeps idempotency keys, as it announced it last; whoever else can write to the
-   * queue may have written it. Null when it announced nothing, or nothing for a while.
+   * Resolves to the time for which the consumer keeps idempotency keys, as it announced it last; others who
+   * can write to the queue may have written it. Null when nothing was announced, or nothing for a while.
    */
   idempotencyWindow(): Promise<string | null>
   /**

@@ -5,9 +5,9 @@ import { errorText, exitCodes, UsageError } from '../lib/errors.ts'
 const counted = new Set(['200', '202'])
 
 /**
- * How many requests vegeta sent, from `vegeta report -type json`. Throws UsageError when the file is no
- * such report, and when a request failed: the report does not tell which, so nobody can say what the totals
- * must be.
+ * Returns how many requests vegeta sent, from `vegeta report -type json`. Throws UsageError when the file is
+ * no such report, and when a request failed: the report does not tell which, so nobody can say what the
+ * totals must be.
  */
 export function requestCountOf(path: string): number {
   const { requests, status_codes: statusCodes } = readReport(path)

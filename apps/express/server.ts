@@ -84,7 +84,7 @@ export class Server {
     })
   }
 
-  /** Null when the request was refused by its head, and answered. */
+  /** Reads the head of a request; null when it was refused by its head, and answered. */
   #admit(request: Request, response: Response): Head | null {
     const read = readHead(headOf(request), this.#options.bodyBytesMax)
     const head = isFramingRefused(read) ? read : (this.#refusedPage(request, response) ?? read)
@@ -94,7 +94,7 @@ export class Server {
     return null
   }
 
-  /** Why the page behind the request whose head was read last is refused. Any other can read the answer. */
+  /** Returns why the page that sent the head read last is refused. Another page can read the answer. */
   #refusedPage({ headers }: Request, response: Response): ProblemCode | null {
     const origin = requestOrigin()
     const refused = origin === null ? null : this.#origins.refusal(origin, headers.host ?? '')

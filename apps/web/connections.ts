@@ -12,7 +12,7 @@ export class Connections {
   }
 }
 
-/** Why connections are refused, or have to wait because of the error with that code; for readiness. */
+/** Returns why connections are refused, or wait because of the error with that code; for readiness. */
 export function connectionReasons(connections: Connections, error: string | null): string[] {
   const { count, max, isOverfull } = connections
   const reasons: string[] = []

@@ -10,8 +10,8 @@ const reservedDescriptors = ownDescriptors + keptDescriptors
 const descriptorsMin = 128
 
 /**
- * How many descriptors this process may have open. Says so where that is less than `connectionsMax` asks
- * for, unless `log` is null, and throws UsageError where it is too little for anything.
+ * Returns how many descriptors this process may have open. Logs a warning where that is less than
+ * `connectionsMax` asks for, unless `log` is null, and throws UsageError where it is too little for anything.
  */
 export function checkedDescriptors(connectionsMax: number, log: Log | null): number {
   const max = descriptorsMax()

@@ -23,7 +23,7 @@ export class LongWork {
     return this.#waiting.length === 0 && this.turnMs() < longWorkMs
   }
 
-  /** How old this turn is since that was first asked in it. */
+  /** Returns how long ago this was first asked in this turn. */
   turnMs(): number {
     const nowMs = this.#clock.monotonicMs()
     if (this.#beganMs === null) {

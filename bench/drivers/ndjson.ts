@@ -78,7 +78,7 @@ function loop(): Promise<void> {
   })
 }
 
-/** Null while the answer is not complete. */
+/** Returns how many increments the answer accepted; null while it is not complete. */
 function acceptedIn(answer: string): number | 'refused' | null {
   const bodyStart = answer.indexOf('\r\n\r\n') + 4
   const length = /content-length: (\d+)/i.exec(answer)?.[1]

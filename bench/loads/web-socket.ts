@@ -50,7 +50,7 @@ export function answersIn(received: Buffer): Answers {
   return { bytes, accepted, refused }
 }
 
-/** How many messages a joined answer says were accepted; null when it is none, or says something else. */
+/** Returns how many messages a joined answer accepts; null when it is none, or says something else. */
 function joinedIn(answer: string): number | null {
   const { messages, accepted } = JSON.parse(answer)
   return messages !== undefined && messages === accepted ? accepted : null

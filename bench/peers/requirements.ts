@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { Unavailable } from './peer.ts'
 
-/** Where a program is, of the folders given and then those of PATH; null when it is in none. */
+/** Returns the path of a program in the folders given, or else in those of PATH; null when it is in none. */
 export function findProgram(name: string, folders: readonly string[] = []): string | null {
   return [...folders, ...pathFolders()].map(folder => join(folder, name)).find(isExecutable) ?? null
 }
@@ -16,7 +16,7 @@ export function requireProgram(name: string, debianPackage: string, folders: rea
 
 let path = ''
 
-/** Where to look for programs, as in the variable PATH. */
+/** Sets the folders in which programs are looked for, as in the variable PATH. */
 export function searchIn(folders: string): void {
   path = folders
 }

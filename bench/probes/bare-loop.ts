@@ -60,7 +60,7 @@ export function fill(path: string, keys: Iterable<string>): void {
   database.close()
 }
 
-/** How many totals there are and what they sum up to; throws where the two databases differ in any total. */
+/** Returns the number of totals and their sum; throws where the two databases differ in any total. */
 export function compareTotals(path: string, otherPath: string): { keyCount: number; sum: number } {
   const database = new Sqlite(path)
   database.prepare('ATTACH ? AS other').run(otherPath)

@@ -34,10 +34,10 @@ export interface FlushStall {
 }
 
 /**
- * How long the event loop of a web process is held up by very large flushes: the flusher of a web process, in
- * a process of its own as under `piccolo up`, takes so many distinct keys of 36 bytes an interval, and sends
- * its batches to an embedded queue in the parent, which confirms each at once. Every key counts: the parent
- * adds up the increments of what it is sent.
+ * Measures how long very large flushes hold up the event loop of a web process: its flusher, in a process of
+ * its own as under `piccolo up`, takes so many distinct keys of 36 bytes an interval, and sends its batches
+ * to an embedded queue in the parent, which confirms each at once. Every key counts: the parent adds up the
+ * increments that it is sent.
  */
 export async function measureFlushStall(keyCount = 1_000_000, intervalCount = 4): Promise<FlushStall> {
   const args = [childArgument, String(keyCount), String(intervalCount)]

@@ -33,7 +33,7 @@ export class FormTotals {
     flush()
   }
 
-  /** False when it is no increment: nothing was counted then. */
+  /** Returns false when it is no increment: nothing was counted then. */
   tryCount(form: string): boolean {
     const fields = new URLSearchParams(form)
     return this.tryAdd(fields.get('key'), fields.get('value'))

@@ -39,7 +39,7 @@ export const healthCommand = command({
   },
 })
 
-/** Where a process that listens on `host` is reached from this machine, fit for a URL. */
+/** Returns the host at which a process on `host` is reached from this machine, fit for a URL. */
 export function urlHost(host: string): string {
   if (host === '0.0.0.0' || host === '::') return 'localhost'
   return host.includes(':') ? `[${host}]` : host

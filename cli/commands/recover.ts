@@ -91,7 +91,7 @@ function describe({ header, producer, sequenceFirst, batchCount, increments }: M
   return lines
 }
 
-/** Null where there is neither a database nor a queue that was bound to one. */
+/** Resolves to the store's id; null where there is no database, nor a queue that was bound to one. */
 async function knownStore({ database, redis }: Place & { redis: string | null }): Promise<string | null> {
   if (redis === null) {
     if (statSync(database, { throwIfNoEntry: false }) === undefined) return null

@@ -128,7 +128,7 @@ function listen(server: Server, path: string): Promise<void> {
   })
 }
 
-/** Null where nobody listens. Rejects with UsageError where somebody does who may not be asked. */
+/** Connects; null where nobody listens. Rejects with UsageError where this user may not ask. */
 function connectTo(path: string): Promise<Socket | null> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path })

@@ -83,7 +83,7 @@ export class Accumulator {
     return this.#oldest
   }
 
-  /** How many different keys of `list` are not in here. */
+  /** Returns how many different keys of `list` are not in here. */
   newKeyCount(list: IncrementList): number {
     const newKeys = new Set<string>()
     for (let index = 0; index < list.length; index++)

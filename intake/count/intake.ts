@@ -92,7 +92,7 @@ export function readIncrements(
   return problem === null ? null : refusal(problem)
 }
 
-/** Why a request is refused as a whole. */
+/** Returns a refusal of the request as a whole. */
 export function refusal(code: ProblemCode): Refusal {
   return { code, errors: [] }
 }

@@ -15,7 +15,7 @@ function textAt({ records }: KeyTable, address: number): string {
   const key = records.bytesOf(address).subarray(records.keyStart(address), records.keyEnd(address))
   return Buffer.from(key).toString()
 }
-/** Which of the keys of the table each one is, counted from 0. */
+/** Adds keys; returns which key of the table each one is, counted from 0. */
 function addAll(table: KeyTable, list: IncrementList): number[] {
   const addresses = Array.from({ length: list.length }, (_, index) => table.findOrAdd(list, index))
   const numbers = new Map(addressesOf(table).map((address, number) => [address, number]))

@@ -30,7 +30,7 @@ export class KeyTable {
     return new KeyTable(other.#size, other.records.unitCount)
   }
 
-  /** How many keys to expect, and how many units of records; it grows as needed. */
+  /** Expects so many keys, and so many units of records; grows as needed. */
   constructor(keyCount = 0, unitCount = 0) {
     this.#partBits = keyCount > undividedMax ? partBitsMax : 0
     const partCount = 2 ** this.#partBits
@@ -101,7 +101,7 @@ export class KeyTable {
     if (part.keyCount * cellsPerKey * cellSize > part.cells.length) this.#grow(part)
   }
 
-  /** False when no cell is free where the key may be. */
+  /** Returns false when no cell is free where the key may be. */
   #place(cells: Int32Array, address: number, hash: number): boolean {
     let cell = this.#firstCell(cells, hash)
     for (let probe = 0; probe < probesMax; probe++) {

@@ -12,7 +12,7 @@ export class KeyedRequests {
   /** Fingerprints, by idempotency key. */
   readonly #inFlight = new Map<string, string>()
 
-  /** Why this request is not taken; null when it may be. */
+  /** Returns why this request is not taken; null when it may be. */
   refusalOf({ idempotencyKey, fingerprint }: KeyedRequest): ProblemCode | null {
     const inFlight = this.#inFlight.get(idempotencyKey)
     if (inFlight === undefined) return null

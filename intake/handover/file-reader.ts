@@ -100,7 +100,7 @@ async function hasTrailer(file: OpenFile, size: number): Promise<boolean> {
   return (await file.read(end, Math.max(0, size - trailerBytes))) === trailerBytes && isTrailer(end)
 }
 
-/** Null for the first form, which has none. Throws as `readManifest`. */
+/** Reads the header; null for the first form, which has none. Throws as `readManifest`. */
 export async function readHeader(file: OpenFile): Promise<HandoverHeader | null> {
   const buffer = Buffer.alloc(headerBytesMax)
   const head = buffer.subarray(0, await file.read(buffer, 0))

@@ -58,7 +58,7 @@ export function stateFolder({ database, stateDir }: Place): string {
   return resolve(stateDir ?? dirname(database))
 }
 
-/** Where hand-over files are looked for: in the state directory, and beside the database. */
+/** Returns the folders where hand-over files are looked for: the state directory, and the database's. */
 export function searchedFolders(place: Place): string[] {
   return [...new Set([stateFolder(place), resolve(dirname(place.database))])]
 }

@@ -98,7 +98,7 @@ export class HandoverTaker {
     return this.#left().length
   }
 
-  /** Which these are, and why. */
+  /** Names these files, and why they stay. */
   notes(): string[] {
     const left = this.#left()
     const named = left.slice(0, namedMax).map(each => `${each.name} is not brought home: ${each.leftCode}`)
@@ -158,7 +158,7 @@ export class HandoverTaker {
     for (const { file, watch } of due.slice(0, free)) this.#visit(file, watch)
   }
 
-  /** Null when it is gone. */
+  /** Resolves to null when it is gone. */
   async #watch({ path, name }: HandoverFile): Promise<Watch | null> {
     // A file whose state cannot be read is opened nevertheless: opening it says why, and the others go on.
     const state = await this.#disk.state(path).catch(() => ({ signature: 'unknown' }))

@@ -28,7 +28,7 @@ export class Strangers {
     this.#log = log
   }
 
-  /** Which ones stay where they are. */
+  /** Returns a note for each file that stays where it is. */
   notes(): string[] {
     return [...this.#stay].map(path => `${basename(path)} is not brought home: handover_foreign`)
   }

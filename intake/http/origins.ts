@@ -25,8 +25,8 @@ export class Origins {
   }
 
   /**
-   * Why a page may not count; null when it may. `origin` and `host` are the headers of its request; of two
-   * origins none is known. The name in `host` matters only where it is what tells that the page is our own.
+   * Returns why a page may not count; null when it may. `origin` and `host` are the headers of its request;
+   * two origins in one are an unknown one. `host` matters only where it shows that the page is our own.
    */
   refusal(origin: string, host: string): ProblemCode | null {
     if (this.#allowed.has(origin) || this.#allowed.has(any)) return null

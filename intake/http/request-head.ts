@@ -7,9 +7,9 @@ import { type Ack, acks } from '../send/ack-waiters.ts'
 export interface RequestHead {
   /** Visits each header, its name in small letters; one that occurs twice is visited twice. */
   forEach(visit: (name: string, value: string) => void): void
-  /** Undefined when there is no question mark. */
+  /** Returns the query without its question mark; undefined when there is none. */
   getQuery(): string | undefined
-  /** Empty when it is missing. */
+  /** Returns an empty text when the header is missing. */
   getHeader(name: string): string
 }
 
@@ -150,7 +150,7 @@ function readLength(text: string): number {
   return length
 }
 
-/** Null when the query does not say. */
+/** Returns null when the query does not say. */
 export function readAck(query: string): Ack | null | 'key_not_utf8' | 'ack_unknown' {
   if (!/^[\x21-\x7e]*$/.test(query)) return 'key_not_utf8'
   // The name may be percent-encoded, too.

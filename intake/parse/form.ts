@@ -83,7 +83,7 @@ function isJson(body: Uint8Array): boolean {
   return body[start] === 0x5b && (next === 0x7b || next === 0x5d)
 }
 
-/** Null where the body is blank, or fields with names and values, as it has to be beside others. */
+/** Returns null for a blank body, or fields with names and values, as it must have beside other fields. */
 function checkForm(body: Buffer): ProblemCode | null {
   const start = skipSpace(body, 0)
   if (start === body.length) return null

@@ -8,7 +8,7 @@ export const valueName: Uint8Array = Buffer.from('value')
 /** Decimal digits that always fit: 2^53-1 has 16. */
 const exactDigits = 15
 
-/** Null when the bytes from `start` to `end`, already decoded, are a key. */
+/** Returns null when the bytes from `start` to `end`, already decoded, are a valid key. */
 export function checkKey(bytes: Uint8Array, start: number, end: number): ProblemCode | null {
   if (start === end) return 'key_missing'
   if (end - start > keyBytesMax) return 'key_too_long'

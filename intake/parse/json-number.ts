@@ -5,7 +5,7 @@ const zero = 0x30
 const nine = 0x39
 const point = 0x2e
 
-/** Where the number ends that begins at `start`; -1 when it is none by JSON's grammar (RFC 8259, 6). */
+/** Returns the end of the number at `start`; -1 when it is none by JSON's grammar (RFC 8259, 6). */
 export function numberEnd(bytes: Uint8Array, start: number, end: number): number {
   const first = bytes[start] === 0x2d ? start + 1 : start
   let index = bytes[first] === zero && first < end ? first + 1 : digitsEnd(bytes, first, end)

@@ -71,7 +71,7 @@ function encodeUtf8(code: number, target: Uint8Array, at: number): number {
   return at
 }
 
-/** Where the escape ends whose backslash stands at `start`; -1 when it is none. */
+/** Returns the end of the escape whose backslash is at `start`; -1 when it is none. */
 export function escapeEnd(bytes: Uint8Array, start: number, end: number): number {
   const isLong = bytes[start + 1] === letterU
   const behind = start + (isLong ? 6 : 2)

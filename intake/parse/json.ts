@@ -92,7 +92,7 @@ export function markEnd(body: Uint8Array): number {
   return body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? 3 : 0
 }
 
-/** Where the next thing begins that is no white space, or the body ends. */
+/** Returns the place of the next byte that is no white space, or the end of the body. */
 export function skipSpace(body: Uint8Array, start: number): number {
   let index = start
   while (body[index] === lineFeed || body[index] === 0x20 || body[index] === 0x0d || body[index] === 0x09)
@@ -105,7 +105,7 @@ function lineEnd(body: Uint8Array, start: number): number {
   return found === -1 ? body.length : found
 }
 
-/** Where to go on in a later line: up to `brokenEnd` only where it begins with an object. */
+/** Returns the place to go on at in a later line: up to `brokenEnd` only where that begins with an object. */
 function nextStart(body: Uint8Array, start: number, brokenEnd: number): number {
   let next = start
   do next = skipSpace(body, Math.min(body.length, lineEnd(body, next) + 1))

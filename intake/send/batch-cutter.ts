@@ -7,7 +7,7 @@ import type { FlushCohort } from './ack-waiters.ts'
 /** Slices of a batch in one turn of the event loop. */
 export const slicesMax = 8
 
-/** How many to write after a turn that took so long: where turns are long, batches do not wait for more. */
+/** Returns how many slices to write after a turn so long: more after a long one, as the next may be long. */
 export function slicesAfter(turnMs: number): number {
   return Math.min(turnMs / 2.5, slicesMax)
 }

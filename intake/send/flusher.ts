@@ -93,7 +93,7 @@ export class Flusher {
     return true
   }
 
-  /** False when there is no room for its keys: nothing was counted then. */
+  /** Returns false when there is no room for its keys: nothing was counted then. */
   tryAddKeyed(keyed: Keyed): boolean {
     if (this.keyCount + keysTakenBy(keyed.request) > this.#options.keysMax) return false
     this.#accumulator.addKeyed(keyed)

@@ -140,8 +140,8 @@ export class Producer {
   }
 
   /**
-   * How far everything has come, by what the queue said last: not beyond a batch that was given up and is
-   * still here.
+   * Returns how far everything has come, by what the queue said last: not beyond a batch that was given up
+   * and is still here.
    */
   reached(position: Position): Position {
     const { pushed, applied } = position

@@ -101,7 +101,7 @@ export class Metrics {
   }
 }
 
-/** Not a number where no descriptor is free to find out with. */
+/** Returns NaN where no descriptor is free to find out with. */
 function residentBytes(): number {
   return nextDescriptor() === null ? Number.NaN : processUsage.memoryUsage.rss()
 }

@@ -1,6 +1,6 @@
 import { createServer } from 'node:net'
 
-/** Why nobody of ours could have `host` and `port` for themselves; null when nothing is in the way. */
+/** Resolves to why no process of ours could have `host` and `port`; null when nothing is in the way. */
 export function whyNotListening(host: string, port: number): Promise<string | null> {
   return new Promise(resolve => {
     const probe = createServer()

@@ -69,7 +69,7 @@ function isHost(name: string): boolean {
   return name !== '' && (isIPv4(name) || !/(^|\.)\d+$/.test(name))
 }
 
-/** Null for anything but `db` and `family`: other parameters could change how the client retries. */
+/** Returns null for anything but `db` and `family`: other parameters could change how the client retries. */
 function readParameters({ pathname, searchParams }: URL): { db: number; family: number } | null {
   const names = [...searchParams.keys()]
   const isKnown = names.every(name => name === 'db' || name === 'family')

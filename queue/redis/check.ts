@@ -34,7 +34,7 @@ export async function checkRedisServer(redis: Informant): Promise<RedisServer> {
   return { major, isPolicyKnown: memory !== null }
 }
 
-/** Null where INFO is forbidden, or was renamed. */
+/** Resolves to a section of INFO; null where INFO is forbidden, or was renamed. */
 async function informed(redis: Informant, section: string): Promise<string | null> {
   try {
     return await redis.info(section)

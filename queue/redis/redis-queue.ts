@@ -162,7 +162,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     return Number(await this.#call('forget', Math.ceil(silentMs / 1000)))
   }
 
-  /** How the elements from that index on begin, as Latin-1, whatever they are: for who only looks. */
+  /** Reads the beginnings of the elements from that index on, as Latin-1, for a reader that only looks. */
   async page(start: number, count: number): Promise<string[]> {
     const elements = await this.#connection.call('page', redis =>
       redis.lrangeBuffer(this.#keys.batches, start, start + count - 1),

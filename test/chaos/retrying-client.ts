@@ -119,7 +119,7 @@ export class RetryingClient {
       this.#book.meant.set(key, (this.#book.meant.get(key) ?? 0n) + BigInt(value))
   }
 
-  /** Null when there was no answer, or the client went away after `patienceMs`. */
+  /** Resolves to null when there was no answer, or the client went away after `patienceMs`. */
   #post(
     target: string,
     body: string,

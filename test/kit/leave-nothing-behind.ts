@@ -45,7 +45,7 @@ function processIds(): number[] {
   }
 }
 
-/** Null when the process has ended. */
+/** Returns null when the process has ended. */
 function parentOf(pid: number): number | null {
   try {
     const status = readFileSync(`/proc/${pid}/stat`, 'latin1')

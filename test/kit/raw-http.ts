@@ -170,8 +170,8 @@ export class RawConnection {
 }
 
 /**
- * Null while the answer is not complete; one without a length goes on to the end of the connection. Throws on
- * anything else.
+ * Parses the answer at the beginning; null while it is not complete. An answer without a length goes on to
+ * the end of the connection. Throws on anything else.
  */
 function parseAnswer(
   bytes: Buffer,

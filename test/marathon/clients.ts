@@ -137,7 +137,7 @@ interface Answer {
   readonly ack?: string
 }
 
-/** Null when the connection ended, or said nothing for too long. */
+/** Resolves to null when the connection ended, or said nothing for too long. */
 function post(socket: Socket, { ndjson }: Body, ack: 'memory' | 'committed'): Promise<Answer | null> {
   return new Promise(resolve => {
     let text = ''
@@ -167,7 +167,7 @@ function headOf(length: number, ack: string): string {
   return `POST /increment?ack=${ack} HTTP/1.1\r\nHost: marathon\r\n${type}\r\nContent-Length: ${length}\r\n\r\n`
 }
 
-/** Null when nobody listens. */
+/** Resolves to null when nobody listens. */
 function open(port: number): Promise<Socket | null> {
   return new Promise(resolve => {
     const socket = connect(port, '127.0.0.1').setNoDelay()

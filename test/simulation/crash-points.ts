@@ -63,7 +63,7 @@ export class CrashStory {
     return this.#boundaryCount
   }
 
-  /** Null when every promise was kept. */
+  /** Resolves to null when every promise was kept. */
   async run(): Promise<string | null> {
     for (let index = 0; index < keyedCount; index++) this.#isTold.set(`k${index}`, false)
     for (let round = 0; round < roundCount; round++) {

@@ -70,7 +70,7 @@ function isWord(word: string): word is Word {
   return allWords.includes(word as Word)
 }
 
-/** Null, or what happened and what was wrong with it. */
+/** Resolves to null, or to what happened and what was wrong with it. */
 async function runSchedule(world: Schedule): Promise<string | null> {
   try {
     await world.run()

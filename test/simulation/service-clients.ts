@@ -72,7 +72,7 @@ export class ServiceClients {
     if (webs.length > 0) for (const insisted of open) this.#insist(this.#random.pick(webs), insisted)
   }
 
-  /** Null when all became true that they were told. */
+  /** Returns null when all that they were told became true. */
   verdict(): string | null {
     for (const key of this.#refused)
       if (this.#disk.countOf(key) !== 0) return `${key} was refused and is counted`

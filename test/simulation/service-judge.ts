@@ -92,7 +92,7 @@ export class ServiceJudge {
     return lost
   }
 
-  /** Null when everything has arrived. */
+  /** Resolves to null when everything has arrived. */
   async whatIsLeft(): Promise<string | null> {
     for (const web of this.#webs) if (!web.holdsNothing) return `web ${web.id} still holds something`
     const queued = await this.#shard.execute(queue => queue.length())
@@ -105,7 +105,7 @@ export class ServiceJudge {
     return files.length > 0 ? `what ${files[0]!.producer} left is never brought home` : null
   }
 
-  /** Null when every increment and every answer had the fate that was promised. */
+  /** Returns null when every increment and every answer had the fate that was promised. */
   fates(): string | null {
     if (this.#disk.number('SELECT count(*) FROM numbers WHERE value <> 1') > 0)
       return 'something was counted twice'
@@ -128,7 +128,7 @@ export class ServiceJudge {
     return this.#clients.verdict()
   }
 
-  /** Null when the ledger adds up. */
+  /** Returns null when the ledger adds up. */
   ledger(mayLoseQueue: boolean): string | null {
     const sum = (column: string) => this.#disk.number(`SELECT coalesce(sum(${column}), 0) FROM producers`)
     const { sealed, applied, duplicate, lost } = {
@@ -151,7 +151,7 @@ export class ServiceJudge {
     return batches.filter(({ producer, sequence }) => this.#disk.isGivenUp(producer, sequence))
   }
 
-  /** Null when what the queue had of each producer is applied, or known to be lost. */
+  /** Returns null when what the queue had of each producer is applied, or known to be lost. */
   lastBatches(): string | null {
     for (const [producer, sealed] of this.#shard.sealedOf) {
       const known = this.#disk.sealedOf(producer)

@@ -124,7 +124,7 @@ export class ServiceWorld {
     }
   }
 
-  /** Null when every promise was kept. To be called once, after `run`. */
+  /** Resolves to null when every promise was kept. Must be called once, after `run`. */
   async verdict(): Promise<string | null> {
     return (
       this.verdictSoFar() ??

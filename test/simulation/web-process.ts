@@ -85,7 +85,7 @@ export class WebProcess {
     return this.#producer.firstUnconfirmed
   }
 
-  /** False when it had no room: none of them may ever be counted. */
+  /** Adds increments of 1. Returns false when there was no room: none of them may ever be counted then. */
   add(keys: readonly string[]): boolean {
     const isAccepted = this.#flusher.tryAdd(increments(...keys.map(key => [key, 1] as const)))
     if (isAccepted) this.accepted.push(...keys)

@@ -90,7 +90,7 @@ export class World {
     }
   }
 
-  /** Null when every promise was kept. */
+  /** Returns null when every promise was kept. */
   verdict(): string | null {
     const { counts, parkedBatches, givenUp } = this.#store
     if (this.#broken !== null) return this.#broken

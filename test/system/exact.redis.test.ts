@@ -113,7 +113,7 @@ class Book {
     expect(new Set(this.#keys).size).toBe(keyCount)
   }
 
-  /** Null when all requests are made. */
+  /** Returns null when all requests are made. */
   next(): { bytes: string; increments: number } | null {
     if (this.#requestsLeft === 0) return null
     this.#requestsLeft--

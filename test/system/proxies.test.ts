@@ -48,7 +48,7 @@ const proxies: readonly Proxy[] = [
   },
 ]
 
-/** Null when it is not installed; Debian keeps servers where only root looks. */
+/** Returns a program's path; null when it is not installed. Debian keeps servers where only root looks. */
 function binaryOf(name: string): string | null {
   const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/usr/local/sbin']
   return folders.map(folder => join(folder, name)).find(existsSync) ?? null

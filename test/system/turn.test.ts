@@ -71,7 +71,7 @@ describe('while a connection floods', () => {
   const bed = new TestBed('all tests')
   beforeAll(() => bed.start('--web-processes', '1'))
 
-  /** How long the longest of some requests took that came one after the other. */
+  /** Resolves to the longest time that one of some requests took, which came one after the other. */
   async function longestWaitMs(requestCount: number): Promise<number> {
     using connection = await RawConnection.connect(bed.service.port)
     let longest = 0

@@ -5,8 +5,8 @@ import { type Origins, preflightBody, preflightHeaders, readable } from '../../.
 import type { ProblemCode } from '../../../intake/parse/problems.ts'
 
 /**
- * Why the request whose head was read last is refused because of the page that it comes from. If it is not,
- * its answer, whatever it will be, has what lets the page read it.
+ * Returns why the request whose head was read last is refused because of the page that it comes from. If it
+ * is not refused, its answer, whatever it will be, has the headers that let the page read it.
  */
 export function refusedPage(
   origins: Origins,

@@ -99,7 +99,7 @@ export class Body {
     return null
   }
 
-  /** Null when there is no memory left for it. */
+  /** Returns room for the next bytes; null when there is no memory left for it. */
   #withRoom(): Uint8Array | null {
     const collected = this.#collected
     const had = collected?.length ?? 0
