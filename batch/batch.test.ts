@@ -184,7 +184,7 @@ test('a key may be full of brackets, quotes and backslashes', () => {
   expect(decodeBatch(encodeBatch(batch({ sequence: 1, sums }))).keys).toEqual(Object.keys(sums))
 })
 
-test('what is said of an element has nothing in it that it holds', () => {
+test('a message about an element shows nothing of its contents', () => {
   const evil = '\u001b[2J'
   for (const element of [
     evil,

@@ -40,7 +40,7 @@ const sum = fc.oneof(
 )
 const sums = fc.dictionary(key, sum, { minKeys: 1, maxKeys: 30 })
 
-test('what it reads is what decodeBatch reads', () => {
+test('it reads the same as decodeBatch', () => {
   let scannedCount = 0
   fc.assert(
     fc.property(sums, fc.integer({ min: 1, max: 1e9 }), (sums, sequence) => {
@@ -65,7 +65,7 @@ test('what it reads is what decodeBatch reads', () => {
   expect(scannedCount).toBeGreaterThan(50)
 })
 
-test('what decodeBatch refuses, it refuses', () => {
+test('it refuses everything that decodeBatch refuses', () => {
   const element = encodeBatch(batch({ sequence: 7, sums: { foo: 12, bär: -345, baz: 0 } }))
   expect(scan(element).scanned).not.toBeNull()
   const edit = fc.record({

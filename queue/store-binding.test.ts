@@ -6,7 +6,7 @@ import { until } from '../test/kit/condition.ts'
 import { EmbeddedQueue } from './embedded/embedded-queue.ts'
 import { Binding } from './store-binding.ts'
 
-test('who hears of a commit knows the store, though nobody asked for it', async () => {
+test('a process that hears of a commit knows the store, though nobody asked for it', async () => {
   const queue = new EmbeddedQueue(systemClock)
   const binding = new Binding(queue)
   await binding.refresh()

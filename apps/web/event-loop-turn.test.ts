@@ -35,7 +35,7 @@ test('each turn begins anew', async () => {
   expect(isDeepAfter(64)).toBe(false)
 })
 
-test('whoever asks for it hears of the end of the turn, once', async () => {
+test('a stream that asks for it hears of the end of the turn, once', async () => {
   let ends = 0
   turn.atEnd({ endTurn: () => ends++ })
   isDeepAfter(1_000)

@@ -21,7 +21,7 @@ test('a turn has 20 ms for it, and the next one as many', async () => {
   expect(longWork.isFree).toBe(true)
 })
 
-test('what has to wait is done in order, some of it in each turn, and nothing overtakes it', async () => {
+test('work that has to wait is done in order, some of it in each turn, and nothing overtakes it', async () => {
   const done: number[] = []
   for (let index = 0; index < 7; index++)
     longWork.later(() => {

@@ -31,7 +31,7 @@ test('beyond what all together may leave, whoever adds to it is cut, until some 
   expect(unread.verdict(10)).toBe('fine')
 })
 
-test('what a closed stream left counts for as long as it may lie here', () => {
+test('unread answers of a closed stream count for as long as they may stay in memory', () => {
   timers = []
   const unread = new UnreadAnswers(clock, lingerMs)
   unread.changed(0, 500)

@@ -52,7 +52,7 @@ test('each producer gets a file of its own, with the store that it belongs to', 
   expect((await readManifestAt(systemDisk, file!.path)).header?.store).toBe('the store')
 })
 
-test('what its web process wrote down is not written again, unless that lacks something', async () => {
+test('batches that the web process wrote down are not written again, unless its file lacks some', async () => {
   await push(1, 5, 6)
   folder.handOver(
     1,

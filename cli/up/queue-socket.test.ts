@@ -54,7 +54,7 @@ async function pose(onConnection: (socket: Socket) => void): Promise<void> {
 }
 const ask = () => queuedInService(place(), environment())
 
-test('what is queued is told in the state directory, to the user and the group alone', async () => {
+test('the queue is shown in the state directory, to the user and the group alone', async () => {
   await tell()
   expect(lstatSync(join(folder.path, sockets()[0]!)).mode & 0o777).toBe(0o660)
   expect(await ask()).toEqual(queued)
@@ -89,7 +89,7 @@ test('the socket of a process that was killed is replaced, one of a process that
   expect(await ask()).toEqual(queued)
 })
 
-test('what is no socket stays, and the queue is told elsewhere', async () => {
+test('a file that is no socket stays, and the queue is shown elsewhere', async () => {
   await tell()
   const path = join(folder.path, sockets()[0]!)
   await cleanUps.pop()!()

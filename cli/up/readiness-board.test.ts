@@ -4,7 +4,7 @@ import type { ProcessReadiness } from '../../lib/process/status-server.ts'
 import { ManualClock } from '../../test/kit/manual-clock.ts'
 import { ReadinessBoard } from './readiness-board.ts'
 
-test('what a process said is not believed for ever', () => {
+test('a readiness report is not believed for ever', () => {
   const clock = new ManualClock(0)
   let told: readonly ProcessReadiness[] = []
   const board = new ReadinessBoard(clock, all => {

@@ -43,7 +43,7 @@ test.each(['', 'x', '24h\r\nSet-Cookie: a=b', '24h\n', ' 24h', '-1h', `${'9'.rep
   },
 )
 
-test('what was known is known while the queue is away', async () => {
+test('a known window stays known while the queue is unreachable', async () => {
   await queue.announceWindow('24h')
   expect(await asked()).toBe('24h')
   queue.idempotencyWindow = () => Promise.reject(new Error('away'))

@@ -49,7 +49,7 @@ async function read(path: string): Promise<string[]> {
   return read
 }
 
-test('what is written is read back', async () => {
+test('batches are read back as they were written', async () => {
   const path = folder.handOver(1, elements, 'a store')
   expect(await read(path)).toEqual(elements)
   const header = { store: 'a store', shard: 0, producer: producerId(1), batches: 3, increments: 6 }
@@ -124,7 +124,7 @@ test('a file of a later form is left for a later version', async () => {
   await expect(manifest(path)).rejects.toMatchObject({ code: 'handover_newer' })
 })
 
-test('what is no file is left alone, at once', async () => {
+test('anything but a file is left alone, at once', async () => {
   const path = (name: string) => join(folder.path, `numbers.db-${name}.handover`)
   mkdirSync(path('folder'))
   execFileSync('mkfifo', [path('fifo')])
@@ -183,21 +183,21 @@ test('a producer is handed over while a file of it is there, in either folder', 
 const leftover = { store: null, producer: producerId(1), elements }
 const leave = (place: Place) => leaveBatches(place, leftover, log()).paths
 
-test('what is left lies in the state directory', async () => {
+test('batches are left in the state directory', async () => {
   const stateDir = join(folder.path, 'state')
   const [path] = leave({ database: folder.database, stateDir })
   expect(path).toBe(join(stateDir, `numbers.db-${producerId(1)}.handover`))
   expect(await read(path!)).toEqual(elements)
 })
 
-test('with no room there it is left beside the database, where the next start finds it', async () => {
+test('with no room there they are left beside the database, where the next start finds them', async () => {
   const both = { database: folder.database, stateDir: unwritable() }
   const [path] = leave(both)
   expect((await listHandovers(systemDisk, both)).map(each => each.path)).toEqual([path])
   expect(lines.map(line => JSON.parse(line).level)).toEqual([60, 40])
 })
 
-test('with no room there either it is left in the folder for temporary files, and the log says where', async () => {
+test('with no room there either they are left in the folder for temporary files, and the log says where', async () => {
   const temporary = new Folder()
   vi.stubEnv('TMPDIR', temporary.path)
   const [path] = leave({ database: join(unwritable(), 'numbers.db'), stateDir: null })
@@ -212,14 +212,14 @@ test('with no room there either it is left in the folder for temporary files, an
   temporary[Symbol.dispose]()
 })
 
-test('with no room anywhere it says what that is, rather than lose batches in silence', () => {
+test('with no room anywhere it says so, rather than lose batches in silence', () => {
   vi.stubEnv('TMPDIR', unwritable())
   const nowhere = { database: join(unwritable(), 'numbers.db'), stateDir: null }
   const { paths, unwritten } = leaveBatches(nowhere, leftover, log())
   expect([paths, unwritten]).toEqual([[], [leftover]])
 })
 
-test('what cannot be written leaves nothing behind', () => {
+test('a file that cannot be written leaves nothing behind', () => {
   const huge = {
     toString: () => {
       throw new Error('no space')

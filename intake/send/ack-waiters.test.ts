@@ -17,7 +17,7 @@ beforeEach(() => {
   waiting = new AckWaiters(clock, 5_000)
 })
 
-test('who waits for the queue is answered by a push, who waits for the store by the watermark', () => {
+test('a request that waits for the queue is answered by a push, one that waits for the store by the watermark', () => {
   const cohort = { sequenceLast: 3 }
   add('queued', cohort)
   add('committed', cohort)
@@ -30,7 +30,7 @@ test('who waits for the queue is answered by a push, who waits for the store by 
   expect(waiting.count).toBe(0)
 })
 
-test('what is not sealed altogether has reached nothing, wherever its producer stands', () => {
+test('a cohort that is not completely sealed has reached nothing, wherever its producer is', () => {
   const cohort: FlushCohort = { sequenceLast: null }
   add('committed', cohort)
   progress(9, 9)
@@ -71,7 +71,7 @@ test('each waits its own time', () => {
   expect(reached).toEqual(['committed: memory', 'queued: memory'])
 })
 
-test('who no longer waits is not answered', () => {
+test('a request that no longer waits is not answered', () => {
   const cancel = add('committed', { sequenceLast: 1 })
   cancel()
   progress(1, 1)

@@ -30,7 +30,7 @@ test('a flush that took longer than the interval is followed by the next at once
   expect(dueMs()).toBe(5_250)
 })
 
-test('who waits makes the pause a short one, and once it is short no further one changes it', () => {
+test('a waiting request makes the pause a short one, and further ones do not change it', () => {
   void flushTimer.pause()
   mode = 'hurried'
   flushTimer.changed()

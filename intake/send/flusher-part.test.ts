@@ -80,7 +80,7 @@ test('a stop that never ends writes it down, too', async () => {
   expect(await stop()).toEqual(new Map([['a', 1]]))
 })
 
-test('what cannot be sealed keeps nothing else from being written down', async () => {
+test('increments that cannot be sealed keep nothing else from being written down', async () => {
   const { flusher, producer, stop } = await running(() => Promise.reject(new Error('an internal error')))
   flusher.tryAdd(increments(['a', 1]))
   const seal = producer.seal.bind(producer)

@@ -107,7 +107,7 @@ function sumsOf(batches: readonly Batch[]): Record<string, number> {
   return sums
 }
 
-test('what comes together in an interval becomes one batch with its counts', async () => {
+test('the increments of one interval become one batch with its counts', async () => {
   flusher.tryAdd(increment('a', 2))
   flusher.tryAdd(increment('a', 3))
   flusher.tryAdd(increment('b', -1))
@@ -326,7 +326,7 @@ test('a queue that forgot what it had gets it again before draining calls it saf
   expect(await queue.read()).toEqual([element])
 })
 
-test('what the queue had before it went away is not safe', async () => {
+test('batches that the queue had before it became unreachable are not safe', async () => {
   queue.durable = true
   await pushOne()
   queue.isAway = true

@@ -54,7 +54,7 @@ test('only the watermark lets a batch go', () => {
   expect(producer.unconfirmed).toHaveLength(1)
 })
 
-test('what is unconfirmed is known in bytes and in increments', () => {
+test('unconfirmed batches are counted in bytes and in increments', () => {
   const producer = producerWith(1)
   producer.seal(({ sequence }) => encodeBatch(batch({ sequence, increments: 40 })), 0)
   const { element } = producer.unconfirmed[1]!

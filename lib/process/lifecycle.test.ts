@@ -38,7 +38,7 @@ test('a part that fails or hangs while stopping does not keep the others from it
   expect(events).toContain('stop a')
 })
 
-test('what has to be done last is done however stopping ended', async () => {
+test('the last task is done however stopping ended', async () => {
   const { events, part, life } = lifecycle()
   const lastly = (name: string) => ({ lastly: () => void events.push(`lastly ${name}`) })
   const failing = part('failing', { stop: () => Promise.reject(new Error('no')), ...lastly('failing') })
@@ -66,7 +66,7 @@ test('want of time is no fault', async () => {
   expect(await life.stop(10)).toBe(69)
 })
 
-test('what something outside kept from stopping cleanly is no fault', async () => {
+test('a stop that something outside kept from being clean is no internal error', async () => {
   const { part, life } = lifecycle()
   const hanging = part('hanging', { stop: () => new Promise(() => {}) })
   const full = part('full', {

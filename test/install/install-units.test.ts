@@ -80,7 +80,7 @@ test('web processes start after the consumer, so that they stop before it', () =
   expect(readUnit(root, 'web').get('After')).toContain('piccolo-consumer.service')
 })
 
-test('what is installed counts, and loses nothing when it is stopped', async () => {
+test('the installed service counts, and loses nothing when it is stopped', async () => {
   await using redis = await RedisServer.start()
   const [port, consumerPort] = [await freePort(), await freePort()]
   // So seldom a flush that what comes last leaves by the drain or not at all.

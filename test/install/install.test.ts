@@ -37,7 +37,7 @@ test('a second installation changes nothing', () => {
   expect(listing(root)).toEqual(before)
 })
 
-test('what is installed is what it takes to run, and every user can read it', () => {
+test('exactly the files that it takes to run are installed, and every user can read them', () => {
   const root = installed()
   const files = filesBelow(path.join(root, code))
   expect(files.filter(file => file.endsWith('.test.ts') && !file.includes('/node_modules/'))).toEqual([])

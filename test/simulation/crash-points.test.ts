@@ -18,7 +18,7 @@ test('without a crash everything is counted, and the story is longer than the bo
   expect(story.boundaryCount).toBeGreaterThan(boundaryCount)
 })
 
-test('whoever dies at whichever boundary, every promise is kept', async () => {
+test('whatever process dies at whatever boundary, every promise is kept', async () => {
   for (const crash of points) expect(await faultOf(crash)).toBeNull()
 })
 

@@ -131,7 +131,7 @@ test('committed says what is in the store though applied is all that was pushed'
   expect(await answer).toEqual([[200, 'committed'], '2'])
 })
 
-test('watermarks that others wrote keep no consumer from its start, whoever they are of', async () => {
+test('watermarks that others wrote keep no consumer from its start, whichever producer they are of', async () => {
   const consumer = await startConsumer()
   const far = String(Math.floor(Date.now() / 1_000) + 10 ** 9)
   const now = String(Math.floor(Date.now() / 1_000))
@@ -157,7 +157,7 @@ test('watermarks that others wrote keep no consumer from its start, whoever they
   expect(await second.stop()).toBe(0)
 })
 
-test('they keep the first consumer of a queue from nothing, either', async () => {
+test('they do not keep the first consumer of a queue from its start, either', async () => {
   await admin.hset(key('applied'), 'deadbeefdeadbeefdead', '5')
   expect(await (await startConsumer()).stop()).toBe(0)
 })

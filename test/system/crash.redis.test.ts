@@ -155,7 +155,7 @@ describe('on the embedded queue', () => {
     await second.says(/what another web process left is in the store/)
   })
 
-  test('what a killed web process had pushed survives a stop while nothing can be committed', async () => {
+  test('batches that a killed web process had pushed survive a stop while nothing can be committed', async () => {
     const first = await up('--web-processes', '1', '--stop-timeout-ms', '2000')
     expect(await first.increment('foo', 1)).toBe(200)
     await first.hasTotals(new Map([['foo', '1']]))
@@ -170,7 +170,7 @@ describe('on the embedded queue', () => {
     await second.hasTotals(new Map([['foo', '3']]))
   })
 
-  test('with no room in the state directory, what a killed web process had pushed is left beside the database', async () => {
+  test('with no room in the state directory, batches that a killed web process had pushed are left beside the database', async () => {
     writeFileSync(join(folder.path, 'full'), '')
     const state = ['--state-dir', join(folder.path, 'full', 'state')]
     const first = await up('--web-processes', '1', ...state)
@@ -313,7 +313,7 @@ describe('on Redis', () => {
     await service.hasTotals(expected.set('at last', '1'))
   })
 
-  test('what a stopping service cannot push waits in a file for the next start', async () => {
+  test('batches that a stopping service cannot push wait in a file for the next start', async () => {
     const server = await startRedis()
     const first = await up('--stop-timeout-ms', '2000')
     expect(await first.increment('foo', 1)).toBe(200)
@@ -363,7 +363,7 @@ describe('on Redis', () => {
     expect(ledger().lost).toBe(0)
   })
 
-  test('what is no batch is kept for the operator and blocks nobody', async () => {
+  test('an element that is no batch is kept for the operator and blocks nobody', async () => {
     const server = await startRedis()
     const service = await up()
     const admin = client(server)

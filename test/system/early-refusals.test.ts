@@ -37,7 +37,7 @@ test.each(refusals)('a request %s is refused before its body is there', async (_
   expect(JSON.parse((await connection.answer()).body).code).toBe(code)
 })
 
-test.each(refusals)('whoever sends a request %s to its end sees why', async (_name, bytes, head, code) => {
+test.each(refusals)('sending a request %s to its end shows why', async (_name, bytes, head, code) => {
   using connection = await RawConnection.connect(bed.service.port)
   connection.send(head)
   for (let sent = 0; sent < bytes; sent += mebibyte) connection.send('x'.repeat(mebibyte))
@@ -46,7 +46,7 @@ test.each(refusals)('whoever sends a request %s to its end sees why', async (_na
   expect((await connection.answer()).status).toBe(200)
 })
 
-test('whoever sends chunks of a request that is refused by its head sees why', async () => {
+test('a client that sends chunks of a request that is refused by its head sees why', async () => {
   using connection = await RawConnection.connect(bed.service.port)
   connection.send(requestHead({ target: '/increment?ack=no', headers: 'Transfer-Encoding: chunked\r\n' }))
   expect(JSON.parse((await connection.answer()).body).code).toBe('ack_unknown')
@@ -55,7 +55,7 @@ test('whoever sends chunks of a request that is refused by its head sees why', a
   expect((await connection.answer()).status).toBe(200)
 })
 
-test('whoever sends chunks beyond the limit sees why they are refused', async () => {
+test('a client that sends chunks beyond the limit sees why they are refused', async () => {
   using connection = await RawConnection.connect(bed.service.port)
   connection.send(requestHead({ headers: 'Transfer-Encoding: chunked\r\n' }))
   for (let sent = 0; sent < bodyBytes; sent += mebibyte) connection.send(chunks('x'.repeat(mebibyte)))

@@ -29,7 +29,7 @@ beforeEach(async () => {
   await until('it was given up', () => ledger() === '3|2|1')
 })
 
-test('what a web process held that was silent for too long counts when it goes on', async () => {
+test('increments of a web process that was silent for too long count when it goes on', async () => {
   signal('piccolo web 1', 'SIGCONT')
   await until('it counts', () => total() === '111')
   expect(ledger()).toBe('3|3|0')
@@ -38,7 +38,7 @@ test('what a web process held that was silent for too long counts when it goes o
   expect(await bed.metric('piccolo_increments_recovered_total')).toBe(1)
 })
 
-test('what a dead web process left counts when it is brought home after it was given up', async () => {
+test('batches that a dead web process left count when they are brought home after they were given up', async () => {
   signal('piccolo web 1', 'SIGKILL')
   const place = { database: bed.folder.database, stateDir: null }
   const { producer } = batchIdOf(lostElement)!

@@ -102,7 +102,7 @@ async function countsOn(total: number): Promise<void> {
     expect(['\u001b', '\ufffd'].some(each => output.includes(each))).toBe(false)
 }
 
-test('whatever stands in the list and is no batch is removed by its bytes, and kept for the operator', async () => {
+test('any element of the list that is no batch is removed by its bytes, and kept for the operator', async () => {
   for (const each of rubbish) await admin.rpush(list, each)
   await until('the list is empty', async () => (await left()) === 0)
   expect(rejected()).toBe(rubbish.length)
@@ -206,7 +206,7 @@ test('hashes of the queue that hold anything keep no producer and no consumer fr
   await until('the next consumer counts', () => bed.folder.totals().get('foo') === String(total + 1))
 })
 
-test('what an older version parked although it is no batch is rejected when its turn comes', async () => {
+test('an element that an older version parked although it is no batch is rejected when its turn comes', async () => {
   await bed.service.stop()
   const bad = `00000009 9999999999999999 {"v":1,"increments":1}`
   bed.folder.sql(

@@ -19,7 +19,7 @@ async function send(idempotencyKey: string | null, body = 'key=foo&value=1') {
 describe.each(['embedded', 'redis'])('on the %s queue', kind => {
   const start = (...args: string[]) => (kind === 'redis' ? bed.startOnRedis(...args) : bed.start(...args))
 
-  test('every answer to a request with a key says how long the key is kept, from the first one on', async () => {
+  test('every answer to a request with an idempotency key says how long that is kept, from the first one on', async () => {
     await start('--idempotency-window', '90m', '--web-processes', '1')
     expect(await send('a')).toEqual([200, '90m'])
     expect(await send('a')).toEqual([200, '90m'])
@@ -30,7 +30,7 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
   })
 })
 
-test('what a consumer announces is not believed for long without it', async () => {
+test('the window that a consumer announced is not believed for long without it', async () => {
   const redis = await bed.startOnRedis('--web-processes', '1')
   const admin = new Redis(redis.url)
   expect(await admin.get(key)).toBe('24h')

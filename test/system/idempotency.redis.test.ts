@@ -90,7 +90,7 @@ describe.each(['embedded', 'redis'])('on the %s queue', kind => {
     expect(bed.folder.totals()).toEqual(new Map([['foo', '5']]))
   })
 
-  test('with as many keys as may be kept, a request with another one is refused until there is room', async () => {
+  test('with as many idempotency keys as may be kept, a request with another one is refused until there is room', async () => {
     await start('--idempotency-keys-max', '1000', '--web-processes', '1')
     expect(await send('a', 'key=foo&value=5')).toEqual(applied)
     bed.folder.sql(`

@@ -104,7 +104,7 @@ test('a log that nobody reads holds nothing up, and goes on when somebody does',
   await countsAndStops(service)
 })
 
-test('what a command prints may be cut off or lost, without a trace of it', async () => {
+test('the output of a command may be cut off or lost, without a word about it', async () => {
   service = await Service.start(folder, '--web-processes', '1')
   await service.increment('foo', 1)
   await service.hasTotals(new Map([['foo', '1']]))

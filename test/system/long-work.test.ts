@@ -53,7 +53,7 @@ test('long work that comes together leaves room for other clients, and all of it
   await until('all of it is in the database', () => total() === connectionCount * bodyIncrements)
 })
 
-test('what waits for its turn is not counted when its client goes away, and harms nobody', async () => {
+test('a request that waits for its turn is not counted when its client goes away, and harms nobody', async () => {
   const clients = await connections()
   await sendTogether(clients, () => {
     for (const client of clients) client[Symbol.dispose]()

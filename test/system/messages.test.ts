@@ -64,7 +64,7 @@ test.each(notOurs)('%s in the place of the database is refused by total and veri
   expect(refusal(() => new LedgerReader(folder.database))).toMatch(message)
 })
 
-test('what is no file is refused before anything is made beside it', () => {
+test('a path that is no file is refused before anything is made beside it', () => {
   mkdirSync(folder.database)
   expect(refusal(() => openSqliteStore(folder.database, { clock: systemClock, log: silent }))).toMatch(
     /is a folder \[store_unknown\]/,
@@ -134,7 +134,7 @@ test.each(['up', 'consumer'])('%s makes no folder for a database but that of the
   expect(folder.files()).toEqual([])
 })
 
-test('what the operating system refuses is said with a code and a hint; a bug stays one', () => {
+test('refusals of the operating system have a code and a hint; a bug stays one', () => {
   const thrown = (() => {
     try {
       return readFileSync(folder.path)

@@ -43,7 +43,7 @@ const handovers = () => bed.folder.files().filter(name => name.endsWith('.handov
 const losses = (program: Program) =>
   program.output.split('\n').filter(line => line.includes('"code":"handover_unwritable"'))
 
-test('what is too large for one file is divided, and all of it is brought home', async () => {
+test('batches too large for one file are divided, and all of them are brought home', async () => {
   const web = await startWeb({ fileBytesMax: 120_000 })
   await redis.kill()
   await count(2.5 * batchKeys)
@@ -67,7 +67,7 @@ test('a web process that can write it nowhere says so in one line, and ends with
   ])
 })
 
-test('so does a service of which a web process is one', async () => {
+test('so does a service with such a web process', async () => {
   const up = await start({}, 'up', '--port', String(port), '--web-processes', '1')
   execFileSync('prlimit', ['--pid', String(up.children().get('piccolo web 1')), '--fsize=1000:'])
   await redis.kill()
@@ -76,7 +76,7 @@ test('so does a service of which a web process is one', async () => {
   expect(losses(up)).toHaveLength(1)
 })
 
-test('so does one whose queue is its own', async () => {
+test('so does a service with an embedded queue', async () => {
   const all = ['up', '--port', String(port), '--web-processes', '1', '--database', bed.folder.database]
   const up = bed.use(new Program([...all, '--stop-timeout-ms', '2000'], { TMPDIR: bed.folder.path }))
   await up.says(/"msg":"ready"/)

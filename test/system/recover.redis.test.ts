@@ -83,7 +83,7 @@ test('a file of another store is refused, with the database and with the queue',
   await service.hasTotals(new Map([['foo', '10']]))
 })
 
-test('what is no file, and no argument, are one line', async () => {
+test('a path that is no file, or no argument, gives one line', async () => {
   mkdirSync(join(other.path, 'folder'))
   writeFileSync(join(other.path, 'empty'), '')
   symlinkSync(other.handOver(9, elements), join(other.path, 'link'))

@@ -9,7 +9,7 @@ beforeEach(() => bed.start('--web-processes', '1'))
 /** Far longer than the documented 32 s: the server looks at its connections every few seconds. */
 const patienceMs = 90_000
 
-test('who says nothing is pinged; who does not answer is cut, and who does may go on', async () => {
+test('a silent client is pinged: one that does not answer is cut, and one that does may go on', async () => {
   using silent = await RawWebSocket.open(bed.service.port)
   using alive = await RawWebSocket.open(bed.service.port)
   silent.answersPings = false

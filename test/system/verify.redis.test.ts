@@ -85,7 +85,7 @@ test('a damaged file is found', async () => {
   expect(exitCode).not.toBe(0)
 })
 
-test('what waits in the embedded queue is shown, by producer', async () => {
+test('batches in the embedded queue are shown, by producer', async () => {
   const service = await bed.start('--web-processes', '1')
   await service.increment('foo', 5)
   await service.hasTotals(new Map([['foo', '5']]))
@@ -127,7 +127,7 @@ test('a web process that was never heard of in the database is shown, too', asyn
   process.kill(service.children().get('piccolo consumer')!, 'SIGCONT')
 })
 
-test('what is left beside the database for the next start is shown', async () => {
+test('batches left beside the database for the next start are shown', async () => {
   await (await bed.start()).stop()
   bed.folder.handOver(3, [encodeBatch(batch({ producer: 3, sequence: 1, increments: 12 }))])
   const { exitCode, output } = await verify()
