@@ -86,7 +86,7 @@ export function scanElement(element: string, table: SumTable): ScannedBatch | nu
   return new ScannedBatch({ producer, sequence, oldestMs, increments, sealed }, sumOfSums, element)
 }
 
-/** Returns where the first sum stands; null when the keys are not of the usual shape. */
+/** Returns where the first sum is; null when the keys are not of the usual shape. */
 function scanKeys(table: SumTable, start: number, end: number): number | null {
   const { bytes } = table
   const countMax = table.count + batchKeysMax

@@ -36,7 +36,7 @@ const smallEnd = 100_000_000
 const smallBytesMax = 10
 
 /**
- * The element of the queue's list: `<producer> <sequence> <JSON>`. Producer and sequence stand in plain
+ * Returns the element of the queue's list: `<producer> <sequence> <JSON>`. Producer and sequence are plain
  * text, so that the queue's scripts need not parse JSON. Sums beyond ±(2^53-1) travel as decimal strings.
  */
 export function encodeBatch(batch: Batch): string {

@@ -1,8 +1,8 @@
 import type { Command } from './command.ts'
 
 /**
- * In the order in which the help lists them. Each is loaded when it is asked for, so that none pays for the
- * others.
+ * Commands in the order in which the help lists them. Each is loaded when it is asked for, so that none pays
+ * for the others.
  */
 export const commands: Readonly<Record<string, () => Promise<Command>>> = {
   up: async () => (await import('./up/up.ts')).upCommand,

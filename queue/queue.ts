@@ -58,17 +58,17 @@ export interface ProducerQueue {
   connect(): Promise<void>
   /**
    * Appends the batch if it is the next in order after `max(pushed, settled)`, or was given up and is not in
-   * the list, and if the list has room; does nothing otherwise. Either way the answer says where the
-   * producer stands, and it counts as alive. `pushed` just below the batch means that there is no room, as
-   * does that it is still missing.
+   * the list, and if the list has room; does nothing otherwise. Either way the result is the producer's
+   * position, and it counts as alive. There was no room if `pushed` is just below the batch, or if a batch
+   * that was given up is still missing.
    */
   push(push: Push): Promise<Position>
   /**
-   * Says that the producer lives, and asks where it stands; outcomes below `firstUnconfirmed` are dropped.
-   * Rejects, as a push does, with `queue_altered` where that is beyond `highest`: somebody else wrote that,
-   * and the producer is set back to below `firstUnconfirmed`, so that it pushes again what it has. With
-   * `looksIntoList`, what it is said to have pushed has to be there, or it is set back, too: of a list from
-   * which somebody took batches, nothing else tells a producer that sends no more.
+   * Says that the producer lives, and resolves to its position; outcomes below `firstUnconfirmed` are
+   * dropped. Rejects, as a push does, with `queue_altered` where that is beyond `highest`: somebody else
+   * wrote that, and the producer is set back to below `firstUnconfirmed`, so that it pushes again what it
+   * has. With `looksIntoList`, it is set back, too, if the list lacks what it is said to have pushed: a
+   * producer that sends no more does not notice otherwise that somebody took batches from the list.
    */
   heartbeat(
     producer: string,
@@ -118,9 +118,9 @@ export interface ConsumerQueue {
   /** Binds the shard to this store unless it is bound already. Resolves to the id it is bound to. */
   bind(storeId: string): Promise<string>
   /**
-   * Elements, oldest first, without removing them. Meant for one reader, but safe for several: what is read
-   * twice, or skipped as others were removed, the protocol makes good. Of one that is larger than any batch
-   * there may come a text that only names it, and is no batch, either; to discard that text discards it.
+   * Reads elements, oldest first, without removing them. Meant for one reader, but safe for several: the
+   * protocol repairs that elements are read twice, or skipped as others were removed. An element larger than
+   * any batch may come as a text that only names it, and is no batch, either; discarding that discards it.
    */
   read(bounds?: ReadBounds): Promise<Element[]>
   /**

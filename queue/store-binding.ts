@@ -7,7 +7,7 @@ export class Binding {
 
   constructor(queue: ProducerQueue) {
     this.#queue = queue
-    // Nothing is applied before the queue is bound: whoever was told of a commit stops with the store's name.
+    // Nothing is applied before the queue is bound: a process that has heard of a commit knows the store.
     queue.onApplied(() => {
       if (this.#store === null) void this.refresh()
     })

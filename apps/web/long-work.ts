@@ -4,9 +4,9 @@ import type { Clock } from '../../lib/clock.ts'
 const longWorkMs = 20
 
 /**
- * Work that takes long for one request, as to read a body of a megabyte does. What does not fit into a turn
- * of the event loop is done in the following ones, in the order in which it came: connections that all bring
- * such work in one turn would keep every other client, and the flush, waiting.
+ * Work that takes long for one request, such as reading a body of a megabyte. Work that does not fit into a
+ * turn of the event loop is done in the following ones, in the order in which it came: connections that all
+ * bring such work in one turn would keep every other client, and the flush, waiting.
  */
 export class LongWork {
   readonly #clock: Clock

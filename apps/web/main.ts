@@ -125,8 +125,8 @@ function handoverPart(
 }
 
 /**
- * A queue that cannot be right stops the start. One that is away does not: increments are taken and wait in
- * memory, as they would if it had gone away a moment later.
+ * Stops the start when the queue cannot be right. An unreachable one does not: increments are taken and wait
+ * in memory, as they would if it had become unreachable a moment later.
  */
 async function firstContact(queue: ProducerQueue, queueError: RepeatedError): Promise<void> {
   try {

@@ -83,8 +83,8 @@ export class Server {
   }
 
   /**
-   * Takes no new connections, answers what is under way and closes each connection with its answer. What is
-   * not complete at the deadline is cut, uncounted.
+   * Takes no new connections, answers what is under way and closes each connection with its answer. Requests
+   * that are not complete at the deadline are cut, uncounted.
    */
   async drain(timeoutMs: number): Promise<void> {
     const { clock, requests, streams, connections } = this.#options

@@ -22,7 +22,7 @@ export async function setPortMark(name: string): Promise<PortMark | 'taken' | nu
       resolve(error.code === 'EADDRINUSE' ? 'taken' : null)
     })
     server.listen({ path: pathOf(name), backlog: backlogMax }, () => {
-      // It is out of descriptors for a moment: whoever asked was told by the connection alone.
+      // It is out of descriptors for a moment: the connection alone has told the process that asked.
       server.on('error', () => {})
       server.unref()
       resolve({ release: () => void server.close() })

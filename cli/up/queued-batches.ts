@@ -56,7 +56,7 @@ export async function queuedInService(
   return answer === null ? null : parseQueued(answer)
 }
 
-/** Whoever answers may be anybody: nothing of it is taken, or shown, that does not look as it should. */
+/** Parses an answer, which may be anybody's: nothing is taken, or shown, that does not look as it should. */
 function parseQueued(answer: string): readonly QueuedBatch[] {
   try {
     const batches: unknown = JSON.parse(answer)

@@ -153,8 +153,8 @@ function makeSupervisors(
 }
 
 /**
- * Web processes first: what they seal in their last moments is for the consumer, which then empties the
- * queue. Resolves to the worst of their exit codes.
+ * Stops the web processes first: the consumer takes what they seal in their last moments, and then empties
+ * the queue. Resolves to the worst of their exit codes.
  */
 async function stopInOrder(
   consumer: Supervisor,

@@ -73,7 +73,7 @@ export class Records {
     return true
   }
 
-  /** The bytes among which the key of that record stands, from `keyStart` to before `keyEnd`. */
+  /** The bytes that hold the key of that record, from `keyStart` to before `keyEnd`. */
   bytesOf(address: number): Uint8Array {
     return this.pages[address >>> pageUnitsLog2]!.bytes
   }

@@ -6,7 +6,7 @@ const any = '*'
 export type HostTest = (host: string) => boolean
 
 /**
- * Tells by which names a page may have been loaded from here. Whoever owns a name can point it to any address
+ * Tells by which names a page may have been loaded from here. The owner of a name can point it to any address
  * after a browser has loaded a page from it (DNS rebinding): for the browser that page is then one of ours.
  * An address cannot be pointed elsewhere, and `localhost` is not looked up. `list` is what `parseHosts` has
  * let through.

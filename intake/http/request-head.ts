@@ -35,7 +35,7 @@ const malformed = -2
 /**
  * Reads what precedes the body. Refuses what two parties on the way could understand differently (RFC 9112,
  * 6.3): a request that a proxy takes for one and we for two is how requests are smuggled. uWebSockets.js
- * lets these through, and only a visit to every header shows that one of them stands there twice.
+ * lets these through, and only a visit to every header shows that one of them occurs twice.
  */
 export function readHead(request: RequestHead, bodyBytesMax: number): Head | ProblemCode {
   headers.contentType = ''

@@ -44,7 +44,7 @@ export class IncrementList {
     this.add(keyStart, keyEnd, hashOf(this.bytes, keyStart, keyEnd), value)
   }
 
-  /** The bytes as a copy, in which decoded ones may stand for encoded ones: the body stays as it is. */
+  /** Returns a copy of the bytes, in which decoded ones may replace encoded ones: the body stays as it is. */
   ownBytes(): Uint8Array {
     if (!this.#isCopy) this.bytes = new Uint8Array(this.bytes)
     this.#isCopy = true

@@ -13,8 +13,8 @@ const escapedNameBytesMax = 6 * valueName.length
 const decodedName = Buffer.alloc(escapedNameBytesMax)
 
 /**
- * Reads JSON (RFC 8259) of one shape from bytes. Stricter than JSON.parse where that would guess: numbers
- * are exact or refused, a member stands once, and keys are valid Unicode.
+ * Reads JSON (RFC 8259) of one shape from bytes. Stricter than JSON.parse where that would guess: numbers are
+ * exact or refused, a member occurs once, and keys are valid Unicode.
  */
 export class JsonScanner {
   readonly #list: IncrementList

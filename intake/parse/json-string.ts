@@ -24,9 +24,9 @@ function hexadecimal(bytes: Uint8Array, start: number): number {
 }
 
 /**
- * Writes what the string literal between `start` and `end` stands for, well-formed as to its escapes, to
- * `target` from `at` on, as UTF-8: never more bytes than the literal has. Returns where that ends; -1 where
- * an escape is half of a surrogate pair.
+ * Decodes the string literal between `start` and `end`, whose escapes are well-formed, to `target` from `at`
+ * on, as UTF-8: never more bytes than the literal has. Returns the end; -1 where an escape is half of a
+ * surrogate pair.
  */
 export function decodeString(
   bytes: Uint8Array,

@@ -16,8 +16,8 @@ const lineFeed = 0x0a
 
 /**
  * Reads one or more objects such as `{"key":"foo","value":5}`, with white space or nothing between them, or
- * one array of them, into `list`. Null, or why the body is refused as a whole: what stands in `list` then is
- * not to be counted. Nothing behind what is no JSON was looked at.
+ * one array of them, into `list`. Returns null, or why the body is refused as a whole: nothing in `list` may
+ * be counted then. Nothing behind what is no JSON was looked at.
  */
 export function readJson(body: Uint8Array, list: IncrementList): Refusal | null {
   const refused = readIncrements(body, list, false)

@@ -26,7 +26,7 @@ interface Waiter {
 
 /**
  * The requests that wait until their increments have come as far as they asked. All wait equally long, and
- * increments become batches in the order in which they came: whoever came first is always the next.
+ * increments become batches in the order in which they came: the first to come is always the next.
  */
 export class AckWaiters {
   readonly #clock: Clock
@@ -38,8 +38,8 @@ export class AckWaiters {
   readonly #waiters = { queued: new Set<Waiter>(), committed: new Set<Waiter>(), keyed: new Set<Waiter>() }
   #position: Position = { pushed: 0, applied: 0, outcomes: new Map() }
   /**
-   * Requests beyond the first of those that wait together, and are told together. Whoever gathers them counts
-   * them here.
+   * Requests beyond the first of those that wait together, and are told together. The code that gathers them
+   * counts them here.
    */
   companionCount = 0
   /** Null while nobody waits. */

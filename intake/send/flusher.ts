@@ -24,8 +24,8 @@ export interface FlusherOptions {
 }
 
 /**
- * Takes increments, and on a timer seals what has come together into batches for the sender to carry.
- * While the queue is away, or the window of unconfirmed batches is full, increments keep merging in the
+ * Takes increments, and on a timer seals what has come together into batches for the sender to carry. While
+ * the queue is unreachable, or the window of unconfirmed batches is full, increments keep merging in the
  * accumulator: memory is bounded by `keysMax` distinct keys, and only a key beyond that is refused.
  */
 export class Flusher {
@@ -242,7 +242,7 @@ export class Flusher {
 
   #mode(): FlushMode {
     const { waiting, sender } = this.#options
-    // Hurrying would not bring a queue back that is away.
+    // Hurrying would not bring back an unreachable queue.
     if (sender.isFailing) return 'usual'
     if (waiting.count > 0) return 'hurried'
     return this.keyCount === 0 && sender.producer.unconfirmed.length === 0 ? 'idle' : 'usual'

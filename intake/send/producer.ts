@@ -19,13 +19,13 @@ export interface Sealed extends QueuedBatch {
  *       ▲           │
  *       └───────────┘  an answer of the queue, whatever was asked, says that it lacks it
  *
- * No clock, no I/O: whoever drives it says what the queue answered.
+ * No clock, no I/O: its driver tells it what the queue answered.
  */
 export class Producer {
   readonly id: string
   /**
-   * Sealed and not yet confirmed, oldest first; without gaps beyond the watermark. Empty when all that was
-   * sealed is in the store.
+   * Batches sealed and not yet confirmed, oldest first; without gaps beyond the watermark. Empty when all
+   * that was sealed is in the store.
    */
   #unconfirmed: Sealed[] = []
   #unconfirmedBytes = 0

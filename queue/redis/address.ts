@@ -18,7 +18,7 @@ const defaultPort = 6379
 
 /**
  * The Redis that `text` names: a `redis://` or `rediss://` URL, or the absolute path of a unix socket, with
- * or without `unix://`. Null when it names none for certain: what stands behind a bare `#`, `/` or `?` of a
+ * or without `unix://`. Null when it names none for certain: the text behind a bare `#`, `/` or `?` of a
  * password would become another host, and a bare `%` cannot be decoded.
  */
 export function redisAddress(text: string): RedisAddress | null {

@@ -18,7 +18,7 @@ export interface OpenedStore {
   dispose(): Promise<void>
 }
 
-/** Tests of what every store promises; `open` makes an empty one, whose clock is `clock`. */
+/** Tests the promises of every store; `open` makes an empty one, whose clock is `clock`. */
 export function storeContract(open: (clock: Clock) => Promise<OpenedStore>): void {
   const [p1, p2, p9] = [1, 2, 9].map(producerId) as [string, string, string]
   let opened: OpenedStore

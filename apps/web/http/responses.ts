@@ -101,7 +101,7 @@ function byteLength(body: ArrayBuffer | string): number {
 
 /**
  * Ends an answer of any length, as fast as its client reads it: of what is not written yet, only the body
- * itself is kept. uWebSockets.js cuts whoever reads nothing for 10 s, or sends another request meanwhile.
+ * itself is kept. uWebSockets.js cuts a client that reads nothing for 10 s, or sends a request meanwhile.
  */
 export function endPage(response: HttpResponse, body: string, unread: UnreadAnswers): void {
   const bytes = Buffer.from(body)
@@ -130,7 +130,7 @@ export function endHead(response: HttpResponse, body: string): void {
 /**
  * Does `work`, which answers the request, once uWebSockets.js has read to the end what came in one go. An
  * answer that closes the connection does not keep it from reading on: it would answer, and count, the
- * request that stands behind. But it cuts a connection that sends more while an answer is awaited, or that
+ * request behind it. But it cuts a connection that sends more while an answer is awaited, or that
  * ends its chunks in a way that it does not understand; `work` is not done then.
  */
 export function answerLater(response: HttpResponse, onAborted: () => void, work: () => void): void {

@@ -68,7 +68,7 @@ export function countedText(
   return `{"message":${message},${joined}${status}"accepted":${accepted},"ack":"${reached}"}`
 }
 
-/** The answer to a message of which nothing was counted: the problem details of HTTP, and its number. */
+/** Returns the answer to a message that was refused: the problem details of HTTP, and its number. */
 export function problemText(message: number, code: ProblemCode, errors: readonly IncrementProblem[]): string {
   return `{"message":${message},${problemBody(code, errors).slice(1)}`
 }

@@ -50,7 +50,7 @@ export class Stream implements TurnEnd {
   #waitOfTurn: AckGroup | null = null
   readonly #unread: UnreadOfStream
   #isDraining = false
-  /** Why it is closed as soon as its client has read what lies here; null while it is not to be. */
+  /** Why it is closed as soon as its client has read all answers; null while it stays open. */
   #leaving: { readonly code: number; readonly reason: string; readonly late: Timer } | null = null
   /** It was closed in a way that keeps nothing for its client. */
   #isCut = false
@@ -127,7 +127,7 @@ export class Stream implements TurnEnd {
     this.#socket.end(code, reason)
   }
 
-  /** Closes it at once; its client gets nothing that lies here. */
+  /** Closes it at once; its client gets no answer that still waits here. */
   cut(): void {
     if (this.#isClosed) return
     this.#isCut = true
@@ -144,8 +144,8 @@ export class Stream implements TurnEnd {
   }
 
   /**
-   * Answers what waits, counts nothing any more, and closes as soon as the client has read it all: of a
-   * closed stream it cannot be seen how long its answers lie here.
+   * Answers what waits, counts nothing any more, and closes as soon as the client has read it all: one cannot
+   * see how long the answers of a closed stream stay in memory.
    */
   #leave(code: number, reason: string): void {
     if (this.#isClosed || this.#leaving !== null) return
