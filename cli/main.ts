@@ -123,7 +123,7 @@ Usage: piccolo COMMAND [--option VALUE ...]
 
 ${lines.join('\n')}
 
-piccolo COMMAND --help tells the options. Each has an environment twin: --flush-interval-ms is
+piccolo COMMAND --help tells the options. Each is an environment variable, too: --flush-interval-ms is
 PICCOLO_FLUSH_INTERVAL_MS. Flags beat the environment, which beats defaults.`
 }
 
