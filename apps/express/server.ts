@@ -4,7 +4,7 @@ import { metricsContentType } from '../../lib/process/metrics.ts'
 import { readinessBody, type StatusSource } from '../../lib/process/status-server.ts'
 import { problemHeaders, type Reached, reachedBody, windowHeader } from '../../intake/http/replies.ts'
 import { decodeBody } from '../../intake/http/content-encoding.ts'
-import { Counting, type CountingOptions } from '../../intake/http/counting.ts'
+import { Counting, type CountingOptions } from '../../intake/http/request-counter.ts'
 import {
   isFramingRefused,
   type Head,

@@ -5,7 +5,7 @@ import { descriptorsFull, nextDescriptor } from '../../lib/process/descriptors.t
 import type { RepeatedError } from '../../lib/process/log.ts'
 import { boundReceiveBuffers } from '../../lib/process/receive-buffer.ts'
 import type { Connections } from './connections.ts'
-import { keptDescriptors } from './descriptors.ts'
+import { keptDescriptors } from './descriptor-check.ts'
 
 /** New connections between two looks at the descriptors: opening one more file for each would cost much. */
 const connectionsALook = 8

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { checkedDescriptors } from '../../apps/web/descriptors.ts'
+import { checkedDescriptors } from '../../apps/web/descriptor-check.ts'
 import { webOptions } from '../../intake/options.ts'
 import { consumerOptions } from '../../consumer/options.ts'
 import { codeVersion } from '../../lib/process/code-version.ts'

@@ -17,7 +17,7 @@ import {
 import type { ConsumerQueue, Position, ProducerQueue, Publication, Push, ReadBounds } from '../queue.ts'
 import { checkRedisServer } from './check.ts'
 import { RedisConnection, type RedisConnectionOptions } from './connection.ts'
-import { RedisHints } from './hints.ts'
+import { RedisHints } from './wake-ups.ts'
 import { publicationArguments, readPosition, readWatermarks } from './position.ts'
 import { rightsScript } from './rights.ts'
 import { type RedisCommand, redisCommands, redisKey, redisKeys } from './scripts.ts'
