@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { corrupt, decodeKeyed, decodeSums, faultOfCounts, isCount, parseJson } from './fields.ts'
+import { corrupt, decodeKeyed, decodeSums, problemOfCounts, isCount, parseJson } from './fields.ts'
 import { batchError } from './errors.ts'
 import { elementBytesMax } from './limits.ts'
 
@@ -100,8 +100,8 @@ export function decodeBatch(element: string): ReceivedBatch {
   if (!isCount(oldestMs) || !isCount(increments) || !isCount(sealed)) throw corrupt('has a bad header')
   const keyed = body.v === keyedFormat ? decodeKeyed(body.keyed) : []
   const { keys, sums } = decodeSums(body)
-  const fault = faultOfCounts({ increments, sealed, keyCount: keys.length, keyed })
-  if (fault !== null) throw corrupt(fault)
+  const problem = problemOfCounts({ increments, sealed, keyCount: keys.length, keyed })
+  if (problem !== null) throw corrupt(problem)
   const batch: Batch = {
     producer,
     sequence: Number(sequence),

@@ -18,9 +18,9 @@ const printableAscii = /^[ -~]*$/
 const anyNestingUnits = 64 * 1024
 
 /**
- * Returns the fault of a batch whose fields are each valid but do not fit together; null when there is none.
+ * Returns the problem of a batch whose fields are each valid but do not fit together; null when there is none.
  */
-export function faultOfCounts({
+export function problemOfCounts({
   increments,
   sealed,
   keyCount,

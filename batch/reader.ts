@@ -1,5 +1,5 @@
 import { type Batch, decodeBatch, type KeyedRequest, type ReceivedBatch, type Sum } from './batch.ts'
-import { faultOfCounts } from './fields.ts'
+import { problemOfCounts } from './fields.ts'
 import { elementBytesMax, batchKeysMax, countDigitsMax, keyBytesMax } from './limits.ts'
 import { type SumTable, sumOf } from './sum-rows.ts'
 
@@ -78,7 +78,7 @@ export function scanElement(element: string, table: SumTable): ScannedBatch | nu
   const sumsStart = scanKeys(table, start + match[0].length, end)
   const sumOfSums = sumsStart === null ? null : scanSums(table, count, sumsStart, end)
   const keyCount = table.count - count
-  if (sumOfSums === null || faultOfCounts({ increments, sealed, keyCount, keyed: [] }) !== null) {
+  if (sumOfSums === null || problemOfCounts({ increments, sealed, keyCount, keyed: [] }) !== null) {
     table.count = count
     return null
   }

@@ -2,9 +2,9 @@ import { resolve } from 'node:path'
 import type { OptionValues } from '../lib/config/options.ts'
 import { redisUrlToShow } from '../queue/redis/address.ts'
 import { urlHost } from './commands/health.ts'
-import type { serviceOptions, upOptions } from './up/up-options.ts'
+import type { allOptions, upOptions } from './up/up-options.ts'
 
-type Options = OptionValues<typeof serviceOptions>
+type Options = OptionValues<typeof allOptions>
 
 /** Returns what a person at a terminal sees after the start, with commands that work when pasted. */
 export function upBanner(options: OptionValues<typeof upOptions>, version: string, webCount: number): string {

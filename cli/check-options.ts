@@ -6,21 +6,21 @@ import type { OptionValues } from '../lib/config/options.ts'
 import { whyNotListening } from '../lib/process/port.ts'
 import { redisAddress } from '../queue/redis/address.ts'
 import { checkDatabase } from '../store/sqlite/open.ts'
-import type { serviceOptions } from './up/up-options.ts'
+import type { allOptions } from './up/up-options.ts'
 
-type Options = OptionValues<typeof serviceOptions>
+type Options = OptionValues<typeof allOptions>
 
-/** Returns a sentence for each fault of valid options that do not fit together, or do not fit the machine. */
-export async function optionFaults(options: Options): Promise<string[]> {
+/** Returns a sentence for each problem of valid options that do not fit together, or do not fit the machine. */
+export async function optionProblems(options: Options): Promise<string[]> {
   return [
-    ...timeFaults(options),
-    ...portFaults(options),
-    ...(await addressFaults(options)),
-    ...placeFaults(options),
+    ...timeProblems(options),
+    ...portProblems(options),
+    ...(await addressProblems(options)),
+    ...placeProblems(options),
   ]
 }
 
-function timeFaults({ flushIntervalMs, stalenessMaxMs }: Options): string[] {
+function timeProblems({ flushIntervalMs, stalenessMaxMs }: Options): string[] {
   if (flushIntervalMs < stalenessMaxMs) return []
   const between = 'increments would be older than promised, and /readyz would fail, between two flushes'
   return [
@@ -28,7 +28,7 @@ function timeFaults({ flushIntervalMs, stalenessMaxMs }: Options): string[] {
   ]
 }
 
-function portFaults({ port, consumerPort, redis }: Options): string[] {
+function portProblems({ port, consumerPort, redis }: Options): string[] {
   const faults: string[] = []
   if (port === consumerPort)
     faults.push(`--port and --consumer-port are both ${port}: give one of them another`)
@@ -42,7 +42,7 @@ function portFaults({ port, consumerPort, redis }: Options): string[] {
   return faults
 }
 
-async function addressFaults({ host, redis }: Options): Promise<string[]> {
+async function addressProblems({ host, redis }: Options): Promise<string[]> {
   const faults: string[] = []
   // Any port: the one in question may be that of the service that runs.
   const reason = await whyNotListening(host, 0)
@@ -54,7 +54,7 @@ async function addressFaults({ host, redis }: Options): Promise<string[]> {
   return faults
 }
 
-function placeFaults({ database, stateDir }: Options): string[] {
+function placeProblems({ database, stateDir }: Options): string[] {
   const faults: string[] = []
   try {
     checkDatabase(database)

@@ -100,7 +100,7 @@ function explain(name: string | undefined, thrown: unknown): ExitCode {
     return error.policy.retry === 'never' ? exitCodes.badConfiguration : exitCodes.unavailable
   }
   console.error(error instanceof Error ? error.stack : errorText(error))
-  return exitCodes.fault
+  return exitCodes.internalError
 }
 
 /** A URL without what may be a password: it may only lack its `--redis`. */

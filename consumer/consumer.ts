@@ -12,7 +12,7 @@ import type { ConsumerMetrics } from './metrics.ts'
 import type { Prepared } from './prepare/prepare.ts'
 import { Prefetcher, type PrefetcherParts, type Taken, usualPrefetcherParts } from './prefetcher.ts'
 
-/** The consumer sleeps so long when the list is empty and no hint comes: longer and longer. */
+/** The consumer sleeps so long when the list is empty and nothing wakes it up: longer and longer. */
 const idlePollMsMin = 50
 const idlePollMsMax = 400
 const retryDelayMs = { soon: 100, later: 1_000 } as const

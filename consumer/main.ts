@@ -146,7 +146,7 @@ async function listen(status: StatusServer, { host, consumerPort }: Options): Pr
 
 /** An error that only an operator can fix must not be tried again and again. */
 function exitCodeOf(error: unknown): ExitCode {
-  if (!(error instanceof OperationError)) return exitCodes.fault
+  if (!(error instanceof OperationError)) return exitCodes.internalError
   if (error.code === 'queue_gone') return exitCodes.unavailable
   return error.policy.retry === 'never' ? exitCodes.badConfiguration : exitCodes.unavailable
 }

@@ -108,8 +108,8 @@ async function count(requests: readonly Request[]): Promise<void> {
   const queue = new EmbeddedQueue(systemClock)
   const error = new RepeatedError(pino({ level: 'silent' }), systemClock, 'away')
   const sender = new BatchSender(new Producer('00000001'), queue, systemClock, error)
-  const waiting = new AckWaiters(systemClock, 60_000)
-  const options = { sender, queue, clock: systemClock, flushIntervalMs: 10, keysMax: 100_000, waiting }
+  const ackWaiters = new AckWaiters(systemClock, 60_000)
+  const options = { sender, queue, clock: systemClock, flushIntervalMs: 10, keysMax: 100_000, ackWaiters }
   const flusher = new Flusher(options)
   const expected = new Map<string, bigint>()
   const fingerprints = new Map<string, string>()

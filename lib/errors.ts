@@ -4,7 +4,7 @@ export const exitCodes = {
   failed: 1,
   badUsage: 64,
   unavailable: 69,
-  fault: 70,
+  internalError: 70,
   badConfiguration: 78,
 } as const
 

@@ -84,7 +84,7 @@ export interface ProducerQueue {
    */
   idempotencyWindow(): Promise<string | null>
   /**
-   * A hint that watermarks may have moved. May be late, spurious or missing. Returns how to stop listening.
+   * Wakes up when watermarks may have moved. May be late, spurious or missing. Returns how to stop listening.
    */
   onApplied(listener: () => void): () => void
   close(): Promise<void>
@@ -150,7 +150,7 @@ export interface ConsumerQueue {
   forget(silentMs: number): Promise<number>
   /** Number of elements in the list. */
   length(): Promise<number>
-  /** A hint that the list may have grown. May be late, spurious or missing. Returns how to stop listening. */
+  /** Wakes up when the list may have grown. May be late, spurious or missing. Returns how to stop listening. */
   onPushed(listener: () => void): () => void
   close(): Promise<void>
 }

@@ -35,16 +35,18 @@ async function makeParts(options: Options, context: ServiceContext) {
   const queue = await openQueue({ redis: options.redis, role: 'web', ...context })
   const queueError = new RepeatedError(log, clock, 'batches cannot be pushed')
   const { flushIntervalMs, keysMax } = options
-  const waiting = new AckWaiters(clock, options.ackTimeoutMs)
+  const ackWaiters = new AckWaiters(clock, options.ackTimeoutMs)
   const producer = new Producer(newProducerId())
-  const sender = new BatchSender(producer, queue, clock, queueError, position => waiting.progress(position))
-  const flusher = new Flusher({ sender, queue, clock, flushIntervalMs, keysMax, waiting })
+  const sender = new BatchSender(producer, queue, clock, queueError, position =>
+    ackWaiters.progress(position),
+  )
+  const flusher = new Flusher({ sender, queue, clock, flushIntervalMs, keysMax, ackWaiters })
   const intake = new Intake(flusher, log, metrics)
   let isStopping = false
   const readiness = () =>
     webReadiness({ isStopping, oldestAgeMs: flusher.oldestAgeMs(), queueError: queueError.code, ...options })
   const server = new Server({
-    ...{ intake, flusher, waiting, readiness, metricsText: context.metricsText, ...options },
+    ...{ intake, flusher, ackWaiters, readiness, metricsText: context.metricsText, ...options },
     keyedRequests: new KeyedRequests(),
     idempotencyWindow: new IdempotencyWindow(queue, clock),
   })

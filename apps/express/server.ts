@@ -4,7 +4,7 @@ import { metricsContentType } from '../../lib/process/metrics.ts'
 import { readinessBody, type StatusSource } from '../../lib/process/status-server.ts'
 import { problemHeaders, type Reached, reachedBody, windowHeader } from '../../intake/http/replies.ts'
 import { decodeBody } from '../../intake/http/content-encoding.ts'
-import { Counting, type CountingOptions } from '../../intake/http/request-counter.ts'
+import { RequestCounter, type RequestCounterOptions } from '../../intake/http/request-counter.ts'
 import {
   isFramingRefused,
   type Head,
@@ -12,8 +12,7 @@ import {
   type RequestHead,
   requestOrigin,
 } from '../../intake/http/request-head.ts'
-import { refusal } from '../../intake/count/intake.ts'
-import type { Refusal } from '../../intake/parse/json.ts'
+import { refusal, type Refusal } from '../../intake/parse/problems.ts'
 import {
   isPreflight,
   Origins,
@@ -24,7 +23,7 @@ import {
 } from '../../intake/http/origins.ts'
 import { type ProblemCode, problemBody, problems } from '../../intake/parse/problems.ts'
 
-export interface ServerOptions extends StatusSource, OriginsOptions, CountingOptions {
+export interface ServerOptions extends StatusSource, OriginsOptions, RequestCounterOptions {
   readonly bodyBytesMax: number
 }
 
@@ -33,12 +32,12 @@ export class Server {
   readonly #options: ServerOptions
   readonly #http
   readonly #origins: Origins
-  readonly #counting: Counting<Response>
+  readonly #counter: RequestCounter<Response>
 
   constructor(options: ServerOptions) {
     this.#options = options
     this.#origins = new Origins(options)
-    this.#counting = new Counting(options, {
+    this.#counter = new RequestCounter(options, {
       accepted: (response, accepted) =>
         this.#answer(response, { accepted, reached: 'memory', isComplete: true }),
       reached: (response, reached) => this.#answer(response, reached),
@@ -116,7 +115,7 @@ export class Server {
   }
 
   #count(response: Response, head: Head, body: Uint8Array = new Uint8Array()): void {
-    this.#counting.count(response, head, decodeBody(head.contentEncoding, body, this.#options.bodyBytesMax))
+    this.#counter.count(response, head, decodeBody(head.contentEncoding, body, this.#options.bodyBytesMax))
   }
 
   #answer(response: Response, reached: Omit<Reached, 'isLast'>): void {
@@ -134,7 +133,7 @@ export class Server {
     // The client went away before its body was there: nothing was counted, and there is nobody to tell.
     if (response.destroyed) return
     const isTooLarge = (error as { status?: number }).status === 413
-    if (!isTooLarge) this.#options.intake.fault(error)
+    if (!isTooLarge) this.#options.intake.internalError(error)
     this.#refuse(response, refusal(isTooLarge ? 'body_too_large' : 'fault'))
   }
 }

@@ -47,10 +47,12 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
   const queue = await openQueue({ redis: options.redis, role: 'web', ...context })
   const queueError = new RepeatedError(log, clock, 'batches cannot be pushed')
   const { flushIntervalMs, keysMax, bodyBytesMax, defaultAck, waitingMax } = options
-  const waiting = new AckWaiters(clock, options.ackTimeoutMs)
+  const ackWaiters = new AckWaiters(clock, options.ackTimeoutMs)
   const producer = new Producer(newProducerId())
-  const sender = new BatchSender(producer, queue, clock, queueError, position => waiting.progress(position))
-  const flusher = new Flusher({ sender, queue, clock, flushIntervalMs, keysMax, waiting })
+  const sender = new BatchSender(producer, queue, clock, queueError, position =>
+    ackWaiters.progress(position),
+  )
+  const flusher = new Flusher({ sender, queue, clock, flushIntervalMs, keysMax, ackWaiters })
   const binding = new Binding(queue)
   const taker = new HandoverTaker({ place: options, queue, binding, clock, log })
   const intake = new Intake(flusher, log, metrics)
@@ -77,7 +79,7 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
   const idempotencyWindow = new IdempotencyWindow(queue, clock)
   const keyed = { keyedRequests: new KeyedRequests(), idempotencyWindow }
   const work = { ...keyed, turn: new EventLoopTurn(connections), longWork }
-  const counting = { requests, intake, flusher, waiting, connections, ...work, ...limits }
+  const counting = { requests, intake, flusher, ackWaiters, connections, ...work, ...limits }
   const streams = new StreamRoute({ ...counting, unread, metrics })
   const server = new Server({
     status: { readiness: () => siblings.withOthers(ownReadiness()), metricsText: context.metricsText },
@@ -85,7 +87,7 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
     descriptorsMax: checkedDescriptors(options.connectionsMax, parent === null ? log : null),
     route: new IncrementRoute(counting),
   })
-  const measured = { flusher, producer, waiting, connections, taker, server, bodyMemory, memory, unread }
+  const measured = { flusher, producer, ackWaiters, connections, taker, server, bodyMemory, memory, unread }
   publishMetrics(metrics, measured)
   return [
     {

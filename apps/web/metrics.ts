@@ -12,7 +12,7 @@ import type { AckWaiters } from '../../intake/send/ack-waiters.ts'
 interface Measured {
   readonly flusher: Flusher
   readonly producer: Producer
-  readonly waiting: AckWaiters
+  readonly ackWaiters: AckWaiters
   readonly connections: Connections
   readonly taker: HandoverTaker
   readonly server: Server
@@ -28,7 +28,7 @@ export function publishMetrics(metrics: Metrics, measured: Measured): void {
 
 function publishCounts(
   metrics: Metrics,
-  { flusher, producer, waiting, connections, taker, server }: Measured,
+  { flusher, producer, ackWaiters, connections, taker, server }: Measured,
 ): void {
   metrics.counterOf(
     'piccolo_increments_accepted_total',
@@ -54,7 +54,7 @@ function publishCounts(
   metrics.gaugeOf(
     'piccolo_requests_waiting',
     'Requests that wait for queued or committed',
-    () => waiting.count,
+    () => ackWaiters.count,
   )
   metrics.gaugeOf(
     'piccolo_handovers_left',

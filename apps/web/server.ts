@@ -130,7 +130,7 @@ export class Server {
           })
         },
         error => {
-          intake.fault(error)
+          intake.internalError(error)
           if (!isAborted) requests.refuse(response, 'fault', { isHead, isLast: true })
         },
       )

@@ -80,7 +80,7 @@ async function runMeasured(keyCount: number, intervalCount: number): Promise<Flu
   const log = createLog({ level: 'warn', format: 'json', process: 'bench', isTerminal: false })
   const error = new RepeatedError(log, systemClock, 'batches cannot be pushed')
   const sender = new BatchSender(producer, queue, systemClock, error)
-  const waiting = new AckWaiters(systemClock, 5_000)
+  const ackWaiters = new AckWaiters(systemClock, 5_000)
   // Those of one interval may still be on their way when those of the next have come.
   const keysMax = 2 * keyCount
   const flusher = new Flusher({
@@ -89,7 +89,7 @@ async function runMeasured(keyCount: number, intervalCount: number): Promise<Flu
     clock: systemClock,
     flushIntervalMs: 1_000,
     keysMax,
-    waiting,
+    ackWaiters,
   })
 
   const pausesMs: number[] = []

@@ -2,9 +2,9 @@ import { exitCodes, UsageError } from '../../lib/errors.ts'
 import { didYouMean, nearestNames } from '../../lib/config/nearest-names.ts'
 import { flagName, type OptionTable, type ParsedOptions } from '../../lib/config/options.ts'
 import { redisUrlToShow } from '../../queue/redis/address.ts'
-import { optionFaults } from '../check-options.ts'
+import { optionProblems } from '../check-options.ts'
 import { command } from '../command.ts'
-import { serviceOptions } from '../up/up-options.ts'
+import { allOptions } from '../up/up-options.ts'
 import { strayVariables } from '../variables.ts'
 
 const actions = ['show', 'check'] as const
@@ -17,16 +17,17 @@ export const configCommand = command({
     'check exits with 78 if an option or a PICCOLO_ variable is wrong or unknown, or if a service could not\n' +
     'work with them: equal ports, an address that is not there, a database of another program.',
   wrongOptionExitCode: exitCodes.badConfiguration,
-  options: serviceOptions,
+  options: allOptions,
   async run(parsed, context) {
     const { print } = context
     const [action] = parsed.positionals
     if (action !== 'show' && action !== 'check') throw new UsageError(whichAction(action))
     const { unknown, derived } = await strayVariables(context)
-    if (action === 'show') for (const line of describe(serviceOptions, parsed)) print(line)
-    const faults = unknown.map(({ name, nearest }) => `unknown variable ${name}${didYouMean(nearest)}`)
-    if (action === 'check') faults.push(...(await optionFaults(parsed.values)))
-    if (faults.length > 0) throw new UsageError(faults.join('\npiccolo config: '), exitCodes.badConfiguration)
+    if (action === 'show') for (const line of describe(allOptions, parsed)) print(line)
+    const problems = unknown.map(({ name, nearest }) => `unknown variable ${name}${didYouMean(nearest)}`)
+    if (action === 'check') problems.push(...(await optionProblems(parsed.values)))
+    if (problems.length > 0)
+      throw new UsageError(problems.join('\npiccolo config: '), exitCodes.badConfiguration)
     if (derived.length > 0) print(`Ignored, as Kubernetes or Docker set them: ${derived.join(', ')}`)
     if (action === 'check') print('The configuration is valid.')
     return exitCodes.done

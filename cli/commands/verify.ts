@@ -52,13 +52,13 @@ async function verify(
     const queued = await (redis === null ? queuedInService(options, environment) : queuedInRedis(redis))
     const ledger = reader.read()
     for (const line of describe(ledger, new Pending(ledger, queued, left))) print(line)
-    const faults = [
+    const problems = [
       ...imbalances(ledger),
       ...reader.damages().map(damage => `the file is damaged: ${damage}`),
     ]
-    for (const fault of faults) print(`WRONG: ${fault}`)
-    if (faults.length === 0) print('everything adds up, and the file is sound')
-    return faults.length === 0 ? exitCodes.done : exitCodes.failed
+    for (const problem of problems) print(`WRONG: ${problem}`)
+    if (problems.length === 0) print('everything adds up, and the file is sound')
+    return problems.length === 0 ? exitCodes.done : exitCodes.failed
   } finally {
     reader.close()
   }
@@ -66,16 +66,16 @@ async function verify(
 
 /** Returns a sentence for each sum that does not add up. */
 function imbalances({ producers, sumOfTotals, sumApplied, sumAdjusted }: Ledger): string[] {
-  const faults: string[] = []
+  const problems: string[] = []
   const due = sumApplied + sumAdjusted
   if (sumOfTotals !== due)
-    faults.push(`the totals sum up to ${sumOfTotals}, applied were ${due}: ${signed(sumOfTotals - due)}`)
+    problems.push(`the totals sum up to ${sumOfTotals}, applied were ${due}: ${signed(sumOfTotals - due)}`)
   for (const { producer, sealed, applied, duplicate, lost } of producers) {
     const accounted = applied + duplicate + lost
     if (sealed !== accounted)
-      faults.push(`producer ${producer} sealed ${sealed} increments, accounted for are ${accounted}`)
+      problems.push(`producer ${producer} sealed ${sealed} increments, accounted for are ${accounted}`)
   }
-  return faults
+  return problems
 }
 
 /** Batches that are not in the store yet, each once. */

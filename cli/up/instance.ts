@@ -6,7 +6,7 @@ import { isMarkSet, type PortMark, markToShow, setPortMark } from './port-mark.t
  * One `piccolo up` a port: web processes share a port by SO_REUSEPORT, so without care a second, accidental
  * one would silently take a part of the traffic into another database.
  */
-export async function claimInstance(host: string, port: number): Promise<PortMark> {
+export async function takePortMark(host: string, port: number): Promise<PortMark> {
   const mark = await setPortMark(markOf(port))
   if (mark === 'taken') {
     const found = `to find out, sudo ss -xlp | grep ${markToShow(markOf(port))}`

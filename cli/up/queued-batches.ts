@@ -5,7 +5,7 @@ import { type QueuedBatch, queuedBatchOf } from '../../batch/batch.ts'
 import type { EmbeddedQueue } from '../../queue/embedded/embedded-queue.ts'
 import { queueError } from '../../queue/errors.ts'
 import { listHandovers, type Place } from '../../intake/handover/handover-files.ts'
-import { isMissing, systemDisk } from '../../intake/handover/disk.ts'
+import { isNotFound, systemDisk } from '../../intake/handover/disk.ts'
 import { readManifestAt } from '../../intake/handover/file-reader.ts'
 import { listBatchesMax } from '../../batch/limits.ts'
 import { askQueueSocket, openQueueSocket, type QueueSocket } from './queue-socket.ts'
@@ -114,7 +114,7 @@ export async function leftBehind(place: Place, store: string): Promise<LeftBehin
       if (isForeign) throw queueError('handover_foreign', `it is of the store ${header.store}`)
       batches.push(...found)
     } catch (error) {
-      if (!isMissing(error)) others.push(`${JSON.stringify(path)} is not brought home: ${errorText(error)}`)
+      if (!isNotFound(error)) others.push(`${JSON.stringify(path)} is not brought home: ${errorText(error)}`)
     }
   }
   return { batches, others }

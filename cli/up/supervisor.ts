@@ -135,7 +135,7 @@ export class Supervisor {
     }
     const needsOperator = code === exitCodes.badUsage || code === exitCodes.badConfiguration
     if (needsOperator || !this.#hasEverStarted) {
-      this.#fail((code || exitCodes.fault) as ExitCode)
+      this.#fail((code || exitCodes.internalError) as ExitCode)
       return
     }
     if (clock.monotonicMs() - child.startedMs >= soundAfterMs) this.#restartDelayMs = restartDelayMsMin

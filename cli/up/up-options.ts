@@ -17,8 +17,8 @@ const webProcesses: Option<number | 'auto'> = {
 }
 
 /** The options of every role together: all that the configuration of a machine can have. */
-export const serviceOptions = { ...webOptions, webProcesses, ...consumerOptions }
+export const allOptions = { ...webOptions, webProcesses, ...consumerOptions }
 
 /** A consumer that `piccolo up` started has no port: its metrics come from any web process. */
-const { consumerPort: _, ...withoutConsumerPort } = serviceOptions
+const { consumerPort: _, ...withoutConsumerPort } = allOptions
 export const upOptions = withoutConsumerPort

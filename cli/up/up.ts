@@ -17,7 +17,7 @@ import { serveEmbeddedQueue } from '../../queue/embedded/ipc.ts'
 import { shownQueue, upBanner } from '../banner.ts'
 import type { Child } from './child.ts'
 import { command, type CommandContext } from '../command.ts'
-import { claimInstance } from './instance.ts'
+import { takePortMark } from './instance.ts'
 import { leaveQueue } from './leave-queue.ts'
 import { webNodeOptions } from './node-options.ts'
 import { tellQueued } from './queued-batches.ts'
@@ -55,11 +55,11 @@ async function runUp(options: Options, context: CommandContext): Promise<ExitCod
     for (const signal of stopSignals(environment)) process.on(signal, () => resolve(exitCodes.done))
     process.on('uncaughtException', error => {
       log.fatal({ err: error, code: 'fault' }, 'an internal error: stopping')
-      resolve(exitCodes.fault)
+      resolve(exitCodes.internalError)
     })
   })
   await warnOfVariables(log, context)
-  const instance = await claimInstance(options.host, options.port)
+  const instance = await takePortMark(options.host, options.port)
   const queue = options.redis === null ? new EmbeddedQueue(systemClock) : null
   // The web processes have the same limit; one line is enough for all.
   checkedDescriptors(options.connectionsMax, log)
@@ -76,7 +76,7 @@ async function runUp(options: Options, context: CommandContext): Promise<ExitCod
     exitCode = await serve(supervisors, { stopped, onReady, log, stopTimeoutMs: options.stopTimeoutMs })
   } catch (error) {
     log.fatal({ err: error, code: 'fault' }, 'an internal error: stopping')
-    exitCode = exitCodes.fault
+    exitCode = exitCodes.internalError
   }
   // Whatever has failed until here.
   if (queue !== null) {

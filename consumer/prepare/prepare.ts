@@ -33,7 +33,7 @@ export function prepareElements(elements: readonly Element[]): Prepared {
   for (const element of elements) {
     try {
       if (typeof element === 'string') batches.push(scan(element) ?? decodeBatch(element))
-      else rejected.push({ element, reason: faultOfBytes(element) })
+      else rejected.push({ element, reason: problemOfBytes(element) })
     } catch (error) {
       if (!(error instanceof OperationError)) throw error
       if (error.code === 'batch_newer') {
@@ -51,7 +51,7 @@ export function prepareElements(elements: readonly Element[]): Prepared {
 }
 
 /** Throws `batch_newer`: a later format need not be text. */
-function faultOfBytes(element: Buffer): string {
+function problemOfBytes(element: Buffer): string {
   refuseNewer(element.toString('latin1', 0, headUnitsMax))
   return 'an element of the queue is no text in UTF-8'
 }

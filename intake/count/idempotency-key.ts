@@ -11,7 +11,7 @@ const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/
 const bare = /^[\x21\x23-\x7e]+$/
 
 /** One of the headers that carry an idempotency key, by its name in small letters. */
-export interface KeyHeader {
+export interface IdempotencyKeyHeader {
   readonly name: string
   readonly value: string
 }
@@ -20,7 +20,9 @@ export interface KeyHeader {
  * Reads the idempotency key of a request that has at least one of these headers. `X-Idempotency-Key` is the
  * same header: Go's client takes either for a promise that it may send the request again.
  */
-export function readKeyHeaders(headers: readonly KeyHeader[]): { readonly key: string } | ProblemCode {
+export function readIdempotencyKeyHeaders(
+  headers: readonly IdempotencyKeyHeader[],
+): { readonly key: string } | ProblemCode {
   const keys = headers.map(({ value }) => readIdempotencyKey(value))
   const [key = null] = keys
   if (key === null || keys.includes(null)) return 'idempotency_key_invalid'

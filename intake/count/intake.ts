@@ -5,14 +5,14 @@ import type { Keyed } from './accumulator.ts'
 import type { Flusher } from '../send/flusher.ts'
 import { formType, readForm } from '../parse/form.ts'
 import { IncrementList } from '../parse/increment-list.ts'
-import { type Refusal, readJson, readNdjson } from '../parse/json.ts'
-import type { ProblemCode } from '../parse/problems.ts'
+import { readJson, readNdjson } from '../parse/json.ts'
+import { type ProblemCode, type Refusal, refusal } from '../parse/problems.ts'
 
-export type Outcome = { readonly code: null; readonly accepted: number } | Refusal
+export type IntakeResult = { readonly code: null; readonly accepted: number } | Refusal
 
 type BodyFormat = 'form' | 'json' | 'ndjson'
 
-const acceptedOne: Outcome = { code: null, accepted: 1 }
+const acceptedOne: IntakeResult = { code: null, accepted: 1 }
 
 const formats: ReadonlyMap<string, BodyFormat> = new Map([
   ['', 'form'],
@@ -44,23 +44,23 @@ export class Intake {
     metrics.counterOf('piccolo_requests_accepted_total', 'Requests counted', () => this.#requestsAccepted)
   }
 
-  count(contentType: string, query: string, body: Uint8Array): Outcome {
+  count(contentType: string, query: string, body: Uint8Array): IntakeResult {
     return readIncrements(contentType, query, body, this.#list) ?? this.#add(this.#list)
   }
 
   /** A message of a stream: NDJSON, most often of one line. */
-  countMessage(body: Uint8Array): Outcome {
+  countMessage(body: Uint8Array): IntakeResult {
     return readNdjson(body, this.#list) ?? this.#add(this.#list)
   }
 
   /** Takes a request that counts once, however often it comes. */
-  countKeyed(keyed: Keyed): Outcome {
+  countKeyed(keyed: Keyed): IntakeResult {
     if (!this.#flusher.tryAddKeyed(keyed)) return refusal('memory_full')
     this.#requestsAccepted++
     return { code: null, accepted: keyed.request.increments }
   }
 
-  #add(list: IncrementList): Outcome {
+  #add(list: IncrementList): IntakeResult {
     if (!this.#flusher.tryAdd(list)) return refusal('memory_full')
     this.#requestsAccepted++
     return list.length === 1 ? acceptedOne : { code: null, accepted: list.length }
@@ -68,11 +68,11 @@ export class Intake {
 
   refused(code: ProblemCode): void {
     this.#refusals.inc({ code })
-    // A fault is in the log, and counted there.
+    // An internal error is in the log, and counted there.
     if (code !== 'fault') countError(code)
   }
 
-  fault(error: unknown): void {
+  internalError(error: unknown): void {
     this.#log.error({ err: error }, 'a request met an internal error')
   }
 }
@@ -90,11 +90,6 @@ export function readIncrements(
   if (format === 'ndjson') return readNdjson(body, list)
   const problem = readForm(body, query, list)
   return problem === null ? null : refusal(problem)
-}
-
-/** Returns a refusal of the request as a whole. */
-export function refusal(code: ProblemCode): Refusal {
-  return { code, errors: [] }
 }
 
 /**

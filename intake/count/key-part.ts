@@ -5,7 +5,7 @@ export const cellsPerKey = 2
 export const cellSize = 2
 
 /** The keys whose hashes begin alike. It grows by itself. */
-export interface Part {
+export interface KeyTablePart {
   /** A power of two. */
   cells: Int32Array
   keyCount: number
@@ -14,13 +14,13 @@ export interface Part {
 }
 
 /** Returns a part with room for this many keys. */
-export function newPart(keyCount: number): Part {
+export function newKeyTablePart(keyCount: number): KeyTablePart {
   let cellCount = cellCountMin
   while (cellCount < keyCount * cellsPerKey) cellCount *= 2
   return { cells: new Int32Array(cellCount * cellSize), keyCount: 0, strays: new Map() }
 }
 
-export function emptyPart(part: Part): void {
+export function emptyKeyTablePart(part: KeyTablePart): void {
   part.cells.fill(0)
   part.keyCount = 0
   part.strays.clear()

@@ -1,5 +1,5 @@
 import { asBuffer, type IncrementList } from '../parse/increment-list.ts'
-import { cellSize, cellsPerKey, emptyPart, newPart, type Part } from './key-part.ts'
+import { cellSize, cellsPerKey, emptyKeyTablePart, newKeyTablePart, type KeyTablePart } from './key-part.ts'
 import { Records } from './key-records.ts'
 
 /** Keys up to which there is one part; beyond, it would take milliseconds to grow. */
@@ -21,7 +21,7 @@ export class KeyTable {
   readonly records: Records
   #size = 0
   /** One, or `partCountMax`. */
-  #parts: Part[]
+  #parts: KeyTablePart[]
   /** Bits of a mixed hash that say which part. */
   #partBits: number
 
@@ -34,7 +34,7 @@ export class KeyTable {
   constructor(keyCount = 0, unitCount = 0) {
     this.#partBits = keyCount > undividedMax ? partBitsMax : 0
     const partCount = 2 ** this.#partBits
-    this.#parts = Array.from({ length: partCount }, () => newPart(keyCount / partCount))
+    this.#parts = Array.from({ length: partCount }, () => newKeyTablePart(keyCount / partCount))
     this.records = new Records(unitCount)
   }
 
@@ -44,7 +44,7 @@ export class KeyTable {
 
   /** Forgets all keys, and keeps the memory. */
   clear(): void {
-    for (const part of this.#parts) emptyPart(part)
+    for (const part of this.#parts) emptyKeyTablePart(part)
     this.#size = 0
     this.records.clear()
   }
@@ -80,7 +80,7 @@ export class KeyTable {
     return address
   }
 
-  #partOf(hash: number): Part {
+  #partOf(hash: number): KeyTablePart {
     return this.#parts[this.#partBits === 0 ? 0 : mixed(hash) >>> (32 - partBitsMax)]!
   }
 
@@ -115,7 +115,7 @@ export class KeyTable {
     return false
   }
 
-  #grow(part: Part): void {
+  #grow(part: KeyTablePart): void {
     const { cells } = part
     part.cells = new Int32Array(2 * cells.length)
     part.keyCount = 0
@@ -126,11 +126,11 @@ export class KeyTable {
     const [whole] = this.#parts
     this.#partBits = partBitsMax
     const keyCount = (2 * undividedMax) / partCountMax
-    this.#parts = Array.from({ length: partCountMax }, () => newPart(keyCount))
+    this.#parts = Array.from({ length: partCountMax }, () => newKeyTablePart(keyCount))
     this.#settleAgain(whole!.cells, whole!.strays)
   }
 
-  #settleAgain(cells: Int32Array, strays: Part['strays']): void {
+  #settleAgain(cells: Int32Array, strays: KeyTablePart['strays']): void {
     const astray = [...strays.values()]
     strays.clear()
     for (let cell = 0; cell < cells.length; cell += cellSize)

@@ -37,7 +37,7 @@ export const systemDisk: Disk = {
         if (names.length === countMax) break
       }
     } catch (error) {
-      if (!isMissing(error)) throw error
+      if (!isNotFound(error)) throw error
     }
     return names.sort()
   },
@@ -60,14 +60,14 @@ export function stateOf(stats: BigIntStats): FileState {
 }
 
 /** There is no such file, or no such folder. */
-export function isMissing(error: unknown): boolean {
+export function isNotFound(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException | null)?.code
   return code === 'ENOENT' || code === 'ENOTDIR'
 }
 
 function whenMissing<T>(value: T): (error: unknown) => T {
   return error => {
-    if (isMissing(error)) return value
+    if (isNotFound(error)) return value
     throw error
   }
 }

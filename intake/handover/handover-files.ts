@@ -16,7 +16,7 @@ import type { Log } from '../../lib/process/log.ts'
 import { makeFolder } from '../../lib/make-folder.ts'
 import { batchIdOf, queuedBatchOf } from '../../batch/batch.ts'
 import { queueError } from '../../queue/errors.ts'
-import { type Disk, isMissing } from './disk.ts'
+import { type Disk, isNotFound } from './disk.ts'
 import { handoverPieces } from './file-format.ts'
 
 /**
@@ -230,7 +230,7 @@ function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder)
   } catch (error) {
-    if (isMissing(error)) return []
+    if (isNotFound(error)) return []
     throw error
   }
 }

@@ -5,7 +5,7 @@ import { type Log, RepeatedError } from '../../lib/process/log.ts'
 import type { Binding } from '../../queue/store-binding.ts'
 import { queueError } from '../../queue/errors.ts'
 import { type HandoverFile, listHandovers, type Place } from './handover-files.ts'
-import { type Disk, isMissing, systemDisk } from './disk.ts'
+import { type Disk, isNotFound, systemDisk } from './disk.ts'
 import { readHeader, readManifest } from './file-reader.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
 import { Strangers } from './strangers.ts'
@@ -237,7 +237,7 @@ export class HandoverTaker {
   }
 
   #leave({ path }: HandoverFile, watch: Watch, error: unknown): void {
-    if (this.#stopRequested || isMissing(error)) return
+    if (this.#stopRequested || isNotFound(error)) return
     const { code, message, policy } = explained(error)
     if (watch.leftCode !== code)
       this.#log.error(

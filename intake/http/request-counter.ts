@@ -6,8 +6,8 @@ import type { Head } from './request-head.ts'
 import { keyedRequest } from '../count/idempotency-key.ts'
 import type { IdempotencyWindow } from '../count/idempotency-window.ts'
 import { IncrementList } from '../parse/increment-list.ts'
-import { type Intake, readIncrements, refusal } from '../count/intake.ts'
-import type { Refusal } from '../parse/json.ts'
+import { type Intake, readIncrements } from '../count/intake.ts'
+import { refusal, type Refusal } from '../parse/problems.ts'
 import type { KeyedRequests } from '../count/keyed-requests.ts'
 import type { ProblemCode } from '../parse/problems.ts'
 import type { Ack, AckWaiters } from '../send/ack-waiters.ts'
@@ -23,10 +23,10 @@ export interface Replies<Client> {
   onGone(client: Client, gone: () => void): void
 }
 
-export interface CountingOptions {
+export interface RequestCounterOptions {
   readonly intake: Intake
   readonly flusher: Flusher
-  readonly waiting: AckWaiters
+  readonly ackWaiters: AckWaiters
   readonly keyedRequests: KeyedRequests
   readonly idempotencyWindow: IdempotencyWindow
   readonly defaultAck: Ack
@@ -35,21 +35,21 @@ export interface CountingOptions {
 }
 
 /** Counts requests whose head and body are there, whichever server received them, and has them answered. */
-export class Counting<Client> {
-  readonly #options: CountingOptions
+export class RequestCounter<Client> {
+  readonly #options: RequestCounterOptions
   readonly #replies: Replies<Client>
 
-  constructor(options: CountingOptions, replies: Replies<Client>) {
+  constructor(options: RequestCounterOptions, replies: Replies<Client>) {
     this.#options = options
     this.#replies = replies
   }
 
   /** `body` is without its content coding, or why it cannot be; it has to be valid only during the call. */
   count(client: Client, head: Head, body: Uint8Array | ProblemCode): void {
-    const { intake, waiting, waitingMax, defaultAck } = this.#options
+    const { intake, ackWaiters, waitingMax, defaultAck } = this.#options
     const asked = head.ack ?? defaultAck
     const mustWait = asked !== 'memory' || head.idempotencyKey !== null
-    const isFull = mustWait && waiting.count >= waitingMax
+    const isFull = mustWait && ackWaiters.count >= waitingMax
     if (typeof body === 'string' || isFull) {
       const isKeyed = head.idempotencyKey !== null
       this.#refuse(client, refusal(typeof body === 'string' ? body : 'waiting_full'), isKeyed)

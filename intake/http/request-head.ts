@@ -1,5 +1,5 @@
 import { formType } from '../parse/form.ts'
-import { type KeyHeader, readKeyHeaders } from '../count/idempotency-key.ts'
+import { type IdempotencyKeyHeader, readIdempotencyKeyHeaders } from '../count/idempotency-key.ts'
 import type { ProblemCode } from '../parse/problems.ts'
 import { type Ack, acks } from '../send/ack-waiters.ts'
 
@@ -63,7 +63,7 @@ export function readHead(request: RequestHead, bodyBytesMax: number): Head | Pro
   if (contentLength > bodyBytesMax) return 'body_too_large'
   const isChunked = transferEncoding !== null
   const { keys } = headers
-  const idempotency = keys === null ? { key: null } : readKeyHeaders(keys)
+  const idempotency = keys === null ? { key: null } : readIdempotencyKeyHeaders(keys)
   if (typeof idempotency === 'string') return idempotency
   return { contentType, contentEncoding, query, isChunked, ack, idempotencyKey: idempotency.key }
 }
@@ -94,7 +94,7 @@ const headers = {
   transferEncoding: null as string | null,
   isRepeated: false,
   /** The headers with an idempotency key; null when there are none. */
-  keys: null as KeyHeader[] | null,
+  keys: null as IdempotencyKeyHeader[] | null,
   /** Joined, like `contentEncoding`; null when the header is missing. */
   origin: null as string | null,
 }

@@ -1,14 +1,7 @@
 import type { IncrementList } from './increment-list.ts'
 import { JsonScanner } from './json-scanner.ts'
-import { errorsListedMax, type IncrementProblem, type ProblemCode } from './problems.ts'
+import { errorsListedMax, type IncrementProblem, type Refusal } from './problems.ts'
 import { readUsualObject } from './simple-object.ts'
-
-/** The refusal of a body: one code for the whole, and what is wrong where. */
-export interface Refusal {
-  readonly code: ProblemCode
-  /** The first `errorsListedMax` errors at most. */
-  readonly errors: readonly IncrementProblem[]
-}
 
 const bracket = 0x5b
 const brace = 0x7b

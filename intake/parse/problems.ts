@@ -116,7 +116,7 @@ export const problems = {
     detail:
       'As many Idempotency-Keys are kept as may be; nothing was counted. Try again with the same key, later.',
   },
-  fault: { status: 500, detail: 'A internal error; nothing was counted. It is in the log.' },
+  fault: { status: 500, detail: 'An internal error; nothing was counted. It is in the log.' },
 } as const satisfies Record<string, { status: number; detail: string }>
 
 export type ProblemCode = keyof typeof problems
@@ -145,6 +145,18 @@ export interface IncrementProblem {
    */
   readonly at: { readonly index: number } | { readonly line: number; readonly object?: number }
   readonly code: ProblemCode
+}
+
+/** The refusal of a request, or of what its body says: one code for the whole, and what is wrong where. */
+export interface Refusal {
+  readonly code: ProblemCode
+  /** The first `errorsListedMax` errors at most. */
+  readonly errors: readonly IncrementProblem[]
+}
+
+/** Returns a refusal of the request as a whole. */
+export function refusal(code: ProblemCode): Refusal {
+  return { code, errors: [] }
 }
 
 export function statusLine(code: ProblemCode): string {

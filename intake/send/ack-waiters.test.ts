@@ -3,18 +3,18 @@ import { ManualClock } from '../../test/kit/manual-clock.ts'
 import { type FlushCohort, AckWaiters } from './ack-waiters.ts'
 
 let clock: ManualClock
-let waiting: AckWaiters
+let ackWaiters: AckWaiters
 let reached: string[]
 
 const progress = (pushed: number, applied: number) =>
-  waiting.progress({ pushed, applied, outcomes: new Map() })
+  ackWaiters.progress({ pushed, applied, outcomes: new Map() })
 const add = (ack: 'queued' | 'committed', cohort: FlushCohort) =>
-  waiting.add(ack, cohort, result => reached.push(`${ack}: ${result}`))
+  ackWaiters.add(ack, cohort, result => reached.push(`${ack}: ${result}`))
 
 beforeEach(() => {
   clock = new ManualClock(1_000)
   reached = []
-  waiting = new AckWaiters(clock, 5_000)
+  ackWaiters = new AckWaiters(clock, 5_000)
 })
 
 test('a request that waits for the queue is answered by a push, one that waits for the store by the watermark', () => {
@@ -27,7 +27,7 @@ test('a request that waits for the queue is answered by a push, one that waits f
   expect(reached).toEqual(['queued: queued'])
   progress(3, 3)
   expect(reached).toEqual(['queued: queued', 'committed: committed'])
-  expect(waiting.count).toBe(0)
+  expect(ackWaiters.count).toBe(0)
 })
 
 test('a cohort that is not completely sealed has reached nothing, wherever its producer is', () => {
@@ -77,5 +77,5 @@ test('a request that no longer waits is not answered', () => {
   progress(1, 1)
   clock.pass(10_000)
   expect(reached).toEqual([])
-  expect(waiting.count).toBe(0)
+  expect(ackWaiters.count).toBe(0)
 })

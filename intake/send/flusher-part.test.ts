@@ -33,10 +33,10 @@ async function running(push: (push: Push) => Promise<never>) {
   await queue.bind('the store')
   Object.assign(queue, { push })
   const producer = new Producer(producerId(1))
-  const waiting = new AckWaiters(systemClock, 1_000)
+  const ackWaiters = new AckWaiters(systemClock, 1_000)
   const sender = new BatchSender(producer, queue, systemClock, new RepeatedError(log, systemClock, 'no'))
   const intervals = { flushIntervalMs: 60_000, keysMax: 1_000_000 }
-  const flusher = new Flusher({ sender, queue, clock: systemClock, waiting, ...intervals })
+  const flusher = new Flusher({ sender, queue, clock: systemClock, ackWaiters, ...intervals })
   const place = { database: folder.database, stateDir: null }
   const binding = new Binding(queue)
   const lifecycle = new Lifecycle(systemClock, log)

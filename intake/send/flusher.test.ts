@@ -59,7 +59,7 @@ function make(options: { keysMax?: number; batchesMax?: number } = {}): void {
     clock: systemClock,
     flushIntervalMs: 10,
     keysMax: options.keysMax ?? 1_000_000,
-    waiting: new AckWaiters(systemClock, 5_000),
+    ackWaiters: new AckWaiters(systemClock, 5_000),
   })
 }
 beforeEach(() => make())

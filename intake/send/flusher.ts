@@ -20,7 +20,7 @@ export interface FlusherOptions {
   /** Distinct keys that may wait here, not yet cut into batches. */
   readonly keysMax: number
   /** Requests that wait for more than that their increments are in memory. */
-  readonly waiting: AckWaiters
+  readonly ackWaiters: AckWaiters
 }
 
 /**
@@ -103,12 +103,12 @@ export class Flusher {
 
   /**
    * Waits for what was added last, or for the store's decision about a keyed request: `settle` is called
-   * later, with how far it came. Returns how to stop waiting.
+   * later, with how far it came. Returns how to stop ackWaiters.
    */
   await(ack: 'queued' | 'committed' | Keyed, settle: Settle): () => void {
     const isKeyed = typeof ack === 'object'
     const [awaited, cohort] = isKeyed ? (['keyed', ack] as const) : [ack, this.#cohort]
-    const cancel = this.#options.waiting.add(awaited, cohort, settle)
+    const cancel = this.#options.ackWaiters.add(awaited, cohort, settle)
     this.#timer.changed()
     return cancel
   }
@@ -241,10 +241,10 @@ export class Flusher {
   }
 
   #mode(): FlushMode {
-    const { waiting, sender } = this.#options
+    const { ackWaiters, sender } = this.#options
     // Hurrying would not bring back an unreachable queue.
     if (sender.isFailing) return 'usual'
-    if (waiting.count > 0) return 'hurried'
+    if (ackWaiters.count > 0) return 'hurried'
     return this.keyCount === 0 && sender.producer.unconfirmed.length === 0 ? 'idle' : 'usual'
   }
 }

@@ -41,7 +41,7 @@ export class Lifecycle {
 
   /**
    * Resolves to the exit code: `done` when every part stopped cleanly, `unavailable` where something outside
-   * or want of time kept one from it, else `fault`. Calling it again waits for the same stop.
+   * or want of time kept one from it, else `internalError`. Calling it again waits for the same stop.
    */
   stop(timeoutMs: number): Promise<ExitCode> {
     this.#stopping ??= this.#stopAll(this.#clock.monotonicMs() + timeoutMs)
@@ -56,7 +56,7 @@ export class Lifecycle {
       const late = new Error(`exceeded the stop deadline, which was ${Math.round(remainingMs)} ms away`)
       const failed = (error: unknown) => {
         if (error instanceof OperationError) exitCode = exitCodes.unavailable
-        else if (error !== late) exitCode ||= exitCodes.fault
+        else if (error !== late) exitCode ||= exitCodes.internalError
         else isLate = true
         const why = error === late ? { code: 'stop_timeout', reason: late.message } : { err: error }
         this.#log.error({ part: part.name, ...why }, 'part did not stop cleanly')

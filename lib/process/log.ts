@@ -42,14 +42,14 @@ export function createLog(
     translateTime: 'SYS:HH:MM:ss.l',
     singleLine: true,
   }
-  const prettyFault = prettyFactory(settingsPretty)
+  const prettyInternalError = prettyFactory(settingsPretty)
   const pretty = prettyFactory({
     ...settingsPretty,
     errorLikeObjectKeys: [],
     customPrettifiers: { err: error => (error as unknown as Error).message },
   })
   return pino(settings, {
-    write: line => output.write((line.includes('"stack":') ? prettyFault : pretty)(line)),
+    write: line => output.write((line.includes('"stack":') ? prettyInternalError : pretty)(line)),
   })
 }
 

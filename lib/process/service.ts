@@ -48,7 +48,7 @@ export interface ServiceOptions extends Omit<ServiceRun, 'isRestart'> {
  * to the exit code. On its own it obeys signals. With a parent it obeys the parent, so that a signal to the
  * whole group, as from a terminal, stops the processes in the order that loses nothing; when the parent
  * dies, it stops too. What nobody caught ends it as well, but in order, so that what it holds is handed on;
- * its exit code then says that the fault is ours. Rejects, with everything stopped, when a part does not
+ * its exit code then says that the error is ours. Rejects, with everything stopped, when a part does not
  * start.
  */
 export async function runService(options: ServiceOptions, host: NodeJS.Process): Promise<ExitCode> {
@@ -76,7 +76,7 @@ export async function runService(options: ServiceOptions, host: NodeJS.Process):
   // Node raises rejections that nobody handles as these, too.
   host.on('uncaughtException', error => {
     log.fatal({ err: error, code: 'fault' }, 'an internal error: stopping')
-    ended.resolve(exitCodes.fault)
+    ended.resolve(exitCodes.internalError)
   })
   parent?.handle('metrics', () => metrics.snapshot())
   await lifecycle.start(await options.parts(context), options.stopTimeoutMs)

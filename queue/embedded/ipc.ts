@@ -26,8 +26,8 @@ type SentPush = Omit<Push, 'firstUnconfirmed'> & { readonly lowest: number }
 type SentOutcomes = Omit<BatchOutcomes, 'codes'> & { readonly letters: string }
 type SentPublication = Omit<Publication, 'outcomes'> & { readonly outcomes: readonly SentOutcomes[] }
 
-/** Hints that the queue gives its listeners. */
-type Hint = 'pushed' | 'applied'
+/** The wake-ups that the queue gives its listeners. */
+type WakeUp = 'pushed' | 'applied'
 
 /** How long a child waits for the parent, which has nothing else to do. */
 const answerDeadlineMs = 5_000
@@ -49,13 +49,13 @@ export function serveEmbeddedQueue(channel: Channel, queue: EmbeddedQueue): void
       outcomes: outcomes.map(({ letters, ...batch }) => ({ ...batch, codes: letters })),
     }),
   )
-  // A web process has no use for hints that something was pushed: there may be many of both.
+  // A web process has no use for wake-ups that something was pushed: there may be many of both.
   const hear = { pushed: queue.onPushed.bind(queue), applied: queue.onApplied.bind(queue) }
-  const heard = new Set<Hint>()
-  channel.on('queue.listen', (hint: Hint) => {
-    if (heard.has(hint)) return
-    heard.add(hint)
-    channel.onClose(hear[hint](() => channel.emit(`queue.${hint}`)))
+  const heard = new Set<WakeUp>()
+  channel.on('queue.listen', (wakeUp: WakeUp) => {
+    if (heard.has(wakeUp)) return
+    heard.add(wakeUp)
+    channel.onClose(hear[wakeUp](() => channel.emit(`queue.${wakeUp}`)))
   })
 }
 
@@ -72,9 +72,9 @@ export function connectEmbeddedQueue(channel: Channel, clock: Clock): ProducerQu
       throw queueError('queue_refused', errorText(error), error)
     }
   }
-  const listen = (hint: Hint, listener: () => void) => {
-    channel.emit('queue.listen', hint)
-    return channel.on(`queue.${hint}`, listener)
+  const listen = (wakeUp: WakeUp, listener: () => void) => {
+    channel.emit('queue.listen', wakeUp)
+    return channel.on(`queue.${wakeUp}`, listener)
   }
   return {
     durable: false,

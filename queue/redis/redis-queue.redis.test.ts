@@ -68,26 +68,26 @@ test('over a slow link the consumer reads less at a time, until an answer comes 
 })
 
 // A rejection that nobody handles would end a web process, and fails this run.
-test('a connection that is lost while it subscribes again harms nobody, and hints come again', async () => {
+test('a connection that is lost while it subscribes again harms nobody, and wake-ups come again', async () => {
   await using link = await FaultyLink.to(server.socket)
   const queue = queueOver(link)
-  let hintCount = 0
-  queue.onPushed(() => hintCount++)
+  let wakeUpCount = 0
+  queue.onPushed(() => wakeUpCount++)
   const admin = server.client()
   const hear = (name: string) => {
-    const before = hintCount
+    const before = wakeUpCount
     return until(name, async () => {
       await admin.publish('piccolo:{0}:wake', 'pushed')
-      return hintCount > before
+      return wakeUpCount > before
     })
   }
   try {
-    await hear('a hint is heard')
+    await hear('a wake-up is heard')
     link.cutAt('subscribe')
     link.cut()
     await until('it was lost while subscribing, three times', () => link.cutCount >= 3)
     link.cutAt(null)
-    await hear('a hint is heard again')
+    await hear('a wake-up is heard again')
   } finally {
     admin.disconnect()
     await queue.close()

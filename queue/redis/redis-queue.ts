@@ -17,7 +17,7 @@ import {
 import type { ConsumerQueue, Position, ProducerQueue, Publication, Push, ReadBounds } from '../queue.ts'
 import { checkRedisServer } from './check.ts'
 import { RedisConnection, type RedisConnectionOptions } from './connection.ts'
-import { RedisHints } from './wake-ups.ts'
+import { WakeUps } from './wake-ups.ts'
 import { publicationArguments, readPosition, readWatermarks } from './position.ts'
 import { rightsScript } from './rights.ts'
 import { type RedisCommand, redisCommands, redisKey, redisKeys } from './scripts.ts'
@@ -35,7 +35,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   readonly durable = true
   readonly #log: Log
   readonly #connection: RedisConnection
-  readonly #hints: RedisHints
+  readonly #wakeUps: WakeUps
   readonly #keys: ReturnType<typeof redisKeys>
   readonly #windowKey: string
   readonly #batchesMax: number
@@ -55,7 +55,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     this.#keys = redisKeys(shardIndex)
     this.#windowKey = redisKey(shardIndex, 'idempotency-window')
     this.#connection = new RedisConnection(options, redis => this.#check(redis))
-    this.#hints = new RedisHints(this.#connection, this.#keys.wake, () =>
+    this.#wakeUps = new WakeUps(this.#connection, this.#keys.wake, () =>
       this.#lacks('SUBSCRIBE', 'it hears of batches later'),
     )
   }
@@ -175,16 +175,16 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   }
 
   onPushed(listener: () => void): () => void {
-    return this.#hints.on('pushed', listener)
+    return this.#wakeUps.on('pushed', listener)
   }
 
   onApplied(listener: () => void): () => void {
-    return this.#hints.on('applied', listener)
+    return this.#wakeUps.on('applied', listener)
   }
 
   async close(): Promise<void> {
     this.#connection.close()
-    this.#hints.close()
+    this.#wakeUps.close()
   }
 
   #call(command: RedisCommand, ...args: (Element | number)[]): Promise<unknown> {

@@ -7,7 +7,7 @@ import { forbiddenPattern } from './errors.ts'
 const socketTimeoutMs = 4_000
 
 /** Hears what others publish in a channel, on a connection of its own, from when somebody listens. */
-export class RedisHints {
+export class WakeUps {
   readonly #connection: RedisConnection
   readonly #channel: string
   readonly #onForbidden: () => void

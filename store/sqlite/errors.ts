@@ -28,7 +28,7 @@ export function classifyError(error: unknown, path?: string): unknown {
   if (typeof code !== 'string') return error
   const text = `${path === undefined ? '' : `${path}: `}${errorText(error)} (${code})`
   const known = resultCodes.find(([prefix]) => code.startsWith(prefix))
-  // SQLite says only that it cannot open a file: for want of a descriptor, that is no fault of the path.
+  // SQLite says only that it cannot open a file: for want of a descriptor, that is no error of the path.
   if (code.startsWith('SQLITE_CANTOPEN') && nextDescriptor() === null) return descriptorsFull(text, error)
   return known ? storeError(known[1], text, error) : error
 }

@@ -484,7 +484,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'an accumulator that is used again finds the keys of before',
     file: 'intake/count/key-table.ts',
-    find: 'for (const part of this.#parts) emptyPart(part)',
+    find: 'for (const part of this.#parts) emptyKeyTablePart(part)',
     replace: '',
     tests: ['intake/count/key-table.test.ts', 'intake/count/accumulator.test.ts'],
   },
@@ -945,7 +945,7 @@ export const mutants: readonly Mutant[] = [
     name: 'a process that the system does not start ends the service',
     file: 'cli/up/supervisor.ts',
     find: '      this.#notStarted(error)\n      return\n    }\n    const needsOperator',
-    replace: '      this.#fail(exitCodes.fault)\n      return\n    }\n    const needsOperator',
+    replace: '      this.#fail(exitCodes.internalError)\n      return\n    }\n    const needsOperator',
     tests: ['test/system/descriptors.test.ts'],
   },
   {

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, lstatSync, openSync, readdirSync, readSync, rmSync } from 'node:fs'
-import { type Disk, isMissing, stateOf } from '../../intake/handover/disk.ts'
+import { type Disk, isNotFound, stateOf } from '../../intake/handover/disk.ts'
 
 /** A disk that takes no time, for what has a time of its own. */
 export const promptDisk: Disk = {
@@ -7,7 +7,7 @@ export const promptDisk: Disk = {
     try {
       return readdirSync(folder).filter(isWanted).sort().slice(0, countMax)
     } catch (error) {
-      if (isMissing(error)) return []
+      if (isNotFound(error)) return []
       throw error
     }
   },

@@ -52,12 +52,12 @@ export class WebProcess {
     this.#place = { database, stateDir: null }
     this.#binding = new Binding(queue)
     this.#producer = new Producer(id)
-    const waiting = new AckWaiters(clock, ackTimeoutMs)
+    const ackWaiters = new AckWaiters(clock, ackTimeoutMs)
     const error = new RepeatedError(log, clock, 'batches cannot be pushed')
     const sender = new BatchSender(this.#producer, queue, clock, error, position =>
-      waiting.progress(position),
+      ackWaiters.progress(position),
     )
-    this.#flusher = new Flusher({ sender, queue, clock, flushIntervalMs, keysMax, waiting })
+    this.#flusher = new Flusher({ sender, queue, clock, flushIntervalMs, keysMax, ackWaiters })
     const [place, binding] = [this.#place, this.#binding]
     this.#taker = new HandoverTaker({ place, queue, binding, clock, log, disk: promptDisk })
     this.#taker.start().catch(parts.onFault)

@@ -10,7 +10,7 @@ const ackTimeoutMs = 5_000
 /** A web process, less its HTTP and its timers. */
 export class Web {
   readonly producer: Producer
-  readonly waiting: AckWaiters
+  readonly ackWaiters: AckWaiters
   /** Every unkeyed increment that it accepted. */
   readonly all: string[] = []
   /** Increments of each batch, by its sequence. */
@@ -25,7 +25,7 @@ export class Web {
 
   constructor(id: string, clock: Clock) {
     this.producer = new Producer(id)
-    this.waiting = new AckWaiters(clock, ackTimeoutMs)
+    this.ackWaiters = new AckWaiters(clock, ackTimeoutMs)
   }
 
   add(key: string): void {
@@ -36,13 +36,13 @@ export class Web {
   /** Adds, like `add`, for a client that waits. */
   addAndWait(key: string, ack: 'queued' | 'committed', settle: Settle): void {
     this.add(key)
-    this.waiting.add(ack, this.#cohort, settle)
+    this.ackWaiters.add(ack, this.#cohort, settle)
   }
 
   /** Returns how the client may go away. */
   addKeyed(keyed: Keyed, settle: Settle): () => void {
     this.#keyed.push(keyed)
-    return this.waiting.add('keyed', keyed, settle)
+    return this.ackWaiters.add('keyed', keyed, settle)
   }
 
   get holdsNothing(): boolean {
@@ -74,6 +74,6 @@ export class Web {
   /** Hears every answer of the queue, as the sender does. */
   heard(position: Position): void {
     this.producer.heard(position)
-    this.waiting.progress(this.producer.reached(position))
+    this.ackWaiters.progress(this.producer.reached(position))
   }
 }

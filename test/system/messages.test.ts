@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { optionFaults } from '../../cli/check-options.ts'
-import { serviceOptions } from '../../cli/up/up-options.ts'
+import { optionProblems } from '../../cli/check-options.ts'
+import { allOptions } from '../../cli/up/up-options.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { classifySystemError } from '../../lib/errors.ts'
 import { createLog } from '../../lib/process/log.ts'
@@ -202,8 +202,8 @@ test.each([
   ['--database /proc', /\[store_unknown\]/],
   ['--state-dir /proc/version', /--state-dir .* is no folder/],
 ])('what is wrong with %s is known before the start', async (line, expected) => {
-  const { values } = parseOptions(serviceOptions, line.split(' '), {})
-  expect(await optionFaults(values)).toEqual([expect.stringMatching(expected)])
+  const { values } = parseOptions(allOptions, line.split(' '), {})
+  expect(await optionProblems(values)).toEqual([expect.stringMatching(expected)])
 })
 
 test('config check finds no fault where the folder of the default database is not made yet', () => {
@@ -220,8 +220,8 @@ test.skipIf(process.getuid?.() === 0)(
     folder.sql('CREATE TABLE numbers (key TEXT, value INTEGER DEFAULT 0)')
     for (const path of [folder.database, folder.path]) {
       chmodSync(path, 0o555)
-      const { values } = parseOptions(serviceOptions, ['--database', folder.database], {})
-      expect(await optionFaults(values)).toEqual([
+      const { values } = parseOptions(allOptions, ['--database', folder.database], {})
+      expect(await optionProblems(values)).toEqual([
         expect.stringMatching(/ cannot be written.*\[store_unreadable\]/),
       ])
       chmodSync(path, 0o755)

@@ -2,7 +2,11 @@ import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import { answerAccepted, answerReached } from './responses.ts'
 import type { Connections } from '../connections.ts'
 import { decodeBody } from '../../../intake/http/content-encoding.ts'
-import { Counting, type CountingOptions, type Replies } from '../../../intake/http/request-counter.ts'
+import {
+  RequestCounter,
+  type RequestCounterOptions,
+  type Replies,
+} from '../../../intake/http/request-counter.ts'
 import { isFramingRefused, bodyLength, type Head, readHead } from '../../../intake/http/request-head.ts'
 import type { LongWork } from '../long-work.ts'
 import type { Origins } from '../../../intake/http/origins.ts'
@@ -17,7 +21,7 @@ const shortBytes = 16 * 1024
 /** Unless their turn has become as long as this. */
 const shortTurnMs = 250
 
-export interface IncrementRouteOptions extends CountingOptions {
+export interface IncrementRouteOptions extends RequestCounterOptions {
   readonly requests: Requests
   readonly connections: Connections
   readonly origins: Origins
@@ -32,11 +36,11 @@ export interface IncrementRouteOptions extends CountingOptions {
  */
 export class IncrementRoute {
   readonly #options: IncrementRouteOptions
-  readonly #counting: Counting<HttpResponse>
+  readonly #counter: RequestCounter<HttpResponse>
 
   constructor(options: IncrementRouteOptions) {
     this.#options = options
-    this.#counting = new Counting(options, repliesOf(options))
+    this.#counter = new RequestCounter(options, repliesOf(options))
   }
 
   handle(response: HttpResponse, request: HttpRequest): void {
@@ -67,7 +71,7 @@ export class IncrementRoute {
         }
       })
     } catch (error) {
-      requests.fault(response, error)
+      requests.internalError(response, error)
     }
   }
 
@@ -76,7 +80,7 @@ export class IncrementRoute {
     try {
       this.#receive(response, head, new Uint8Array(chunk), false)
     } catch (error) {
-      this.#options.requests.fault(response, error)
+      this.#options.requests.internalError(response, error)
     }
   }
 
@@ -85,18 +89,18 @@ export class IncrementRoute {
     const { requests, longWork, bodyBytesMax } = this.#options
     const coding = head.contentEncoding
     if (coding === '') {
-      if (received.length < longBytes) this.#counting.count(response, head, received)
+      if (received.length < longBytes) this.#counter.count(response, head, received)
       else
-        requests.workLong(response, received, isCollected, body => this.#counting.count(response, head, body))
+        requests.workLong(response, received, isCollected, body => this.#counter.count(response, head, body))
       return
     }
     const isShort = received.length <= shortBytes && longWork.turnMs() < shortTurnMs
     const bytesMax = Math.min(shortBytes, bodyBytesMax)
     const body = isShort ? decodeBody(coding, received, bytesMax) : 'body_too_large'
-    if (body !== 'body_too_large') this.#counting.count(response, head, body)
+    if (body !== 'body_too_large') this.#counter.count(response, head, body)
     else
       requests.workLong(response, received, isCollected, body =>
-        this.#counting.count(response, head, decodeBody(coding, body, bodyBytesMax)),
+        this.#counter.count(response, head, decodeBody(coding, body, bodyBytesMax)),
       )
   }
 }

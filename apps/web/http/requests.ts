@@ -85,7 +85,7 @@ export class Requests {
         work(bytes)
       }
     } catch (error) {
-      this.fault(response, error)
+      this.internalError(response, error)
     } finally {
       if (isLast) body.end()
     }
@@ -161,8 +161,8 @@ export class Requests {
   }
 
   /** Whatever is thrown would end the process, or leave the request unanswered for ever. */
-  fault(response: HttpResponse, error: unknown): void {
-    this.#options.intake.fault(error)
+  internalError(response: HttpResponse, error: unknown): void {
+    this.#options.intake.internalError(error)
     this.#refuseAndClose(response, 'fault')
   }
 
@@ -174,7 +174,7 @@ export class Requests {
     try {
       work()
     } catch (error) {
-      this.fault(response, error)
+      this.internalError(response, error)
     }
   }
 }

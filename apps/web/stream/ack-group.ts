@@ -9,7 +9,7 @@ import type { Ack, FlushCohort, AckWaiters } from '../../../intake/send/ack-wait
 export class AckGroup {
   readonly cohort: FlushCohort
   readonly #ack: 'queued' | 'committed'
-  readonly #waiting: AckWaiters
+  readonly #ackWaiters: AckWaiters
   /** Messages in a row have one answer. */
   readonly #isJoined: boolean
   readonly #answers: MessagesCounted[] = []
@@ -19,11 +19,11 @@ export class AckGroup {
 
   constructor(
     ack: 'queued' | 'committed',
-    { cohort, waiting, isJoined }: { cohort: FlushCohort; waiting: AckWaiters; isJoined: boolean },
+    { cohort, ackWaiters, isJoined }: { cohort: FlushCohort; ackWaiters: AckWaiters; isJoined: boolean },
   ) {
     this.#ack = ack
     this.cohort = cohort
-    this.#waiting = waiting
+    this.#ackWaiters = ackWaiters
     this.#isJoined = isJoined
   }
 
@@ -42,7 +42,7 @@ export class AckGroup {
 
   /** The first one is the waiter itself. */
   add(message: number, accepted: number): void {
-    if (this.#messageCount++ > 0) this.#waiting.companionCount++
+    if (this.#messageCount++ > 0) this.#ackWaiters.companionCount++
     const last = this.#answers.at(-1)
     if (this.#isJoined && last !== undefined && last.message === message - 1) {
       last.message = message
@@ -66,6 +66,6 @@ export class AckGroup {
   }
 
   #leave(): void {
-    this.#waiting.companionCount -= this.#messageCount - 1
+    this.#ackWaiters.companionCount -= this.#messageCount - 1
   }
 }

@@ -145,8 +145,8 @@ export class StreamRoute {
       this.#messageCount++
       socket.stream!.receive(message)
     } catch (error) {
-      this.#options.intake.fault(error)
-      socket.stream!.close(closeCodes.fault, 'an internal error')
+      this.#options.intake.internalError(error)
+      socket.stream!.close(closeCodes.internalError, 'an internal error')
     }
   }
 

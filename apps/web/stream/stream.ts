@@ -1,8 +1,8 @@
 import type { WebSocket } from 'uWebSockets.js'
 import type { Timer } from '../../../lib/clock.ts'
 import type { Flusher } from '../../../intake/send/flusher.ts'
-import { type Intake, type Outcome, refusal } from '../../../intake/count/intake.ts'
-import type { Refusal } from '../../../intake/parse/json.ts'
+import type { Intake, IntakeResult } from '../../../intake/count/intake.ts'
+import { refusal, type Refusal } from '../../../intake/parse/problems.ts'
 import { countedText, type MessagesCounted, problemText, UsualAnswer } from './answers.ts'
 import { type UnreadAnswers, UnreadOfStream } from '../write-buffers.ts'
 import type { StreamMode } from './handshake.ts'
@@ -11,7 +11,7 @@ import type { EventLoopTurn, TurnEnd } from '../event-loop-turn.ts'
 import type { Ack, AckWaiters } from '../../../intake/send/ack-waiters.ts'
 
 /** Why the server closes a stream (RFC 6455, 7.4.1, and IANA's registry). */
-export const closeCodes = { goingAway: 1001, fault: 1011, tryAgainLater: 1013 } as const
+export const closeCodes = { goingAway: 1001, internalError: 1011, tryAgainLater: 1013 } as const
 
 /** Result of `send` for a message that uWebSockets.js sent at once, or keeps to send it with others. */
 const sendStatusSent = 1
@@ -19,7 +19,7 @@ const sendStatusSent = 1
 export interface StreamSurroundings {
   readonly intake: Intake
   readonly flusher: Flusher
-  readonly waiting: AckWaiters
+  readonly ackWaiters: AckWaiters
   readonly unread: UnreadAnswers
   readonly turn: EventLoopTurn
   readonly bodyBytesMax: number
@@ -157,10 +157,10 @@ export class Stream implements TurnEnd {
     if (!this.#unread.isThere) this.close(code, reason)
   }
 
-  #count(message: ArrayBuffer): Outcome {
-    const { intake, waiting, waitingMax, bodyBytesMax } = this.#surroundings
+  #count(message: ArrayBuffer): IntakeResult {
+    const { intake, ackWaiters, waitingMax, bodyBytesMax } = this.#surroundings
     if (message.byteLength > bodyBytesMax) return refusal('body_too_large')
-    if (this.#ack !== 'memory' && waiting.count >= waitingMax) return refusal('waiting_full')
+    if (this.#ack !== 'memory' && ackWaiters.count >= waitingMax) return refusal('waiting_full')
     return intake.countMessage(new Uint8Array(message))
   }
 
@@ -179,11 +179,11 @@ export class Stream implements TurnEnd {
   }
 
   #await(ack: 'queued' | 'committed', accepted: number): void {
-    const { flusher, waiting } = this.#surroundings
+    const { flusher, ackWaiters } = this.#surroundings
     const { cohort } = flusher
     let wait = this.#waitOfTurn
     if (wait?.cohort !== cohort) {
-      wait = new AckGroup(ack, { cohort, waiting, isJoined: this.#isJoined })
+      wait = new AckGroup(ack, { cohort, ackWaiters, isJoined: this.#isJoined })
       this.#begin(wait)
     }
     wait.add(this.#messageCount, accepted)
