@@ -45,28 +45,6 @@ export const queueErrors = {
     retry: 'never',
     hint: 'the process that held the embedded queue ended; start piccolo up again',
   },
-  handover_incomplete: {
-    retry: 'later',
-    hint: 'copy the file again if it was cut off; it is looked at whenever it changes, and never removed',
-  },
-  handover_newer: { retry: 'later', hint: 'upgrade this process: a later version wrote the file' },
-  handover_foreign: {
-    retry: 'never',
-    hint: 'bring the file to the service whose database it names; if that is this one, run piccolo recover FILE',
-  },
-  handover_misnamed: { retry: 'never', hint: 'run piccolo recover FILE, which gives it its right name' },
-  handover_unreadable: {
-    retry: 'later',
-    hint: 'look at the rights, the disk and the limit of open files; what is no file is left alone',
-  },
-  handover_unwritable: {
-    retry: 'later',
-    hint: 'free space, give a --state-dir on a disk that has some, or raise ulimit -f (LimitFSIZE= of a unit)',
-  },
-  handover_misplaced: {
-    retry: 'never',
-    hint: 'free space in the state directory, and run piccolo recover FILE',
-  },
   ...batchErrors,
 } as const satisfies Record<string, ErrorPolicy>
 

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { problems } from '../intake/parse/problems.ts'
 import { upOptions } from '../cli/up/up-options.ts'
 import { optionsHelp } from '../lib/config/options.ts'
+import { handoverErrors } from '../intake/handover/errors.ts'
 import { queueErrors } from '../queue/errors.ts'
 import { storeErrors } from '../store/errors.ts'
 import { mutants } from './mutants/list.ts'
@@ -35,14 +36,23 @@ test('every error code is provoked by a test', () => {
     .filter(path => path !== 'test/tidy.test.ts')
     .map(read)
     .join('\n')
-  const codes = [...Object.keys(problems), ...Object.keys(queueErrors), ...Object.keys(storeErrors)]
+  const codes = [
+    ...Object.keys(problems),
+    ...Object.keys(queueErrors),
+    ...Object.keys(handoverErrors),
+    ...Object.keys(storeErrors),
+  ]
   for (const code of codes) if (!unprovokable.has(code)) expect(text.includes(code), code).toBe(true)
 })
 
 describe('documents', () => {
   test('every error code is explained', () => {
     for (const code of Object.keys(problems)) expect(read('docs/http-api.md')).toContain(`\`${code}\``)
-    for (const code of [...Object.keys(queueErrors), ...Object.keys(storeErrors)])
+    for (const code of [
+      ...Object.keys(queueErrors),
+      ...Object.keys(handoverErrors),
+      ...Object.keys(storeErrors),
+    ])
       expect(read('docs/operations.md')).toContain(`\`${code}\``)
   })
 

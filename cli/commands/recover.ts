@@ -12,7 +12,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { errorText, exitCodes, OperationError, UsageError } from '../../lib/errors.ts'
 import { createLog } from '../../lib/process/log.ts'
 import { makeFolder } from '../../lib/make-folder.ts'
-import { queueError } from '../../queue/errors.ts'
+import { handoverError } from '../../intake/handover/errors.ts'
 import {
   freePath,
   listHandovers,
@@ -49,7 +49,7 @@ export const recoverCommand = command({
     const store = await knownStore(values)
     const own = manifest.header?.store ?? null
     if (own !== null && store !== null && own !== store)
-      throw queueError('handover_foreign', `${source} is of the store ${own}, this is the store ${store}`)
+      throw handoverError('handover_foreign', `${source} is of the store ${own}, this is the store ${store}`)
     if (own === null || store === null) print('whether it belongs to this database is not known')
     const inPlace = await listHandovers(systemDisk, values)
     if (inPlace.some(({ path, producer }) => path === source && producer === manifest.producer))
@@ -78,7 +78,7 @@ async function check(path: string, print: (line: string) => void): Promise<Manif
     return await readManifestAt(systemDisk, path, { onPiece })
   } catch (error) {
     const code = error instanceof OperationError ? error.code : 'handover_unreadable'
-    throw queueError(code as 'handover_unreadable', `${path}: ${errorText(error)}`, error)
+    throw handoverError(code as 'handover_unreadable', `${path}: ${errorText(error)}`, error)
   }
 }
 

@@ -1,3 +1,4 @@
+import { handoverError } from '../../intake/handover/errors.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { errorText, exitCodes, OperationError, UsageError } from '../../lib/errors.ts'
 import { createLog, type Log } from '../../lib/process/log.ts'
@@ -111,7 +112,7 @@ export async function leftBehind(place: Place, store: string): Promise<LeftBehin
     try {
       const { header } = await readManifestAt(systemDisk, path, { onBatch: batch => found.push(batch) })
       const isForeign = header !== null && header.store !== null && header.store !== store
-      if (isForeign) throw queueError('handover_foreign', `it is of the store ${header.store}`)
+      if (isForeign) throw handoverError('handover_foreign', `it is of the store ${header.store}`)
       batches.push(...found)
     } catch (error) {
       if (!isNotFound(error)) others.push(`${JSON.stringify(path)} is not brought home: ${errorText(error)}`)

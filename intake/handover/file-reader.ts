@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { errorText, type OperationError } from '../../lib/errors.ts'
 import { type BatchId, decodeBatch, type QueuedBatch, queuedBatchOf } from '../../batch/batch.ts'
-import { queueError } from '../../queue/errors.ts'
+import { handoverError } from './errors.ts'
 import type { Disk, OpenFile } from './disk.ts'
 import {
   type HandoverHeader,
@@ -51,7 +51,7 @@ export interface ReadOptions {
  */
 export async function readManifest(file: OpenFile, options: ReadOptions = {}): Promise<Manifest> {
   const { isFile, size, signature } = await file.state()
-  if (!isFile) throw queueError('handover_unreadable', 'it is no file')
+  if (!isFile) throw handoverError('handover_unreadable', 'it is no file')
   const header = await readHeader(file)
   // While it is being copied it need not be read again and again.
   if (header !== null && !(await hasTrailer(file, size))) throw incomplete('it is cut off')
@@ -110,7 +110,7 @@ export async function readHeader(file: OpenFile): Promise<HandoverHeader | null>
   const header = parseHeader(line)
   if (header !== null) return header
   if (line.startsWith(magic) && !line.startsWith(`${magic}2 `))
-    throw queueError('handover_newer', 'it is of a later form')
+    throw handoverError('handover_newer', 'it is of a later form')
   throw incomplete('it does not begin as a hand-over file does')
 }
 
@@ -159,7 +159,7 @@ function decoded(bytes: Buffer): void {
 }
 
 function incomplete(reason: string): OperationError {
-  return queueError('handover_incomplete', reason)
+  return handoverError('handover_incomplete', reason)
 }
 
 /** The bytes of a file up to `size`, in the order in which they are asked for. */

@@ -15,7 +15,7 @@ import { errorText, type OperationError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/process/log.ts'
 import { makeFolder } from '../../lib/make-folder.ts'
 import { batchIdOf, queuedBatchOf } from '../../batch/batch.ts'
-import { queueError } from '../../queue/errors.ts'
+import { handoverError } from './errors.ts'
 import { type Disk, isNotFound } from './disk.ts'
 import { handoverPieces } from './file-format.ts'
 
@@ -145,7 +145,7 @@ function isTooLarge(error: unknown): boolean {
 /** The error of a stop that can write these batches nowhere; logs it. */
 export function unwritable(unwritten: readonly Leftover[], log: Log): OperationError {
   const elements = unwritten.flatMap(leftover => leftover.elements)
-  const error = queueError('handover_unwritable', `${elements.length} batches can be written nowhere`)
+  const error = handoverError('handover_unwritable', `${elements.length} batches can be written nowhere`)
   const { code, message, policy } = error
   const fields = { code, hint: policy.hint, reason: message, increments: incrementsIn(elements) }
   log.fatal(fields, 'lost, but for what the queue has')

@@ -1,7 +1,6 @@
 import type { Clock } from '../../lib/clock.ts'
-import { errorText } from '../../lib/errors.ts'
 import { type Log, RepeatedError } from '../../lib/process/log.ts'
-import { queueError } from '../../queue/errors.ts'
+import { handoverErrorOf } from './errors.ts'
 import { isHandedOver, type Place } from './handover-files.ts'
 
 /**
@@ -16,7 +15,7 @@ export function mayComeHome(place: Place, clock: Clock, log: Log): (producer: st
       listing.over()
       return isThere
     } catch (error) {
-      listing.happened(queueError('handover_unreadable', errorText(error), error))
+      listing.happened(handoverErrorOf(error))
       return true
     }
   }

@@ -1,9 +1,8 @@
 import type { Clock } from '../../lib/clock.ts'
 import { WakeableSleep } from '../../lib/wakeable-sleep.ts'
-import { errorText, OperationError } from '../../lib/errors.ts'
 import { type Log, RepeatedError } from '../../lib/process/log.ts'
 import type { Binding } from '../../queue/store-binding.ts'
-import { queueError } from '../../queue/errors.ts'
+import { handoverError, handoverErrorOf } from './errors.ts'
 import { type HandoverFile, listHandovers, type Place } from './handover-files.ts'
 import { type Disk, isNotFound, systemDisk } from './disk.ts'
 import { readHeader, readManifest } from './file-reader.ts'
@@ -131,7 +130,7 @@ export class HandoverTaker {
         await this.#strangers.look(this.#disk)
         this.#listing.over()
       } catch (error) {
-        this.#listing.happened(explained(error))
+        this.#listing.happened(handoverErrorOf(error))
       }
       if (!this.#stopRequested) await this.#sleep.sleep(lookIntervalMs)
     }
@@ -209,13 +208,16 @@ export class HandoverTaker {
         return
       }
       if (store !== null && binding.store !== null && store !== binding.store)
-        throw queueError('handover_foreign', `it is of the store ${store}, the queue is of ${binding.store}`)
+        throw handoverError(
+          'handover_foreign',
+          `it is of the store ${store}, the queue is of ${binding.store}`,
+        )
       const onPiece = () => {
-        if (this.#stopRequested) throw queueError('handover_incomplete', 'the process stops')
+        if (this.#stopRequested) throw handoverError('handover_incomplete', 'the process stops')
       }
       const manifest = await readManifest(file, { onPiece })
       if (manifest.producer !== producer)
-        throw queueError('handover_misnamed', `it holds batches of producer ${manifest.producer}`)
+        throw handoverError('handover_misnamed', `it holds batches of producer ${manifest.producer}`)
       watch.leftCode = null
       const { batchCount } = manifest
       this.#log.info({ path, batchCount }, 'taking over what another web process left')
@@ -238,18 +240,9 @@ export class HandoverTaker {
 
   #leave({ path }: HandoverFile, watch: Watch, error: unknown): void {
     if (this.#stopRequested || isNotFound(error)) return
-    const { code, message, policy } = explained(error)
-    if (watch.leftCode !== code)
-      this.#log.error(
-        { path, code, hint: policy.hint, reason: message },
-        'a hand-over file stays where it is',
-      )
+    const { code, message, policy } = handoverErrorOf(error)
+    const fields = { path, code, hint: policy.hint, reason: message }
+    if (watch.leftCode !== code) this.#log.error(fields, 'a hand-over file stays where it is')
     watch.leftCode = code
   }
-}
-
-/** Turns errors of the file system, and internal ones here, into an error that an operator can act upon. */
-function explained(error: unknown): OperationError {
-  if (error instanceof OperationError) return error
-  return queueError('handover_unreadable', errorText(error), error)
 }

@@ -1,7 +1,7 @@
 import { basename, join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/process/log.ts'
-import { queueErrors } from '../../queue/errors.ts'
+import { handoverErrors } from './errors.ts'
 import type { Disk } from './disk.ts'
 import { isStranger, type Place, searchedFolders } from './handover-files.ts'
 
@@ -57,7 +57,7 @@ export class Strangers {
   #say(path: string): void {
     const code = 'handover_foreign'
     const reason = `it is named after another database than ${basename(this.#place.database)}`
-    const fields = { path, code, hint: queueErrors[code].hint, reason }
+    const fields = { path, code, hint: handoverErrors[code].hint, reason }
     this.#log.warn(fields, 'a hand-over file stays where it is')
   }
 }
