@@ -1,21 +1,16 @@
 import type { ExitCode } from '../../lib/errors.ts'
-import { RepeatedError } from '../../lib/process/log.ts'
 import type { OptionValues } from '../../lib/config/options.ts'
 import { runService, type ServiceContext } from '../../lib/process/service.ts'
 import { allStopSignals, ignoreOtherSignals } from '../../lib/process/stop-signals.ts'
-import { newProducerId } from '../../batch/batch.ts'
 import { Binding } from '../../queue/store-binding.ts'
 import { openQueue } from '../../queue/open.ts'
-import { BatchSender } from '../../intake/send/batch-sender.ts'
-import { Flusher } from '../../intake/send/flusher.ts'
 import { flusherPart } from '../../intake/send/flusher-part.ts'
+import { newLane } from '../../intake/send/lane.ts'
 import { IdempotencyWindow } from '../../intake/count/idempotency-window.ts'
 import { Intake } from '../../intake/count/intake.ts'
 import { KeyedRequests } from '../../intake/count/keyed-requests.ts'
 import type { webOptions } from '../../intake/options.ts'
-import { Producer } from '../../intake/send/producer.ts'
 import { webReadiness } from '../../intake/readiness.ts'
-import { AckWaiters } from '../../intake/send/ack-waiters.ts'
 import { Server } from './server.ts'
 
 type Options = OptionValues<typeof webOptions>
@@ -33,14 +28,7 @@ export function runExpress(options: Options): Promise<ExitCode> {
 async function makeParts(options: Options, context: ServiceContext) {
   const { clock, log, metrics } = context
   const queue = await openQueue({ redis: options.redis, role: 'web', ...context })
-  const queueError = new RepeatedError(log, clock, 'batches cannot be pushed')
-  const { flushIntervalMs, keysMax } = options
-  const ackWaiters = new AckWaiters(clock, options.ackTimeoutMs)
-  const producer = new Producer(newProducerId())
-  const sender = new BatchSender(producer, queue, clock, queueError, position =>
-    ackWaiters.progress(position),
-  )
-  const flusher = new Flusher({ sender, queue, clock, flushIntervalMs, keysMax, ackWaiters })
+  const { flusher, producer, ackWaiters, queueError } = newLane(queue, options, clock, log)
   const intake = new Intake(flusher, log, metrics)
   let isStopping = false
   const readiness = () =>

@@ -6,16 +6,14 @@ import type { OptionValues } from '../../lib/config/options.ts'
 import { whyNotListening } from '../../lib/process/port.ts'
 import { ReadinessNews } from '../../lib/process/readiness-news.ts'
 import { runService, type ServiceContext, type ServiceRun } from '../../lib/process/service.ts'
-import { newProducerId } from '../../batch/batch.ts'
 import { Binding } from '../../queue/store-binding.ts'
 import { openQueue } from '../../queue/open.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
 import { BodyMemory } from './http/request-body.ts'
 import { connectionReasons, Connections } from './connections.ts'
-import { BatchSender } from '../../intake/send/batch-sender.ts'
 import { checkedDescriptors } from './descriptor-check.ts'
-import { Flusher } from '../../intake/send/flusher.ts'
 import { flusherPart } from '../../intake/send/flusher-part.ts'
+import { newLane } from '../../intake/send/lane.ts'
 import { HandoverTaker } from '../../intake/handover/recover.ts'
 import { IdempotencyWindow } from '../../intake/count/idempotency-window.ts'
 import { IncrementRoute } from './http/increment-route.ts'
@@ -26,7 +24,6 @@ import type { webOptions } from '../../intake/options.ts'
 import { NativeMemory } from './native-memory.ts'
 import { Origins } from '../../intake/http/origins.ts'
 import { publishMetrics } from './metrics.ts'
-import { Producer } from '../../intake/send/producer.ts'
 import { webReadiness } from '../../intake/readiness.ts'
 import { Requests } from './http/requests.ts'
 import { Siblings } from './siblings.ts'
@@ -34,7 +31,6 @@ import { Server } from './server.ts'
 import { idleSecondsMax, StreamRoute } from './stream/stream-route.ts'
 import { UnreadAnswers } from './write-buffers.ts'
 import { EventLoopTurn } from './event-loop-turn.ts'
-import { AckWaiters } from '../../intake/send/ack-waiters.ts'
 
 /** The web process: takes increments, and hands their sums to the queue. Resolves to the exit code. */
 export function runWeb(options: OptionValues<typeof webOptions>, run: ServiceRun): Promise<ExitCode> {
@@ -45,14 +41,8 @@ export function runWeb(options: OptionValues<typeof webOptions>, run: ServiceRun
 async function makeParts(options: OptionValues<typeof webOptions>, context: ServiceContext & ServiceRun) {
   const { clock, log, metrics, parent } = context
   const queue = await openQueue({ redis: options.redis, role: 'web', ...context })
-  const queueError = new RepeatedError(log, clock, 'batches cannot be pushed')
-  const { flushIntervalMs, keysMax, bodyBytesMax, defaultAck, waitingMax } = options
-  const ackWaiters = new AckWaiters(clock, options.ackTimeoutMs)
-  const producer = new Producer(newProducerId())
-  const sender = new BatchSender(producer, queue, clock, queueError, position =>
-    ackWaiters.progress(position),
-  )
-  const flusher = new Flusher({ sender, queue, clock, flushIntervalMs, keysMax, ackWaiters })
+  const { flusher, producer, ackWaiters, queueError } = newLane(queue, options, clock, log)
+  const { defaultAck, waitingMax, bodyBytesMax } = options
   const binding = new Binding(queue)
   const taker = new HandoverTaker({ place: options, queue, binding, clock, log })
   const intake = new Intake(flusher, log, metrics)

@@ -3,7 +3,7 @@ import { whyNotListening } from '../../lib/process/port.ts'
 import { isMarkSet, type PortMark, markToShow, setPortMark } from './port-mark.ts'
 
 /**
- * One `piccolo up` a port: web processes share a port by SO_REUSEPORT, so without care a second, accidental
+ * One `piccolo up` per port: web processes share a port by SO_REUSEPORT, so without care a second, accidental
  * one would silently take a part of the traffic into another database.
  */
 export async function takePortMark(host: string, port: number): Promise<PortMark> {

@@ -1,7 +1,7 @@
 import { connect, createServer } from 'node:net'
 
 /**
- * A mark says that a process of ours is there, and nothing else. It is a socket in Linux' abstract
+ * A port mark says that a process of ours is there, and nothing else. It is a socket in Linux' abstract
  * namespace: no file, dropped by the kernel with its process, and of the scope of a port, the network
  * namespace. So any user of the machine can set one, or connect to it. Elsewhere nobody can.
  */

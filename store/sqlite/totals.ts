@@ -13,7 +13,7 @@ export interface KeysAndSums {
 
 const totalMin = -(2n ** 63n)
 const totalMax = 2n ** 63n - 1n
-/** Rows a statement: measured best on SQLite 3.54, see docs/decisions/store.md. */
+/** Rows per statement: measured best on SQLite 3.54, see docs/decisions/store.md. */
 const rowsPerStatement = 100
 
 const conflict = 'ON CONFLICT (key) DO UPDATE SET value = value + excluded.value'
