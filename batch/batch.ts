@@ -63,6 +63,11 @@ export interface BatchId {
  */
 export type Element = string | Buffer
 
+/** Returns a text that is the same for the same batch only. */
+export function batchName({ producer, sequence }: BatchId): string {
+  return `${producer} ${sequence}`
+}
+
 /** A fresh id for a producer: never used before, by anybody. */
 export function newProducerId(): string {
   return randomBytes(10).toString('hex')

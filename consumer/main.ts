@@ -32,7 +32,7 @@ type Options = OptionValues<typeof consumerOptions>
 /** The ways in which one run of the consumer differs from others. */
 interface ConsumerRun extends ServiceRun {
   /** Makes the question whether batches of a producer may still come, that are not in the queue. */
-  mayComeHome(clock: Clock, log: Log): (producer: string) => boolean
+  mayArrive(clock: Clock, log: Log): (producer: string) => boolean
 }
 
 /** The consumer: the one process that writes the database. Resolves to the exit code. */
@@ -43,7 +43,7 @@ export function runConsumer(options: Options, run: ConsumerRun): Promise<ExitCod
 
 async function makeParts(
   options: Options,
-  { isRestart, mayComeHome }: ConsumerRun,
+  { isRestart, mayArrive }: ConsumerRun,
   context: ServiceContext,
 ): Promise<readonly Part[]> {
   const { clock, log, metrics } = context
@@ -53,7 +53,7 @@ async function makeParts(
   const idempotencyWindowMs = durationMs(options.idempotencyWindow)
   const storeParts = { clock, log, metrics, idempotencyWindowMs, idempotencyKeysMax }
   const store = await openStore(options.database, { ...storeParts, mustExist: isRestart })
-  const failureDetector = new FailureDetector(clock, options.producerGoneAfterMs, mayComeHome(clock, log))
+  const failureDetector = new FailureDetector(clock, options.producerGoneAfterMs, mayArrive(clock, log))
   const consumer = new Consumer({
     queue,
     store,

@@ -1,5 +1,5 @@
 import { assert } from '../lib/assert.ts'
-import type { BatchId, ReceivedBatch } from '../batch/batch.ts'
+import { batchName, type BatchId, type ReceivedBatch } from '../batch/batch.ts'
 import { isWithin } from '../batch/sequence-ranges.ts'
 import { type GivenUpRange, withoutSequence, withRange } from './given-up.ts'
 
@@ -87,15 +87,15 @@ export function sequenceBatches(input: SequencingInput): Sequenced {
     watermarks.set(id.producer, watermarkOf(id.producer))
     wait(id)
   }
-  const alreadyParked = new Set(parked.map(nameOf))
+  const alreadyParked = new Set(parked.map(batchName))
   for (const batch of batches) {
     const watermark = watermarkOf(batch.producer)
     watermarks.set(batch.producer, watermark)
     if (batch.sequence <= watermark) {
       if (isGivenUp(batch)) takeBack(batch)
     } else if (batch.sequence === watermark + 1) take(batch)
-    else if (!alreadyParked.has(nameOf(batch)) && !park.has(nameOf(batch))) {
-      park.set(nameOf(batch), batch)
+    else if (!alreadyParked.has(batchName(batch)) && !park.has(batchName(batch))) {
+      park.set(batchName(batch), batch)
       wait(batch)
     }
   }
@@ -105,7 +105,7 @@ export function sequenceBatches(input: SequencingInput): Sequenced {
       const watermark = watermarkOf(producer)
       const gap = sequence - watermark - 1
       if (gap > 0 && !presumedDead.has(producer)) break
-      const name = nameOf(id)
+      const name = batchName(id)
       if (gap < 0) {
         // Its predecessor came together with another copy of it, or an operator accepted that it is lost.
         const batch = isGivenUp(id) ? loadParked(id) : null
@@ -125,8 +125,4 @@ export function sequenceBatches(input: SequencingInput): Sequenced {
 /** Reports whether exactly these batches are to be applied: none skipped, parked, or taken from the parked. */
 export function appliesAll({ apply }: Sequenced, batches: readonly ReceivedBatch[]): boolean {
   return apply.length === batches.length && apply.every((batch, index) => batch === batches[index])
-}
-
-function nameOf({ producer, sequence }: BatchId): string {
-  return `${producer} ${sequence}`
 }

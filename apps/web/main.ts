@@ -14,7 +14,7 @@ import { connectionReasons, Connections } from './connections.ts'
 import { checkedDescriptors } from './descriptor-check.ts'
 import { flusherPart } from '../../intake/send/flusher-part.ts'
 import { newLane } from '../../intake/send/lane.ts'
-import { HandoverTaker } from '../../intake/handover/recover.ts'
+import { HandoverRecovery } from '../../intake/handover/handover-recovery.ts'
 import { IdempotencyWindow } from '../../intake/count/idempotency-window.ts'
 import { IncrementRoute } from './http/increment-route.ts'
 import { KeyedRequests } from '../../intake/count/keyed-requests.ts'
@@ -44,7 +44,7 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
   const { flusher, producer, ackWaiters, queueError } = newLane(queue, options, clock, log)
   const { defaultAck, waitingMax, bodyBytesMax } = options
   const binding = new Binding(queue)
-  const taker = new HandoverTaker({ place: options, queue, binding, clock, log })
+  const recovery = new HandoverRecovery({ place: options, queue, binding, clock, log })
   const intake = new Intake(flusher, log, metrics)
   const connections = new Connections(options.connectionsMax)
   const descriptorsError = new RepeatedError(log, clock, 'new connections have to wait')
@@ -53,9 +53,9 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
   const ownReadiness = () =>
     webReadiness({
       isStopping,
-      oldestAgeMs: Math.max(flusher.oldestAgeMs(), taker.oldestAgeMs()),
+      oldestAgeMs: Math.max(flusher.oldestAgeMs(), recovery.oldestAgeMs()),
       queueError: queueError.code,
-      handovers: taker,
+      handovers: recovery,
       connectionReasons: connectionReasons(connections, descriptorsError.code),
       ...options,
     })
@@ -77,7 +77,17 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
     descriptorsMax: checkedDescriptors(options.connectionsMax, parent === null ? log : null),
     route: new IncrementRoute(counting),
   })
-  const measured = { flusher, producer, ackWaiters, connections, taker, server, bodyMemory, memory, unread }
+  const measured = {
+    flusher,
+    producer,
+    ackWaiters,
+    connections,
+    recovery,
+    server,
+    bodyMemory,
+    memory,
+    unread,
+  }
   publishMetrics(metrics, measured)
   return [
     {
@@ -85,7 +95,7 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
       start: () => firstContact(queue, queueError),
       stop: () => queue.close(),
     },
-    handoverPart(taker, queue, { clock, stopTimeoutMs: options.stopTimeoutMs }),
+    handoverPart(recovery, queue, { clock, stopTimeoutMs: options.stopTimeoutMs }),
     flusherPart({ flusher, producer, binding }, options, log),
     {
       name: 'server',
@@ -103,16 +113,16 @@ async function makeParts(options: OptionValues<typeof webOptions>, context: Serv
   ]
 }
 
-/** Its stop waits for no answer of the queue: files that are not at home yet are there for the next one. */
+/** Its stop waits for no answer of the queue: files that are not delivered yet are there for the next one. */
 function handoverPart(
-  taker: HandoverTaker,
+  recovery: HandoverRecovery,
   queue: ProducerQueue,
   { clock, stopTimeoutMs }: { clock: Clock; stopTimeoutMs: number },
 ): Part {
   return {
     name: 'handovers',
-    start: () => void taker.start(),
-    stop: () => withPatience(clock, stopTimeoutMs * 0.05, taker.stop(), () => queue.close()),
+    start: () => void recovery.start(),
+    stop: () => withPatience(clock, stopTimeoutMs * 0.05, recovery.stop(), () => queue.close()),
   }
 }
 

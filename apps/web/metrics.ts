@@ -2,7 +2,7 @@ import type { Metrics } from '../../lib/process/metrics.ts'
 import type { BodyMemory } from './http/request-body.ts'
 import type { Connections } from './connections.ts'
 import type { Flusher } from '../../intake/send/flusher.ts'
-import type { HandoverTaker } from '../../intake/handover/recover.ts'
+import type { HandoverRecovery } from '../../intake/handover/handover-recovery.ts'
 import type { NativeMemory } from './native-memory.ts'
 import type { Producer } from '../../intake/send/producer.ts'
 import type { Server } from './server.ts'
@@ -14,7 +14,7 @@ interface Measured {
   readonly producer: Producer
   readonly ackWaiters: AckWaiters
   readonly connections: Connections
-  readonly taker: HandoverTaker
+  readonly recovery: HandoverRecovery
   readonly server: Server
   readonly bodyMemory: BodyMemory
   readonly memory: NativeMemory
@@ -28,7 +28,7 @@ export function publishMetrics(metrics: Metrics, measured: Measured): void {
 
 function publishCounts(
   metrics: Metrics,
-  { flusher, producer, ackWaiters, connections, taker, server }: Measured,
+  { flusher, producer, ackWaiters, connections, recovery, server }: Measured,
 ): void {
   metrics.counterOf(
     'piccolo_increments_accepted_total',
@@ -59,7 +59,7 @@ function publishCounts(
   metrics.gaugeOf(
     'piccolo_handovers_left',
     'Hand-over files that stay where they are until somebody acts',
-    () => taker.leftCount,
+    () => recovery.leftCount,
   )
   metrics.gaugeOf('piccolo_connections', 'Open HTTP connections', () => connections.count)
   metrics.gaugeOf('piccolo_listening', '1 while new connections are taken', () => Number(server.isListening))

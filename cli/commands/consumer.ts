@@ -1,5 +1,5 @@
 import { runConsumer } from '../../consumer/main.ts'
-import { mayComeHome } from '../../intake/handover/may-come-home.ts'
+import { mayArrive } from '../../intake/handover/may-arrive.ts'
 import { consumerOptions } from '../../consumer/options.ts'
 import { createLog, type Log } from '../../lib/process/log.ts'
 import { stopSignals } from '../../lib/process/stop-signals.ts'
@@ -29,7 +29,7 @@ export const consumerCommand = command({
       onReady,
       process: name ?? 'consumer',
       isRestart: isRestart(environment),
-      mayComeHome: (clock, log) => mayComeHome(values, clock, log),
+      mayArrive: (clock, log) => mayArrive(values, clock, log),
       stopSignals: stopSignals(environment),
     })
   },

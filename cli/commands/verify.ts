@@ -1,7 +1,7 @@
 import { sleep, systemClock } from '../../lib/clock.ts'
 import { exitCodes, type ExitCode } from '../../lib/errors.ts'
 import { switchOption } from '../../lib/config/options.ts'
-import type { QueuedBatch } from '../../batch/batch.ts'
+import { batchName, type QueuedBatch } from '../../batch/batch.ts'
 import type { Place } from '../../intake/handover/handover-files.ts'
 import { queueOptions, stateOptions } from '../../queue/options.ts'
 import { type Ledger, LedgerReader, type ProducerLedger } from '../../store/sqlite/ledger.ts'
@@ -89,8 +89,8 @@ class Pending {
   constructor(ledger: Ledger, queued: readonly QueuedBatch[] | null, left: LeftBehind) {
     this.#watermarks = new Map(ledger.producers.map(({ producer, watermark }) => [producer, watermark]))
     this.#queued = queued === null ? null : this.#pending(queued)
-    const known = new Set(this.#queued?.map(nameOf))
-    this.#left = this.#pending(left.batches).filter(batch => !known.has(nameOf(batch)))
+    const known = new Set(this.#queued?.map(batchName))
+    this.#left = this.#pending(left.batches).filter(batch => !known.has(batchName(batch)))
     this.#others = left.others
   }
 
@@ -117,15 +117,11 @@ class Pending {
   }
 
   #pending(batches: readonly QueuedBatch[]): QueuedBatch[] {
-    const byName = new Map(batches.map(batch => [nameOf(batch), batch]))
+    const byName = new Map(batches.map(batch => [batchName(batch), batch]))
     return [...byName.values()].filter(
       ({ producer, sequence }) => sequence > (this.#watermarks.get(producer) ?? 0),
     )
   }
-}
-
-function nameOf({ producer, sequence }: QueuedBatch): string {
-  return `${producer} ${sequence}`
 }
 
 function incrementsOf(batches: readonly QueuedBatch[], producer?: string): number {

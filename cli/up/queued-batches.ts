@@ -100,7 +100,7 @@ export async function queuedInRedis(url: string): Promise<QueuedBatch[]> {
 /** Batches that stopped processes could not hand on, and left for the next start. */
 export interface LeftBehind {
   readonly batches: readonly QueuedBatch[]
-  /** A line for each file that is not brought home, with the reason. */
+  /** A line for each file that is not delivered, with the reason. */
   readonly others: readonly string[]
 }
 
@@ -115,7 +115,7 @@ export async function leftBehind(place: Place, store: string): Promise<LeftBehin
       if (isForeign) throw handoverError('handover_foreign', `it is of the store ${header.store}`)
       batches.push(...found)
     } catch (error) {
-      if (!isNotFound(error)) others.push(`${JSON.stringify(path)} is not brought home: ${errorText(error)}`)
+      if (!isNotFound(error)) others.push(`${JSON.stringify(path)} is not delivered: ${errorText(error)}`)
     }
   }
   return { batches, others }

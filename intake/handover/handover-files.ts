@@ -215,7 +215,7 @@ function isOne({ database }: Place, name: string): boolean {
 }
 
 /** It is named after another database. */
-export function isStranger(place: Place, name: string): boolean {
+export function isForeign(place: Place, name: string): boolean {
   return name.endsWith(suffix) && !isOne(place, name)
 }
 

@@ -1,5 +1,5 @@
 import type { Clock } from '../../lib/clock.ts'
-import { type BatchId, batchIdOf, type QueuedBatch, queuedBatchOf, type Element } from '../../batch/batch.ts'
+import { batchName, batchIdOf, type QueuedBatch, queuedBatchOf, type Element } from '../../batch/batch.ts'
 import { listBatchesMax, readBatchesMax, readBytesMax } from '../../batch/limits.ts'
 import {
   type ConsumerQueue,
@@ -111,7 +111,7 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
       this.#applied.set(producer, Math.max(watermark, this.#applied.get(producer) ?? 0))
     }
     for (const { producer } of parked) this.#pushed.set(producer, watermarks.get(producer) ?? 0)
-    const done = { parked: new Set(parked.map(nameOf)), discarded: new Set<Element>(discarded) }
+    const done = { parked: new Set(parked.map(batchName)), discarded: new Set<Element>(discarded) }
     let removed = 0
     while (removed < this.#elements.length && this.#isDone(this.#elements[removed]!, done)) removed++
     this.#elements.splice(0, removed)
@@ -211,12 +211,8 @@ export class EmbeddedQueue implements ProducerQueue, ConsumerQueue {
     if (done.discarded.has(element)) return true
     const id = batchIdOf(element)
     if (id === null) return false
-    if (done.parked.has(nameOf(id))) return true
+    if (done.parked.has(batchName(id))) return true
     const isSettled = id.sequence <= (this.#applied.get(id.producer) ?? 0)
     return isSettled && !isWithin(this.#givenUp.get(id.producer)?.ranges ?? [], id.sequence)
   }
-}
-
-function nameOf({ producer, sequence }: BatchId): string {
-  return `${producer} ${sequence}`
 }

@@ -1,4 +1,4 @@
-import type { Batch, BatchId, ReceivedBatch } from '../../batch/batch.ts'
+import { batchName, type Batch, type BatchId, type ReceivedBatch } from '../../batch/batch.ts'
 import { type BatchOutcomes, outcomes as outcomeCodes } from '../../batch/outcomes.ts'
 import { type Counted, enterBatches, type ProducerAccount } from '../../store/accounts.ts'
 import { countedRanges, type GivenUpRange, withRange } from '../../store/given-up.ts'
@@ -90,12 +90,12 @@ export class MemoryStore implements Store {
       progress: accounts,
       givenUp: this.givenUp,
       parked: this.#parkedOf(names),
-      loadParked: id => this.parkedBatches.get(nameOf(id))!,
+      loadParked: id => this.parkedBatches.get(batchName(id))!,
       presumedDead,
     })
     const repeated = batches.filter(batch => isRepeated(batch) && !sequenced.apply.includes(batch))
-    for (const batch of sequenced.park) this.parkedBatches.set(nameOf(batch), batch)
-    for (const id of sequenced.unpark) this.parkedBatches.delete(nameOf(id))
+    for (const batch of sequenced.park) this.parkedBatches.set(batchName(batch), batch)
+    for (const id of sequenced.unpark) this.parkedBatches.delete(batchName(id))
     const outcomes = repeated.map(batch => outcomesOf(batch, this.#recall(batch)))
     const sums = new Map<string, bigint>()
     const counted = sequenced.apply.map(batch => this.#count(batch, sums, outcomes))
@@ -134,7 +134,7 @@ export class MemoryStore implements Store {
   #count(batch: ReceivedBatch, sums: Map<string, bigint>, outcomes: BatchOutcomes[]): Counted {
     const { codes, applied } = decideKeyed(batch, this.#known)
     if (codes !== '') outcomes.push(outcomesOf(batch, codes))
-    if (codes.includes(outcomeCodes.full)) this.#refused.set(nameOf(batch), codes)
+    if (codes.includes(outcomeCodes.full)) this.#refused.set(batchName(batch), codes)
     let sum = 0n
     for (const part of [batch, ...applied])
       for (const [index, key] of part.keys.entries()) {
@@ -150,7 +150,7 @@ export class MemoryStore implements Store {
   }
 
   #recall(batch: Batch): string {
-    return this.#refused.get(nameOf(batch)) ?? recallKeyed(batch, this.#known)
+    return this.#refused.get(batchName(batch)) ?? recallKeyed(batch, this.#known)
   }
 
   #nowMs(): number {
@@ -187,8 +187,4 @@ function outcomesOf({ producer, sequence }: Batch, codes: string): BatchOutcomes
 
 function idOf({ producer, sequence }: BatchId): BatchId {
   return { producer, sequence }
-}
-
-function nameOf({ producer, sequence }: BatchId): string {
-  return `${producer} ${sequence}`
 }

@@ -75,11 +75,11 @@ export const mutants: readonly Mutant[] = [
     tests: ['test/system/no-room.redis.test.ts'],
   },
   {
-    name: 'the parts of what was divided come home in any order',
-    file: 'intake/handover/recover.ts',
+    name: 'the parts of what was divided arrive in any order',
+    file: 'intake/handover/handover-recovery.ts',
     find: 'waiting.add(file.producer)',
     replace: 'waiting.add(file.name)',
-    tests: ['intake/handover/recover.test.ts'],
+    tests: ['intake/handover/handover-recovery.test.ts'],
   },
   {
     name: 'a request without increments takes no room',
@@ -189,7 +189,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a parked batch is dropped',
     file: 'store/sequencing.ts',
-    find: 'park.set(nameOf(batch), batch)',
+    find: 'park.set(batchName(batch), batch)',
     replace: '',
     tests: ['store/sequencing.test.ts'],
   },
@@ -416,7 +416,7 @@ export const mutants: readonly Mutant[] = [
     file: 'intake/handover/delivery.ts',
     find: 'if (producer.unconfirmed.length === 0) return true',
     replace: 'if (producer.isAllPushed && isRead) return true',
-    tests: ['intake/handover/recover.test.ts'],
+    tests: ['intake/handover/handover-recovery.test.ts'],
   },
   {
     name: 'a hand-over file is taken as far as it goes',
@@ -427,24 +427,24 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a hand-over file of the first form is taken while it is being copied',
-    file: 'intake/handover/recover.ts',
+    file: 'intake/handover/handover-recovery.ts',
     find: 'header === null && nowMs - watch.unchangedMs < settleMs',
     replace: 'false',
-    tests: ['intake/handover/recover.test.ts'],
+    tests: ['intake/handover/handover-recovery.test.ts'],
   },
   {
-    name: 'a hand-over file of another store is brought home',
-    file: 'intake/handover/recover.ts',
+    name: 'a hand-over file of another store is delivered',
+    file: 'intake/handover/handover-recovery.ts',
     find: 'store !== null && binding.store !== null && store !== binding.store',
     replace: 'store === null && binding.store !== null',
-    tests: ['intake/handover/recover.test.ts'],
+    tests: ['intake/handover/handover-recovery.test.ts'],
   },
   {
-    name: 'the file that took the place of one that was brought home is removed',
-    file: 'intake/handover/recover.ts',
+    name: 'the file that took the place of one that was delivered is removed',
+    file: 'intake/handover/handover-recovery.ts',
     find: 'if (state !== null && state.signature !== signature) return',
     replace: '',
-    tests: ['intake/handover/recover.test.ts'],
+    tests: ['intake/handover/handover-recovery.test.ts'],
   },
   {
     name: 'what a stop that failed holds is not written down',
@@ -1034,9 +1034,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a file with the name of another database is not worth a word',
-    file: 'intake/handover/recover.ts',
-    find: 'await this.#strangers.look(this.#disk)',
+    file: 'intake/handover/handover-recovery.ts',
+    find: 'await this.#foreignFiles.look(this.#disk)',
     replace: '',
-    tests: ['intake/handover/recover.test.ts'],
+    tests: ['intake/handover/handover-recovery.test.ts'],
   },
 ]

@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { bindShard } from '../../consumer/bind-shard.ts'
 import { Consumer } from '../../consumer/consumer.ts'
 import { FailureDetector } from '../../consumer/failure-detector.ts'
-import { mayComeHome } from '../../intake/handover/may-come-home.ts'
+import { mayArrive } from '../../intake/handover/may-arrive.ts'
 import { ConsumerMetrics } from '../../consumer/metrics.ts'
 import { prepareElements } from '../../consumer/prepare/prepare.ts'
 import type { PrefetcherParts } from '../../consumer/prefetcher.ts'
@@ -50,7 +50,7 @@ export class ConsumerProcess {
     const { life, queue, time, store, database, random } = parts
     const clock = time.clockOf(life)
     const place = { database, stateDir: null }
-    const failureDetector = new FailureDetector(clock, producerGoneAfterMs, mayComeHome(place, clock, log))
+    const failureDetector = new FailureDetector(clock, producerGoneAfterMs, mayArrive(place, clock, log))
     const metrics = new ConsumerMetrics(new Metrics('consumer'))
     this.life = life
     this.#queue = queue

@@ -102,7 +102,7 @@ export class ServiceJudge {
     const place = { database: this.#database, stateDir: null }
     const found = await listHandovers(promptDisk, place)
     const files = found.filter(({ producer }) => !this.#cutOff.has(producer))
-    return files.length > 0 ? `what ${files[0]!.producer} left is never brought home` : null
+    return files.length > 0 ? `what ${files[0]!.producer} left is never delivered` : null
   }
 
   /** Returns null when every increment and every answer had the fate that was promised. */

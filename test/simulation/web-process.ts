@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import type { Keyed } from '../../intake/count/accumulator.ts'
 import { BatchSender } from '../../intake/send/batch-sender.ts'
 import { Flusher } from '../../intake/send/flusher.ts'
-import { HandoverTaker } from '../../intake/handover/recover.ts'
+import { HandoverRecovery } from '../../intake/handover/handover-recovery.ts'
 import { Producer } from '../../intake/send/producer.ts'
 import { type Settle, AckWaiters } from '../../intake/send/ack-waiters.ts'
 import { RepeatedError } from '../../lib/process/log.ts'
@@ -26,7 +26,7 @@ export class WebProcess {
   readonly acceptedMs = new Map<string, number>()
   readonly #producer: Producer
   readonly #flusher: Flusher
-  readonly #taker: HandoverTaker
+  readonly #recovery: HandoverRecovery
   readonly #queue: FaultyQueue
   readonly #time: SimulatedTime
   readonly #place: Place
@@ -59,8 +59,8 @@ export class WebProcess {
     )
     this.#flusher = new Flusher({ sender, queue, clock, flushIntervalMs, keysMax, ackWaiters })
     const [place, binding] = [this.#place, this.#binding]
-    this.#taker = new HandoverTaker({ place, queue, binding, clock, log, disk: promptDisk })
-    this.#taker.start().catch(parts.onFault)
+    this.#recovery = new HandoverRecovery({ place, queue, binding, clock, log, disk: promptDisk })
+    this.#recovery.start().catch(parts.onFault)
     this.#flusher.start().catch(parts.onFault)
   }
 
@@ -115,7 +115,7 @@ export class WebProcess {
       const leftover = { store: this.#binding.store, producer: this.id, elements: run }
       for (const path of leaveBatches(this.#place, leftover, log).paths) onLeft(keysOf(run), path)
     }
-    await this.#taker.stop()
+    await this.#recovery.stop()
     this.life.die()
     return keysOf(elements)
   }

@@ -6,7 +6,7 @@ export const words = {
   'empty-request': 'a request with an idempotency key increments nothing',
   'keys-full': 'the store has room for a few idempotency keys, and for more once faults have stopped',
   'stop-after-forgetting': 'the queue forgets everything, and at that moment a web process is told to stop',
-  'handover-twice': 'a hand-over file is copied, and the copy comes back after the file was brought home',
+  'handover-twice': 'a hand-over file is copied, and the copy comes back after the file was delivered',
   'handover-slow': 'a hand-over file is copied to where it is looked for, in pieces, from nothing on',
   'handover-cut-off': 'the copy of a hand-over file stops in the middle and is never finished',
   'handover-late': 'a hand-over file comes after its missing batches were given up',
@@ -48,7 +48,7 @@ export const notYetHeld: { readonly [W in Word]?: NotYetHeld } = {
       'a keyed request does not say when it was accepted: batch format 3 does, and the store refuses late ones',
   },
   'store-restored': {
-    broken: /parked for ever|never brought home|left in the queue|lacks/,
+    broken: /parked for ever|never delivered|left in the queue|lacks/,
     reason: 'a queue of the embedded kind forgets what was confirmed: fencing makes producers tell it again',
   },
   'store-copied': {

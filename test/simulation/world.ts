@@ -15,7 +15,7 @@ import { Web } from './web.ts'
 const storeId = 'the store'
 const goneAfterMs = 60_000
 const calmRoundCount = 200
-/** The round by which missing batches were given up; batches that were left come home all the same. */
+/** The round by which missing batches were given up; batches that were left arrive all the same. */
 const homecomingRound = 60
 
 /** A client's request with an idempotency key, which it sends until it hears what became of it. */
@@ -26,7 +26,7 @@ interface Insisted {
   isDone: boolean
 }
 
-/** A process that pushes: a web process, or one that brings home what another one left. */
+/** A process that pushes: a web process, or one that delivers what another one left. */
 type Pusher = Pick<Web, 'producer' | 'heard'>
 
 /**
@@ -80,7 +80,7 @@ export class World {
     for (let round = 0; round < calmRoundCount; round++) {
       this.#time.skip(300)
       if (round % 40 === 20) this.#insistOnAll()
-      if (round === homecomingRound) while (this.#left.length > 0) this.#bringHome()
+      if (round === homecomingRound) while (this.#left.length > 0) this.#deliver()
       for (const web of this.#webs) web.seal(this.#time.nowMs)
       for (const pusher of this.#pushers) {
         await this.#push(pusher, true)
@@ -100,7 +100,7 @@ export class World {
       for (const key of web.all) if (!counts.has(key)) return `${key} of a living producer is missing`
     }
     for (const { producer } of this.#takers)
-      if (producer.unconfirmed.length > 0) return `what ${producer.id} left does not come home`
+      if (producer.unconfirmed.length > 0) return `what ${producer.id} left does not arrive`
     for (const web of this.#dead) {
       const unconfirmed = web.producer.unconfirmed.flatMap(({ element }) => decodeBatch(element).keys)
       const held = new Set([...web.open, ...(web.hasLeft ? [] : unconfirmed)])
@@ -148,7 +148,7 @@ export class World {
     else if (dice < 0.97) await this.#harmQueue('loseHead')
     else if (dice < 0.98) this.#kill(web)
     else if (dice < 0.99) this.#setWallClock()
-    else this.#bringHome()
+    else this.#deliver()
   }
 
   #addAndWait(web: Web): void {
@@ -271,8 +271,8 @@ export class World {
     this.#note(`${web.producer.id} dies`)
   }
 
-  /** Brings home what a dead process left, perhaps long after it was given up. */
-  #bringHome(): void {
+  /** Delivers what a dead process left, perhaps long after it was given up. */
+  #deliver(): void {
     const elements = this.#left.pop()
     if (elements === undefined) return
     for (const run of runsOf(elements)) {
@@ -280,7 +280,7 @@ export class World {
       const producer = Producer.resumed(id, sequence)
       for (const element of run) producer.seal(() => element, this.#time.nowMs)
       this.#takers.push({ producer, heard: position => producer.heard(position) })
-      this.#note(`what ${id} left is brought home`)
+      this.#note(`what ${id} left is delivered`)
     }
   }
 

@@ -207,7 +207,7 @@ describe('on the embedded queue', () => {
     expect(await service.stop()).toBe(0)
   })
 
-  test('a file that a web process leaves while others run is brought home by them', async () => {
+  test('a file that a web process leaves while others run is delivered by them', async () => {
     const service = await up('--web-processes', '1')
     const element = encodeBatch(batch({ producer: 9, sequence: 1, sums: { foo: 5 } }))
     folder.handOver(9, [element])

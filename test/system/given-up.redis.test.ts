@@ -38,7 +38,7 @@ test('increments of a web process that was silent for too long count when it goe
   expect(await bed.metric('piccolo_increments_recovered_total')).toBe(1)
 })
 
-test('batches that a dead web process left count when they are brought home after they were given up', async () => {
+test('batches that a dead web process left count when they are delivered after they were given up', async () => {
   signal('piccolo web 1', 'SIGKILL')
   const place = { database: bed.folder.database, stateDir: null }
   const { producer } = batchIdOf(lostElement)!

@@ -43,7 +43,7 @@ const handovers = () => bed.folder.files().filter(name => name.endsWith('.handov
 const losses = (program: Program) =>
   program.output.split('\n').filter(line => line.includes('"code":"handover_unwritable"'))
 
-test('batches too large for one file are divided, and all of them are brought home', async () => {
+test('batches too large for one file are divided, and all of them are delivered', async () => {
   const web = await startWeb({ fileBytesMax: 120_000 })
   await redis.kill()
   await count(2.5 * batchKeys)

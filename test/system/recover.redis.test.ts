@@ -32,7 +32,7 @@ async function recover(
   return { exitCode: await program.exited, output: program.output }
 }
 
-test('a file from elsewhere is brought home by the service that runs, once', async () => {
+test('a file from elsewhere is delivered by the service that runs, once', async () => {
   const service = await bed.start('--web-processes', '1')
   const file = other.handOver(9, elements)
   copyFileSync(file, join(other.path, 'copy'))

@@ -39,7 +39,7 @@ test('a web process that holds nothing ends with 0', async () => {
   expect([await web.stop(), handovers()]).toEqual([0, []])
 })
 
-test('a web process that writes down what it holds, or is just bringing home, ends with 0', async () => {
+test('a web process that writes down what it holds, or is just delivering, ends with 0', async () => {
   const web = await start('web', '--port', String(port))
   expect(await increment()).toBe(200)
   await hang(web)

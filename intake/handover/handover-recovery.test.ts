@@ -22,13 +22,13 @@ import { batch, producerId } from '../../test/kit/builders.ts'
 import { Folder } from '../../test/kit/service.ts'
 import { promptDisk } from '../../test/simulation/prompt-disk.ts'
 import { Life, SimulatedTime } from '../../test/simulation/time.ts'
-import { HandoverTaker } from './recover.ts'
+import { HandoverRecovery } from './handover-recovery.ts'
 
 let folder: Folder
 let lines: { level: string; code?: string; path?: string; msg: string }[]
 let time: SimulatedTime
 let queue: EmbeddedQueue
-let taker: HandoverTaker
+let recovery: HandoverRecovery
 
 beforeEach(() => {
   folder = new Folder()
@@ -51,11 +51,11 @@ function start(disk: Partial<Disk> = {}): void {
   const place = { database: folder.database, stateDir: null }
   const clock = time.clockOf(new Life())
   const binding = new Binding(queue)
-  taker = new HandoverTaker({ place, queue, binding, clock, log, disk: { ...promptDisk, ...disk } })
-  taker.start()
+  recovery = new HandoverRecovery({ place, queue, binding, clock, log, disk: { ...promptDisk, ...disk } })
+  recovery.start()
 }
 async function stop(): Promise<void> {
-  const stopped = taker.stop()
+  const stopped = recovery.stop()
   await time.pass(1_000)
   await stopped
 }
@@ -83,15 +83,15 @@ test('a file is removed when the store has its batches, not when the queue has',
   await time.pass(5_000)
   expect(await queue.read()).toEqual(elements)
   expect(handovers()).toHaveLength(1)
-  expect(taker.oldestAgeMs()).toBeGreaterThan(4_000)
+  expect(recovery.oldestAgeMs()).toBeGreaterThan(4_000)
   await commit({ [producerId(1)]: 9 })
   await time.pass(2_000)
   expect(handovers()).toEqual([])
   await time.pass(1_000)
-  expect(taker.oldestAgeMs()).toBe(0)
+  expect(recovery.oldestAgeMs()).toBe(0)
 })
 
-test('a taker that ends on the way leaves the file for the next one', async () => {
+test('a recovery that ends on the way leaves the file for the next one', async () => {
   folder.handOver(1, elements)
   start()
   await time.pass(5_000)
@@ -102,7 +102,7 @@ test('a taker that ends on the way leaves the file for the next one', async () =
   expect(handovers()).toEqual([])
 })
 
-test('a file that is copied slowly is brought home when it is whole, and said once before', async () => {
+test('a file that is copied slowly is delivered when it is whole, and said once before', async () => {
   const source = folder.handOver(1, elements)
   const bytes = readFileSync(source)
   renameSync(source, join(folder.path, 'source'))
@@ -127,11 +127,11 @@ test('a file that stays cut off stays, costs no promise, and is named', async ()
   expect(handovers()).toHaveLength(1)
   expect(await queue.length()).toBe(0)
   expect(errors()).toMatchObject([{ code: 'handover_incomplete', path }])
-  expect(taker.oldestAgeMs()).toBe(0)
-  expect(taker.notes()).toEqual([
-    `numbers.db-${producerId(1)}.handover is not brought home: handover_incomplete`,
+  expect(recovery.oldestAgeMs()).toBe(0)
+  expect(recovery.notes()).toEqual([
+    `numbers.db-${producerId(1)}.handover is not delivered: handover_incomplete`,
   ])
-  expect(taker.leftCount).toBe(1)
+  expect(recovery.leftCount).toBe(1)
 })
 
 test('a file with the name of another database is not touched, and is named while nobody takes it', async () => {
@@ -139,17 +139,17 @@ test('a file with the name of another database is not touched, and is named whil
   renameSync(folder.handOver(1, elements), strange)
   start()
   await commitAllFor(5_000)
-  expect([lines, taker.notes()]).toEqual([[], []])
+  expect([lines, recovery.notes()]).toEqual([[], []])
   await commitAllFor(30_000)
   expect(lines).toMatchObject([{ level: 40, code: 'handover_foreign', path: strange }])
-  expect(taker.notes()).toEqual([`other.db-${producerId(1)}.handover is not brought home: handover_foreign`])
-  expect([handovers().length, taker.leftCount, taker.oldestAgeMs()]).toEqual([1, 0, 0])
+  expect(recovery.notes()).toEqual([`other.db-${producerId(1)}.handover is not delivered: handover_foreign`])
+  expect([handovers().length, recovery.leftCount, recovery.oldestAgeMs()]).toEqual([1, 0, 0])
   rmSync(strange)
   await time.pass(2_000)
-  expect(taker.notes()).toEqual([])
+  expect(recovery.notes()).toEqual([])
 })
 
-test('a file that is brought home twice does no harm', async () => {
+test('a file that is delivered twice does no harm', async () => {
   const path = folder.handOver(1, elements)
   copyFileSync(path, join(folder.path, 'copy'))
   start()
@@ -161,7 +161,7 @@ test('a file that is brought home twice does no harm', async () => {
   expect(errors()).toEqual([])
 })
 
-test('a file that is replaced while it is brought home is not removed in place of the other', async () => {
+test('a file that is replaced while it is delivered is not removed in place of the other', async () => {
   folder.handOver(1, elements)
   start()
   await time.pass(2_000)
@@ -175,7 +175,7 @@ test('a file that is replaced while it is brought home is not removed in place o
   expect(handovers()).toEqual([])
 })
 
-test('the first form is brought home once it has not changed for a while', async () => {
+test('the first form is delivered once it has not changed for a while', async () => {
   const path = join(folder.path, `numbers.db-${producerId(1)}.handover`)
   start()
   for (const each of elements) {
@@ -190,7 +190,7 @@ test('the first form is brought home once it has not changed for a while', async
 })
 
 test.each(['first form', 'unbound queue'])(
-  'a file that was incomplete and has to wait when it is whole is brought home: %s',
+  'a file that was incomplete and has to wait when it is whole is delivered: %s',
   async why => {
     const path = folder.handOver(1, elements, 'theirs')
     const whole = why === 'first form' ? `${elements.join('\n')}\n` : readFileSync(path)
@@ -254,7 +254,7 @@ test('folders, links, pipes, sockets, empty and huge files of that name harm nob
   start({ open: (await import('./disk.ts')).systemDisk.open })
   folder.handOver(1, elements)
   while (handovers().includes(`numbers.db-${producerId(1)}.handover`)) await commitAllFor(1_000)
-  while (taker.leftCount < 7) await time.pass(1_000)
+  while (recovery.leftCount < 7) await time.pass(1_000)
   expect(handovers()).toHaveLength(7)
   expect(errors()).toHaveLength(7)
   await commitAllFor(60_000)
@@ -270,11 +270,11 @@ test.each(['EMFILE', 'EACCES', 'EIO'])(
     let isFailing = true
     start({ list: async (...args) => (isFailing ? Promise.reject(fault) : promptDisk.list(...args)) })
     await commitAllFor(9_000)
-    expect(taker.listingError).toBe('handover_unreadable')
+    expect(recovery.listingError).toBe('handover_unreadable')
     expect(errors()).toMatchObject([{ code: 'handover_unreadable' }])
     isFailing = false
     await commitAllFor(5_000)
-    expect(taker.listingError).toBeNull()
+    expect(recovery.listingError).toBeNull()
     expect(handovers()).toEqual([])
   },
 )
@@ -299,7 +299,7 @@ test('a file that cannot even be looked at keeps no other from coming home', asy
   })
   await commitAllFor(5_000)
   expect(handovers()).toEqual([`numbers.db-${producerId(1)}.handover`])
-  expect(taker.notes()[0]).toMatch(/handover_unreadable/)
+  expect(recovery.notes()[0]).toMatch(/handover_unreadable/)
 })
 
 test('a file that nobody confirms does not keep others from coming home', async () => {
@@ -329,7 +329,7 @@ test('no more of a file is in memory than the queue takes', async () => {
   expect(handovers()).toEqual([])
 })
 
-test('the parts of what was divided come home one after the other, at once', async () => {
+test('the parts of what was divided arrive one after the other, at once', async () => {
   for (let sequence = 1; sequence <= 12; sequence++) folder.handOver(1, [element(1, sequence)])
   start()
   let committed = 0

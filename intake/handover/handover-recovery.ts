@@ -7,7 +7,7 @@ import { type HandoverFile, listHandovers, type Place } from './handover-files.t
 import { type Disk, isNotFound, systemDisk } from './disk.ts'
 import { readHeader, readManifest } from './file-reader.ts'
 import type { ProducerQueue } from '../../queue/queue.ts'
-import { Strangers } from './strangers.ts'
+import { ForeignFiles } from './foreign-files.ts'
 import { deliverFile } from './delivery.ts'
 
 /** A process that stops while others run leaves its file then. */
@@ -39,7 +39,7 @@ interface Watch {
   leftCode: string | null
 }
 
-export interface HandoverTakerParts {
+export interface HandoverRecoveryParts {
   readonly place: Place
   readonly queue: ProducerQueue
   readonly binding: Binding
@@ -49,13 +49,13 @@ export interface HandoverTakerParts {
 }
 
 /**
- * Brings home what other processes left behind, each batch under its old producer. A file is removed when
+ * Delivers what other processes left behind, each batch under its old producer. A file is removed when
  * the store has all of it, so dying on the way costs nothing; and several takers of one file do no harm, as
  * the queue knows each batch by its producer and sequence. A file that is not complete, or not ours, stays
  * where it is and is said once. Works in the background, in pieces, and never rejects.
  */
-export class HandoverTaker {
-  readonly #parts: HandoverTakerParts
+export class HandoverRecovery {
+  readonly #parts: HandoverRecoveryParts
   readonly #disk: Disk
   readonly #clock: Clock
   readonly #log: Log
@@ -63,25 +63,25 @@ export class HandoverTaker {
   /** Watched files by path. */
   readonly #watches = new Map<string, Watch>()
   readonly #visits = new Set<Promise<void>>()
-  readonly #strangers: Strangers
-  /** More files wait to be brought home than may be at a time. */
+  readonly #foreignFiles: ForeignFiles
+  /** More files wait to be delivered than may be at a time. */
   #isCrowded = false
   #stopRequested = false
   #running: Promise<void> = Promise.resolve()
   /** The sleep between two looks. */
   readonly #sleep: WakeableSleep
 
-  constructor(parts: HandoverTakerParts) {
+  constructor(parts: HandoverRecoveryParts) {
     this.#parts = parts
     this.#disk = parts.disk ?? systemDisk
     this.#clock = parts.clock
     this.#log = parts.log
     this.#sleep = new WakeableSleep(parts.clock)
-    this.#strangers = new Strangers(parts)
+    this.#foreignFiles = new ForeignFiles(parts)
     this.#listing = new RepeatedError(parts.log, parts.clock, 'hand-over files cannot be listed')
   }
 
-  /** Returns for how long something has been waiting to be brought home; zero when nothing is. */
+  /** Returns for how long something has been waiting to be delivered; zero when nothing is. */
   oldestAgeMs(): number {
     const seen = [...this.#watches.values()].filter(({ leftCode }) => leftCode === null)
     return seen.length === 0 ? 0 : this.#clock.monotonicMs() - Math.min(...seen.map(each => each.seenMs))
@@ -100,10 +100,10 @@ export class HandoverTaker {
   /** Names these files, and why they stay. */
   notes(): string[] {
     const left = this.#left()
-    const named = left.slice(0, namedMax).map(each => `${each.name} is not brought home: ${each.leftCode}`)
+    const named = left.slice(0, namedMax).map(each => `${each.name} is not delivered: ${each.leftCode}`)
     const more = left.length - named.length
-    if (more > 0) named.push(`${more} more files are not brought home`)
-    return [...named, ...this.#strangers.notes()]
+    if (more > 0) named.push(`${more} more files are not delivered`)
+    return [...named, ...this.#foreignFiles.notes()]
   }
 
   /** Resolves when it has been stopped. */
@@ -127,7 +127,7 @@ export class HandoverTaker {
       await this.#parts.binding.refresh()
       try {
         await this.#look()
-        await this.#strangers.look(this.#disk)
+        await this.#foreignFiles.look(this.#disk)
         this.#listing.over()
       } catch (error) {
         this.#listing.happened(handoverErrorOf(error))
@@ -184,7 +184,7 @@ export class HandoverTaker {
   #visit(file: HandoverFile, watch: Watch): void {
     watch.isVisited = true
     watch.visitedMs = this.#clock.monotonicMs()
-    const visit = this.#bringHome(file, watch)
+    const visit = this.#deliver(file, watch)
       .catch(error => this.#leave(file, watch, error))
       .finally(() => {
         watch.isVisited = false
@@ -193,7 +193,7 @@ export class HandoverTaker {
     this.#visits.add(visit)
   }
 
-  async #bringHome({ path, producer }: HandoverFile, watch: Watch): Promise<void> {
+  async #deliver({ path, producer }: HandoverFile, watch: Watch): Promise<void> {
     const { binding, queue } = this.#parts
     const file = await this.#disk.open(path)
     try {

@@ -3,7 +3,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/process/log.ts'
 import { handoverErrors } from './errors.ts'
 import type { Disk } from './disk.ts'
-import { isStranger, type Place, searchedFolders } from './handover-files.ts'
+import { isForeign, type Place, searchedFolders } from './handover-files.ts'
 
 /** The service of that database has so long to take its file. */
 const patienceMs = 10_000
@@ -14,7 +14,7 @@ const listedMax = 10
  * Hand-over files that are named after another database. They are that one's, whose service may share the
  * folder, and are not touched; but one that nobody takes may have been brought here under a wrong name.
  */
-export class Strangers {
+export class ForeignFiles {
   readonly #place: Place
   readonly #clock: Clock
   readonly #log: Log
@@ -30,14 +30,14 @@ export class Strangers {
 
   /** Returns a note for each file that stays where it is. */
   notes(): string[] {
-    return [...this.#stay].map(path => `${basename(path)} is not brought home: handover_foreign`)
+    return [...this.#stay].map(path => `${basename(path)} is not delivered: handover_foreign`)
   }
 
   /** Says each once that stays. Rejects with what the file system says. */
   async look(disk: Disk): Promise<void> {
     const paths = new Set<string>()
     for (const folder of searchedFolders(this.#place)) {
-      const names = await disk.list(folder, name => isStranger(this.#place, name), listedMax)
+      const names = await disk.list(folder, name => isForeign(this.#place, name), listedMax)
       for (const name of names) paths.add(join(folder, name))
     }
     const nowMs = this.#clock.monotonicMs()

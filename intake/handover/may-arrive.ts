@@ -7,7 +7,7 @@ import { isHandedOver, type Place } from './handover-files.ts'
  * Returns a function that reports whether batches of a producer may wait in a hand-over file. While the files
  * cannot be listed, they may.
  */
-export function mayComeHome(place: Place, clock: Clock, log: Log): (producer: string) => boolean {
+export function mayArrive(place: Place, clock: Clock, log: Log): (producer: string) => boolean {
   const listing = new RepeatedError(log, clock, 'hand-over files cannot be listed')
   return producer => {
     try {
