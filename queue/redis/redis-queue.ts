@@ -36,8 +36,8 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   readonly #log: Log
   readonly #connection: RedisConnection
   readonly #wakeUps: WakeUps
-  readonly #keys: ReturnType<typeof redisKeys>
-  readonly #windowKey: string
+  readonly #redisKeys: ReturnType<typeof redisKeys>
+  readonly #windowRedisKey: string
   readonly #batchesMax: number
   readonly #onlyLooks: boolean
   #storeId = ''
@@ -52,10 +52,10 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     this.#log = options.log
     this.#onlyLooks = onlyLooks
     this.#batchesMax = batchesMax
-    this.#keys = redisKeys(shardIndex)
-    this.#windowKey = redisKey(shardIndex, 'idempotency-window')
+    this.#redisKeys = redisKeys(shardIndex)
+    this.#windowRedisKey = redisKey(shardIndex, 'idempotency-window')
     this.#connection = new RedisConnection(options, redis => this.#check(redis))
-    this.#wakeUps = new WakeUps(this.#connection, this.#keys.wake, () =>
+    this.#wakeUps = new WakeUps(this.#connection, this.#redisKeys.wake, () =>
       this.#lacks('SUBSCRIBE', 'it hears of batches later'),
     )
   }
@@ -105,15 +105,17 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   }
 
   storeId(): Promise<string | null> {
-    return this.#connection.call('store id', redis => redis.get(this.#keys.store))
+    return this.#connection.call('store id', redis => redis.get(this.#redisKeys.store))
   }
 
   async announceWindow(span: string): Promise<void> {
-    await this.#connection.call('window', redis => redis.set(this.#windowKey, span, 'PX', windowAnnouncedMs))
+    await this.#connection.call('window', redis =>
+      redis.set(this.#windowRedisKey, span, 'PX', windowAnnouncedMs),
+    )
   }
 
   idempotencyWindow(): Promise<string | null> {
-    return this.#connection.call('window', redis => redis.get(this.#windowKey))
+    return this.#connection.call('window', redis => redis.get(this.#windowRedisKey))
   }
 
   async read({
@@ -145,15 +147,15 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
 
   async watermarks(): Promise<Map<string, number>> {
     const read = (key: string) => this.#connection.call('watermarks', redis => redis.hgetall(key))
-    const published = await read(this.#keys.published)
+    const published = await read(this.#redisKeys.published)
     const isKnown = Object.keys(published).length > 0 // Earlier versions left only `applied`.
-    return readWatermarks(isKnown ? published : await read(this.#keys.applied))
+    return readWatermarks(isKnown ? published : await read(this.#redisKeys.applied))
   }
 
   async heartbeats(producers: readonly string[]): Promise<Map<string, string>> {
     if (producers.length === 0) return new Map()
     const signs = await this.#connection.call('heartbeats', redis =>
-      redis.hmget(this.#keys.alive, ...producers),
+      redis.hmget(this.#redisKeys.alive, ...producers),
     )
     return new Map(producers.map((producer, index) => [producer, signs[index] ?? '']))
   }
@@ -165,13 +167,13 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
   /** Reads the beginnings of the elements from that index on, as Latin-1, for a reader that only looks. */
   async page(start: number, count: number): Promise<string[]> {
     const elements = await this.#connection.call('page', redis =>
-      redis.lrangeBuffer(this.#keys.batches, start, start + count - 1),
+      redis.lrangeBuffer(this.#redisKeys.batches, start, start + count - 1),
     )
     return elements.map(element => element.toString('latin1', 0, headUnitsMax))
   }
 
   length(): Promise<number> {
-    return this.#connection.call('length', redis => redis.llen(this.#keys.batches))
+    return this.#connection.call('length', redis => redis.llen(this.#redisKeys.batches))
   }
 
   onPushed(listener: () => void): () => void {
@@ -197,7 +199,7 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     args: readonly (Element | number)[],
   ): Promise<unknown> {
     const run = (redis as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[command]!
-    return run.call(redis, ...Object.values(this.#keys), ...args)
+    return run.call(redis, ...Object.values(this.#redisKeys), ...args)
   }
 
   async #check(redis: Redis): Promise<void> {
@@ -210,17 +212,17 @@ export class RedisQueue implements ProducerQueue, ConsumerQueue {
     ])
     if (!isPolicyKnown) this.#lacks('INFO', 'whether Redis may evict batches is not known')
     const needed = new Set(refused)
-    if (needed.delete('PUBLISH') || needed.delete(this.#keys.wake))
+    if (needed.delete('PUBLISH') || needed.delete(this.#redisKeys.wake))
       this.#lacks('PUBLISH', 'others hear of its batches later')
     if (needed.size > 0)
       throw queueError('queue_forbidden', `the Redis user may not use ${[...needed].join(', ')}`)
     for (const [name, lua] of Object.entries(redisCommands(major)))
-      redis.defineCommand(name, { numberOfKeys: Object.keys(this.#keys).length, lua })
+      redis.defineCommand(name, { numberOfKeys: Object.keys(this.#redisKeys).length, lua })
   }
 
   /** Returns the commands, Redis keys and channels that the scripts need and the user may not use. */
   async #refused(redis: Redis): Promise<string[]> {
-    const keys = Object.values(this.#keys)
+    const keys = Object.values(this.#redisKeys)
     try {
       return (await redis.eval(rightsScript, keys.length, ...keys)) as string[]
     } catch (error) {
