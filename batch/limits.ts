@@ -58,33 +58,5 @@ export const windowBatchesMax = 32
 export const windowBytesMax = 64 * mebibyte
 assert(windowBytesMax > 2 * keyedBatchBytesMax)
 
-/**
- * Batches that wait in the store for one before them. A producer has at most a window of them; beyond these
- * bounds somebody makes them up, or it is a producer that will send them again.
- */
-export const parkedPerProducerMax = 2 * windowBatchesMax
-export const parkedMax = 10_000
-export const parkedBytesMax = 1024 * mebibyte
-assert(parkedBytesMax > windowBytesMax + elementBytesMax)
-
-/**
- * Batches in the list, whoever sent them: when it is that long, producers keep theirs. Their windows alone do
- * not bound it, as those of processes that died stay in it.
- */
-export const listBatchesMax = 10_000
-
-/** The most that the consumer reads at a time; it reads at least one batch, whatever its size. */
-export const readBatchesMax = 64
-export const readBytesMax = 32 * mebibyte
-/** The least that `readBytesMax` shrinks to over a slow link. */
-export const readBytesMin = mebibyte / 16
 /** Bytes that are read of an element larger than any batch. */
 export const oversizedBytesKept = 1_000
-
-/** Elements that are no batches, kept for the operator: the newest ones, and of each one its beginning. */
-export const rejectedMax = 2_000
-export const rejectedBytesKept = 2_048
-assert(rejectedBytesKept > oversizedBytesKept)
-
-/** A consumer that has not announced its window of idempotency keys for so long is gone, or an old one. */
-export const windowAnnouncedMs = 60_000

@@ -1,5 +1,5 @@
 import { assert } from '../lib/assert.ts'
-import { readBytesMax } from '../batch/limits.ts'
+import { readBytesMax } from '../queue/limits.ts'
 
 const mebibyte = 1024 * 1024
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { EmbeddedQueue } from '../queue/embedded/embedded-queue.ts'
-import { windowAnnouncedMs } from '../batch/limits.ts'
+import { windowAnnouncedMs } from '../queue/limits.ts'
 import { ManualClock } from '../test/kit/manual-clock.ts'
 import { WindowNews } from './window-news.ts'
 

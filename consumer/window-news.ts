@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../lib/clock.ts'
 import type { ConsumerQueue } from '../queue/queue.ts'
-import { windowAnnouncedMs } from '../batch/limits.ts'
+import { windowAnnouncedMs } from '../queue/limits.ts'
 
 /** Again and again: the queue may forget it, and it is believed only for a while. */
 const intervalMs = windowAnnouncedMs / 3

@@ -8,7 +8,7 @@ import { queueError } from '../../queue/errors.ts'
 import { listHandovers, type Place } from '../../intake/handover/handover-files.ts'
 import { isNotFound, systemDisk } from '../../intake/handover/disk.ts'
 import { readManifestAt } from '../../intake/handover/file-reader.ts'
-import { listBatchesMax } from '../../batch/limits.ts'
+import { listBatchesMax } from '../../queue/limits.ts'
 import { askQueueSocket, openQueueSocket, type QueueSocket } from './queue-socket.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>

@@ -13,7 +13,8 @@ import {
   trailer,
   trailerBytes,
 } from './file-format.ts'
-import { elementBytesMax, listBatchesMax } from '../../batch/limits.ts'
+import { elementBytesMax } from '../../batch/limits.ts'
+import { listBatchesMax } from '../../queue/limits.ts'
 
 /** Bytes read at once: bounds memory, and for how long requests wait. */
 const pieceBytes = 256 * 1024

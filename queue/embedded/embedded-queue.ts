@@ -1,6 +1,6 @@
 import type { Clock } from '../../lib/clock.ts'
 import { batchName, batchIdOf, type QueuedBatch, queuedBatchOf, type Element } from '../../batch/batch.ts'
-import { listBatchesMax, readBatchesMax, readBytesMax } from '../../batch/limits.ts'
+import { listBatchesMax, readBatchesMax, readBytesMax } from '../limits.ts'
 import {
   type ConsumerQueue,
   type GivenUp,

@@ -4,16 +4,8 @@ import { errorText, OperationError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/process/log.ts'
 import { headUnitsMax, type Element } from '../../batch/batch.ts'
 import { queueErrors, queueError } from '../errors.ts'
-import {
-  batchBytesMax,
-  countMax,
-  elementBytesMax,
-  listBatchesMax,
-  readBatchesMax,
-  readBytesMax,
-  readBytesMin,
-  windowAnnouncedMs,
-} from '../../batch/limits.ts'
+import { batchBytesMax, countMax, elementBytesMax } from '../../batch/limits.ts'
+import { listBatchesMax, readBatchesMax, readBytesMax, readBytesMin, windowAnnouncedMs } from '../limits.ts'
 import type { ConsumerQueue, Position, ProducerQueue, Publication, Push, ReadBounds } from '../queue.ts'
 import { checkRedisServer } from './check.ts'
 import { RedisConnection, type RedisConnectionOptions } from './connection.ts'

@@ -1,6 +1,6 @@
 import { errorText, OperationError } from '../../lib/errors.ts'
 import { type BatchId, decodeBatch, type ReceivedBatch } from '../../batch/batch.ts'
-import { parkedBytesMax, parkedMax, parkedPerProducerMax } from '../../batch/limits.ts'
+import { parkedBytesMax, parkedMax, parkedPerProducerMax } from '../limits.ts'
 import type { Sequenced } from '../sequencing.ts'
 import type { Database, Statement } from './sqlite.ts'
 import type { Rejected } from '../store.ts'

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { rejectedBytesKept, rejectedMax } from '../../batch/limits.ts'
+import { rejectedBytesKept, rejectedMax } from '../limits.ts'
 import type { Database, Statement } from './sqlite.ts'
 import type { Rejected } from '../store.ts'
 
