@@ -17,7 +17,7 @@ export interface OpenFile {
 
 /** The calls to the file system that bringing hand-over files home needs; a simulation has its own. */
 export interface Disk {
-  /** The first `countMax` names in a folder for which `isWanted`, in order; none where it is not there. */
+  /** Resolves to at most `countMax` names in a folder for which `isWanted`, sorted; none where it is missing. */
   list(folder: string, isWanted: (name: string) => boolean, countMax: number): Promise<string[]>
   /** The state of what lies there itself, not of what a link points to; null for nothing. */
   state(path: string): Promise<FileState | null>

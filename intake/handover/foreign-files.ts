@@ -7,8 +7,10 @@ import { isForeign, type Place, searchedFolders } from './handover-files.ts'
 
 /** The service of that database has so long to take its file. */
 const patienceMs = 10_000
-/** Looked at in one folder. */
-const listedMax = 10
+/** The most files that are looked at in one folder. */
+const listedMax = 1_000
+/** The most files that are named at a time. */
+const namedMax = 10
 
 /**
  * Hand-over files that are named after another database. They are that one's, whose service may share the
@@ -30,10 +32,14 @@ export class ForeignFiles {
 
   /** Returns a note for each file that stays where it is. */
   notes(): string[] {
-    return [...this.#stay].map(path => `${basename(path)} is not delivered: handover_foreign`)
+    const paths = [...this.#stay]
+    const named = paths.slice(0, namedMax).map(path => `${basename(path)} is not delivered: handover_foreign`)
+    const more = paths.length - named.length
+    if (more > 0) named.push(`${more} more files of other databases are not delivered`)
+    return named
   }
 
-  /** Says each once that stays. Rejects with what the file system says. */
+  /** Logs each file that stays once, the first ones at least. Rejects with what the file system says. */
   async look(disk: Disk): Promise<void> {
     const paths = new Set<string>()
     for (const folder of searchedFolders(this.#place)) {
@@ -50,7 +56,7 @@ export class ForeignFiles {
       if (!this.#seenMs.has(path)) this.#seenMs.set(path, nowMs)
       if (this.#stay.has(path) || nowMs - this.#seenMs.get(path)! < patienceMs) continue
       this.#stay.add(path)
-      this.#say(path)
+      if (this.#stay.size <= namedMax) this.#say(path)
     }
   }
 

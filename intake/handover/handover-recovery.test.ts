@@ -144,7 +144,14 @@ test('a file with the name of another database is not touched, and is named whil
   expect(lines).toMatchObject([{ level: 40, code: 'handover_foreign', path: strange }])
   expect(recovery.notes()).toEqual([`other.db-${producerId(1)}.handover is not delivered: handover_foreign`])
   expect([handovers().length, recovery.leftCount, recovery.oldestAgeMs()]).toEqual([1, 0, 0])
-  rmSync(strange)
+  for (let index = 0; index < 20; index++) copyFileSync(strange, join(folder.path, `a${index}.db-1.handover`))
+  await time.pass(20_000)
+  expect([recovery.notes().length, recovery.notes().at(-1), lines.length]).toEqual([
+    11,
+    '11 more files of other databases are not delivered',
+    10,
+  ])
+  for (const name of handovers()) rmSync(join(folder.path, name))
   await time.pass(2_000)
   expect(recovery.notes()).toEqual([])
 })

@@ -164,23 +164,41 @@ describe('a body beside fields in the query string', () => {
     expect(readBytes(Buffer.from(body), fields)).toBe('json_called_form')
   })
 
-  test.each(['5', 'a', 'a=1&b', '=1', '<key>foo</key>', 'key: foo', '\x1f\x8b\x08=\x00', 'a=\x00'])(
-    '%j is no form, and counts nothing',
-    body => {
-      expect(readBytes(Buffer.from(body, 'latin1'), fields)).toBe('content_type_unknown')
+  test.each([
+    ...[
+      '5',
+      'a',
+      '=1',
+      '&',
+      '<key>foo</key>',
+      '<a key="foo" value="5"/>',
+      'key: foo',
+      'x = 5',
+      'cb({"a":"="})',
+    ],
+    ...['%7B%22key%22%3A%22foo%22%7D=', '%5B%22a%22%5D=', '%20%7B%7D=', '&{"key":"a=b"}', "'{a=1}'", '()=>5'],
+    ...['\uFEFF\uFEFF{"a":"="}', '\u00a0{"a":"="}', '/*=*/{}', 'query($k:String="a")', 'a=\x00'],
+  ])('%j is no form, and counts nothing', body => {
+    expect(readBytes(Buffer.from(body), fields)).toBe('content_type_unknown')
+  })
+
+  test.each(['\x1f\x8b\x08=\x00', '\xff\xfe=1', 'a=\xff', '\x80=\x90'])(
+    'the bytes %j are none, either',
+    bytes => {
+      expect(readBytes(Buffer.from(bytes, 'latin1'), fields)).toBe('content_type_unknown')
     },
   )
 
-  test.each(['', ' ', '\r\n', 'a=1\n', 'a=1', '&a=1&&b=&', 'a=%00&b=\u00fc', '\uFEFFa=1'])(
-    '%j is a form, or blank',
-    body => {
-      expect(readBytes(Buffer.from(body), fields)).toEqual({ key: 'foo', value: 5 })
-    },
-  )
+  test.each([
+    ...['', ' ', '\r\n', 'a=1\n', 'a=1', '&a=1&&b=&', 'a=%00&b=\u00fc', '\uFEFFa=1', 'a=1&debug', 'a[0]=1'],
+    ...['a%5B0%5D=1&b.c-d_e=2', '\u00fc=1', '%C3%BC=1', '%61=1', '$a:b=1'],
+  ])('%j is a form, or blank', body => {
+    expect(readBytes(Buffer.from(body), fields)).toEqual({ key: 'foo', value: 5 })
+  })
 
   test('has to be one beside one field, too', () => {
-    expect(readBytes(Buffer.from('a=1&value=5'), 'key=foo')).toEqual({ key: 'foo', value: 5 })
-    expect(readBytes(Buffer.from('debug&value=5'), 'key=foo')).toBe('content_type_unknown')
+    expect(readBytes(Buffer.from('debug&a=1&value=5'), 'key=foo')).toEqual({ key: 'foo', value: 5 })
+    expect(readBytes(Buffer.from('a"=1&value=5'), 'key=foo')).toBe('content_type_unknown')
   })
 
   test('may be anything where neither field is there', () => {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { hashStart, hashStep } from '../../batch/key-hash.ts'
 import { keyBytesMax } from '../../batch/limits.ts'
 import { checkKey, isName, keyName, readValue, valueName } from './increment.ts'
@@ -15,8 +16,12 @@ const lineFeed = 0x0a
 const carriageReturn = 0x0d
 /** `{`, `[` and `"`. */
 const jsonStarts = [0x7b, 0x5b, 0x22]
-/** One way to read each byte, so that it takes linear time whatever it is given. */
-const fieldsPattern = /^&*[^&=]+=[^&]*(?:&+[^&=]+=[^&]*)*&*$/
+/** What no encoded byte of a name is: a control character, a space, or what JSON, markup and code are full of. */
+const encodedByte = '%(?![01]|20|22|28|29|3[CcEe]|7[BbDdFf])[0-9A-Fa-f]{2}'
+const name = `(?:[\\p{L}\\p{N}_$.:-]|(?!%5[BbDd])${encodedByte})(?:[\\p{L}\\p{M}\\p{N}_$.:[\\]-]|${encodedByte})*`
+const field = `${name}(?:=[^&]*)?`
+/** Reads each character in one way only, so that it takes linear time whatever it is given. */
+const fieldsPattern = new RegExp(`^&*${field}(?:&+${field})*&*$`, 'u')
 const beforeKey: Uint8Array = Buffer.from('key=')
 const beforeValue: Uint8Array = Buffer.from('&value=')
 
@@ -89,8 +94,9 @@ function checkForm(body: Buffer): ProblemCode | null {
   if (start === body.length) return null
   if (jsonStarts.includes(body[start]!)) return 'json_called_form'
   const fields = body.subarray(0, withoutLineBreak(body))
-  const isText = fields.every(byte => byte >= 0x20 && byte !== 0x7f)
-  return isText && fieldsPattern.test(fields.toString('latin1')) ? null : 'content_type_unknown'
+  const isText = fields.every(byte => byte >= 0x20 && byte !== 0x7f) && isUtf8(fields)
+  const isForm = isText && fields.includes(equals) && fieldsPattern.test(fields.toString('utf8'))
+  return isForm ? null : 'content_type_unknown'
 }
 
 /**

@@ -215,6 +215,44 @@ test('a Redis that may evict is refused at the first contact, and is an error th
   }
 })
 
+test('a stop misses a batch that came back from being given up, and one that is far from the end of a long list', async () => {
+  const admin = server.client()
+  await admin.flushall()
+  await using link = await FaultyLink.to(server.socket)
+  const queue = queueOver(link)
+  const [producer, highest] = ['00000001', 3]
+  const push = (sequence: number, firstUnconfirmed: number) => {
+    const element = encodeBatch(batch({ producer: 1, sequence }))
+    return queue.push({ producer, sequence, firstUnconfirmed, element, highest })
+  }
+  try {
+    await queue.bind('store')
+    for (const sequence of [1, 2, 3]) await push(sequence, 1)
+    const givenUp = new Map([[producer, [{ first: 2, last: 2 }]]])
+    await queue.publish({
+      watermarks: new Map([[producer, 3]]),
+      parked: [],
+      outcomes: [],
+      discarded: [],
+      givenUp,
+    })
+    await admin.del(list)
+    await push(2, 2)
+    await admin.rpush(list, 'other 1 {}')
+    expect((await queue.heartbeat(producer, 2, highest, true)).givenUp?.queued).toEqual(new Set([2]))
+    await admin.lpop(list)
+    expect((await queue.heartbeat(producer, 2, highest)).givenUp?.queued).toEqual(new Set([2]))
+    const looked = await queue.heartbeat(producer, 2, highest, true)
+    expect(looked.givenUp).toEqual({ ranges: [{ first: 2, last: 2 }], queued: new Set() })
+    expect(await push(4, 2)).toMatchObject({ pushed: 4 })
+    await admin.rpush(list, ...Array.from({ length: 2_500 }, (_, index) => `other ${index + 2} {}`))
+    expect(await queue.heartbeat(producer, 4, 4, true)).toMatchObject({ pushed: 3 })
+  } finally {
+    admin.disconnect()
+    await queue.close()
+  }
+})
+
 test.each<[name: string, lose: (admin: Redis) => Promise<unknown>]>([
   ['list', admin => admin.del(list)],
   ['first batch', admin => admin.lpop(list)],

@@ -52,14 +52,22 @@ say_alive(ARGV[1])
 local altered = set_back(ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
 if altered then return altered end
 local function set_back_to_missing(producer, first, last)
-  local missing, length = {}, redis.call('LLEN', batches)
+  local missing, length, given_up_now = {}, redis.call('LLEN', batches), given_up_of(producer)
   for sequence = first, last do missing[text(sequence)] = true end
+  for sequence in string.gmatch(given_up_now, ' %+(%d+)') do missing[sequence] = true end
   for index = 1, math.min(length, ${lookedAtMax}) do
     if not next(missing) then return end
     local name, sequence = string.match(string.sub(redis.call('LINDEX', batches, -index), 1, 100), '^(%S+) (%d+) ')
     if name == producer then missing[sequence] = nil end
   end
-  if next(missing) and length <= ${lookedAtMax} then redis.call('HSET', pushed, producer, text(first - 1)) end
+  -- Those further ahead in a longer list are taken for missing, too: what is there twice counts once.
+  for sequence in pairs(missing) do
+    if tonumber(sequence) >= first then redis.call('HSET', pushed, producer, text(first - 1))
+    else given_up_now = string.gsub(given_up_now .. ' ', ' %+' .. sequence .. ' ', ' ') end
+  end
+  if given_up_now ~= given_up_of(producer) then
+    redis.call('HSET', given_up, producer, (string.gsub(given_up_now, ' +$', '')))
+  end
 end
 if ARGV[4] == '1' then
   local first = math.max(number_in(applied, ARGV[1]) + 1, tonumber(ARGV[2]))
