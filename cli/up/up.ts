@@ -30,7 +30,7 @@ const { consumerPort: _, ...childConsumerOptions } = consumerOptions
 
 const program = fileURLToPath(new URL('../main.ts', import.meta.url))
 /** How long a scrape waits for one of the processes. */
-const metricsTimeoutMs = 1_000
+const metricsTimeoutMs = 2_500
 
 export const upCommand = command({
   name: 'up',
@@ -121,13 +121,14 @@ function makeSupervisors(
   metrics: Metrics,
 ): Supervisor[] {
   const supervisors: Supervisor[] = []
+  const metricsOf = metricsOfAll(metrics, supervisors)
   const board = new ReadinessBoard(systemClock, all => {
     for (const { child } of supervisors) child?.channel.emit('readiness of all', all)
   })
   const connect = (child: Child) => {
     child.channel.on('readiness', (readiness: Readiness) => board.heard(child.name, readiness))
     if (queue !== null) serveEmbeddedQueue(child.channel, queue)
-    child.channel.handle('metrics of all', () => metricsOfAll(metrics, supervisors))
+    child.channel.handle('metrics of all', metricsOf)
   }
   const onTrouble = board.troubled.bind(board)
   const shared = {
@@ -169,15 +170,28 @@ async function stopInOrder(
   return Math.max(...webCodes, await consumer.stop()) as ExitCode
 }
 
-/** The metrics of this process and all its children; one that does not answer in time is left out. */
-async function metricsOfAll(own: Metrics, supervisors: readonly Supervisor[]): Promise<string> {
+/**
+ * Returns what asks for the metrics of this process and all its children. A child that does not answer in time
+ * is left out, and counted.
+ */
+function metricsOfAll(own: Metrics, supervisors: readonly Supervisor[]): () => Promise<string> {
+  let silentCount = 0
+  own.gaugeOf(
+    'piccolo_processes_silent',
+    'Processes whose metrics are missing here, as they did not answer in time',
+    () => silentCount,
+  )
   const late = () => new Error('no answer in time')
-  const requests = supervisors.map(async ({ child }) => {
-    if (child === null) return null
-    return withDeadline(systemClock, metricsTimeoutMs, child.channel.request<object>('metrics'), late).catch(
-      () => null,
-    )
-  })
-  const snapshots = await Promise.all([own.snapshot(), ...requests])
-  return metricsText(snapshots.filter(snapshot => snapshot !== null))
+  const ask = ({ child }: Supervisor) =>
+    child === null
+      ? null
+      : withDeadline(systemClock, metricsTimeoutMs, child.channel.request<object>('metrics'), late).catch(
+          () => null,
+        )
+  return async () => {
+    const answers = await Promise.all(supervisors.map(ask))
+    const snapshots = answers.filter(answer => answer !== null)
+    silentCount = answers.length - snapshots.length
+    return metricsText([await own.snapshot(), ...snapshots])
+  }
 }

@@ -10,7 +10,7 @@ import { Metrics, metricsText } from './metrics.ts'
 import { allStopSignals, type StopSignal } from './stop-signals.ts'
 
 /** Time after which a process publishes its own metrics rather than none. */
-const siblingsTimeoutMs = 2_000
+const siblingsTimeoutMs = 3_000
 
 export interface ServiceContext {
   readonly clock: Clock

@@ -65,6 +65,22 @@ test('a problem of the store is named by each process', async () => {
   )
 })
 
+test('metrics say how many processes have none in them, as they are busy', async () => {
+  const pid = bed.service.children().get('piccolo consumer')!
+  const silent = /^piccolo_processes_silent\{process="up"\} (\d)/m
+  process.kill(pid, 'SIGSTOP')
+  try {
+    const text = await metrics()
+    expect([silent.exec(text)?.[1], text.includes('process="consumer"')]).toEqual(['1', false])
+  } finally {
+    process.kill(pid, 'SIGCONT')
+  }
+  await until('it answers again', async () => {
+    const text = await metrics()
+    return silent.exec(text)?.[1] === '0' && text.includes('process="consumer"')
+  })
+})
+
 test('a problem of one web process is named by the others', async () => {
   const pid = bed.service.children().get('piccolo web 2')!
   const limit = (text: string) => execFileSync('prlimit', ['--pid', String(pid), `--nofile=${text}`])
