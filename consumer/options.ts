@@ -1,11 +1,11 @@
 import { durationOption, integerOption, switchOption } from '../lib/config/options.ts'
 import { queueOptions, stateOptions } from '../queue/options.ts'
 import { serviceOptions } from '../lib/config/service-options.ts'
-import { storeOptions } from '../store/options.ts'
+import { databaseOptions } from '../lib/config/database-options.ts'
 
 export const consumerOptions = {
   ...queueOptions,
-  ...storeOptions,
+  ...databaseOptions,
   ...stateOptions,
   consumerPort: integerOption({
     min: 0,

@@ -1,7 +1,7 @@
 import { choiceOption, integerOption, type Option } from '../lib/config/options.ts'
 import { serviceOptions } from '../lib/config/service-options.ts'
 import { queueOptions, stateOptions } from '../queue/options.ts'
-import { storeOptions } from '../store/options.ts'
+import { databaseOptions } from '../lib/config/database-options.ts'
 import { parseHosts } from './http/hosts.ts'
 import { parseOrigins } from './http/origins.ts'
 import { acks } from './send/ack-waiters.ts'
@@ -14,7 +14,7 @@ export const webOptions = {
     placeholder: 'PORT',
     help: 'where web processes take increments; several share it',
   }),
-  ...storeOptions,
+  ...databaseOptions,
   ...stateOptions,
   ...queueOptions,
   flushIntervalMs: integerOption({

@@ -2,7 +2,7 @@ import { sleep, systemClock } from '../../lib/clock.ts'
 import { exitCodes, UsageError } from '../../lib/errors.ts'
 import { integerOption, type Option } from '../../lib/config/options.ts'
 import { openStoreReader } from '../../store/open.ts'
-import { storeOptions } from '../../store/options.ts'
+import { databaseOptions } from '../../lib/config/database-options.ts'
 import type { StoreReader } from '../../store/store.ts'
 import { requestCountOf } from '../../vegeta/report.ts'
 import { type Attacks, type Difference, differences, type Expected, expectedSums } from '../../vegeta/sums.ts'
@@ -23,7 +23,7 @@ export const checkSumsCommand = command({
     'targets, all are given, as in --requests 90000,45000: each began at the first target. Exits with 1\n' +
     'if a key differs, or if requests failed, as vegeta does not tell which.',
   options: {
-    ...storeOptions,
+    ...databaseOptions,
     folder: targetsFolderOption,
     report: {
       placeholder: 'FILE[,FILE]',

@@ -24,7 +24,7 @@ import { systemDisk } from '../../intake/handover/disk.ts'
 import { type Manifest, readManifestAt } from '../../intake/handover/file-reader.ts'
 import { queueOptions, stateOptions } from '../../queue/options.ts'
 import { LedgerReader } from '../../store/sqlite/ledger.ts'
-import { storeOptions } from '../../store/options.ts'
+import { databaseOptions } from '../../lib/config/database-options.ts'
 import { command } from '../command.ts'
 
 const progressIntervalMs = 1_000
@@ -38,7 +38,7 @@ export const recoverCommand = command({
     'Checks that FILE is complete and belongs to this database (with --redis: to that of the queue), and\n' +
     'copies it into the state directory under its right name. A service that runs takes it within seconds,\n' +
     'else the next one does. What is in the totals already does not count again. FILE stays where it is.',
-  options: { ...storeOptions, ...stateOptions, ...queueOptions },
+  options: { ...databaseOptions, ...stateOptions, ...queueOptions },
   async run({ values, positionals }, { print }) {
     // Others must not read a password among the arguments.
     process.title = 'piccolo recover'

@@ -1,6 +1,6 @@
 import { exitCodes, UsageError } from '../../lib/errors.ts'
 import { openStoreReader } from '../../store/open.ts'
-import { storeOptions } from '../../store/options.ts'
+import { databaseOptions } from '../../lib/config/database-options.ts'
 import { command } from '../command.ts'
 
 export const totalCommand = command({
@@ -8,7 +8,7 @@ export const totalCommand = command({
   parameters: ['KEY'],
   summary: 'print the total of a key',
   about: 'Reads the database beside the consumer. A key that was never counted has the total 0.',
-  options: storeOptions,
+  options: databaseOptions,
   async run({ values, positionals }, { print }) {
     const [key] = positionals
     if (key === undefined || key === '') throw new UsageError('piccolo total needs a key: piccolo total foo')

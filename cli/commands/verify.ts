@@ -5,7 +5,7 @@ import { batchName, type QueuedBatch } from '../../batch/batch.ts'
 import type { Place } from '../../intake/handover/handover-files.ts'
 import { queueOptions, stateOptions } from '../../queue/options.ts'
 import { type Ledger, LedgerReader, type ProducerLedger } from '../../store/sqlite/ledger.ts'
-import { storeOptions } from '../../store/options.ts'
+import { databaseOptions } from '../../lib/config/database-options.ts'
 import { command, type CommandContext } from '../command.ts'
 import { leftBehind, type LeftBehind, queuedInRedis, queuedInService } from '../up/queued-batches.ts'
 
@@ -21,7 +21,7 @@ export const verifyCommand = command({
     'the sum of all totals and what was applied, what each producer sealed and what became of it, or the\n' +
     'file itself. What waits in the queue is shown beside it; that of Redis with --redis.',
   options: {
-    ...storeOptions,
+    ...databaseOptions,
     ...stateOptions,
     ...queueOptions,
     watch: switchOption({ help: 'repeat it every two seconds, until it is wrong or interrupted' }),

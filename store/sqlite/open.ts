@@ -10,7 +10,7 @@ import { defineDecimals } from './decimals.ts'
 import { storeError } from '../errors.ts'
 import { checkPlace } from './file-system.ts'
 import { refuseForeign, refuseWithoutTotals, tableNames } from './foreign.ts'
-import { storeOptions } from '../options.ts'
+import { databaseOptions } from '../../lib/config/database-options.ts'
 import { applicationId, migrations, schema, schemaVersion } from './schema.ts'
 import { takeOverSeedTable } from './seed-takeover.ts'
 import { type Database, kindOf, openForReading, openForWriting, translateErrors, tryLock } from './sqlite.ts'
@@ -72,7 +72,7 @@ export function openSqliteReader(path: string): StoreReader {
  * service that runs. Changes nothing.
  */
 export function checkDatabase(path: string): void {
-  if (path !== storeOptions.database.fallback) requireFolder(path)
+  if (path !== databaseOptions.database.fallback) requireFolder(path)
   const found = statSync(path, { throwIfNoEntry: false })
   if (found && (found.size > 0 || !found.isFile()))
     openForReading(path, opened => refuseForeign(opened, path)).close()
@@ -111,7 +111,7 @@ export function canonicalPath(path: string): string {
 function requireFolder(path: string): void {
   const folder = dirname(resolve(path))
   try {
-    if (path === storeOptions.database.fallback) makeFolder(folder)
+    if (path === databaseOptions.database.fallback) makeFolder(folder)
     if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return
   } catch (error) {
     throw storeError('store_unreadable', `the folder ${folder} cannot be used`, error)

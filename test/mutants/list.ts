@@ -562,7 +562,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a mistyped folder of a database is made',
     file: 'store/sqlite/open.ts',
-    find: 'if (path === storeOptions.database.fallback) makeFolder(folder)',
+    find: 'if (path === databaseOptions.database.fallback) makeFolder(folder)',
     replace: 'makeFolder(folder)',
     tests: ['test/system/messages.test.ts'],
   },
