@@ -2,7 +2,7 @@ import { descriptorsFull, descriptorsMax } from '../../lib/process/descriptors.t
 import { exitCodes, UsageError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/process/log.ts'
 
-/** Descriptors of a web process beside its connections: Node's (24, measured), Redis, its 16 listeners. */
+/** Descriptors of a web process beside its connections: Node's (24, measured), Redis, the port, some to spare. */
 const ownDescriptors = 48
 /** Descriptors that clients never get: for files, and for connecting to Redis again. */
 export const keptDescriptors = 32

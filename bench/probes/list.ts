@@ -24,5 +24,10 @@ export const probes: readonly Probe[] = [
   probe('lag', '[SECONDS]', 'From accept to commit'),
   probe('flush-stall', '[KEYS]', 'How long large flushes hold up the event loop'),
   probe('soak', '[SECONDS] [KEYS]', 'Memory over time, under all the load that it takes'),
+  probe(
+    'flood',
+    '[SECONDS] [CONNECTIONS ...]',
+    'Waits of others, and what kill -9 costs, while clients pipeline',
+  ),
   probe('idle', '[SECONDS] [OPTION ...]', 'CPU of an idle service, which takes the options'),
 ]
